@@ -1,0 +1,79 @@
+# Tessera: make (release), make demo, make check, make bench, make install PREFIX=…, make clean.
+# MODE=release|debug|asan|tsan|fuzz; objects go to build/$(MODE)/.
+
+MODE    ?= release
+PREFIX  ?= /usr/local
+CC       = gcc
+B       := build/$(MODE)
+
+# These two halve matrix speed where an environment sets them.
+unexport OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wconversion -Wno-sign-conversion -Wcast-qual \
+        -Wwrite-strings -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Wformat=2 -Werror
+CFLAGS_release := -O2 -ftree-vectorize -g -DNDEBUG
+CFLAGS_debug   := -O0 -g
+CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_tsan    := -O1 -g -fsanitize=thread
+CFLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=alignment -fno-omit-frame-pointer
+ifeq ($(MODE),fuzz)
+CC := clang
+WARN := -Wall -Wno-unknown-warning-option
+endif
+CFLAGS  := -std=c11 -D_GNU_SOURCE -I. -I$(B) $(WARN) $(CFLAGS_$(MODE)) -MMD -MP -pthread -fno-math-errno
+LDFLAGS := $(CFLAGS_$(MODE)) -pthread
+LIBS    := -llmdb -lsqlite3 -lzstd -lxxhash -lz -lsleef -lcrypto -lm
+
+LIB_SRC    := $(wildcard storage/base/*.c storage/*.c storage/files/*.c query/*.c)
+SERVER_SRC := $(wildcard server/*.c)
+CLIENT_SRC := $(wildcard client/*.c)
+UNIT_SRC   := $(wildcard tests/unit/test_*.c)
+
+LIB_OBJ    := $(patsubst %.c,$(B)/%.o,$(LIB_SRC)) $(if $(wildcard query/parse.y),$(B)/query/parse_gen.o)
+BASE_OBJ   := $(patsubst %.c,$(B)/%.o,$(wildcard storage/base/*.c))
+SERVER_OBJ := $(patsubst %.c,$(B)/%.o,$(SERVER_SRC))
+CLIENT_OBJ := $(patsubst %.c,$(B)/%.o,$(CLIENT_SRC))
+UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+
+include $(wildcard conf/*.mk)
+
+.PHONY: all packages demo check bench install clean lib unit
+.DEFAULT_GOAL := all
+all: $(B)/tesserad $(B)/tessera
+
+lib: $(B)/libtessera.a
+$(B)/libtessera.a: $(LIB_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(B)/tesserad: $(SERVER_OBJ) $(B)/libtessera.a
+	$(CC) $(LDFLAGS) -o $@ $(SERVER_OBJ) $(B)/libtessera.a $(LIBS) -luv
+$(B)/tessera: $(CLIENT_OBJ) $(BASE_OBJ)
+	$(CC) $(LDFLAGS) -o $@ $^ -lpq -lreadline -lm
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -c -o $@ $<
+
+# The parser: lemon writes parse_gen.c and parse_gen.h beside the objects.
+$(B)/query/parse_gen.c: query/parse.y
+	@mkdir -p $(@D)
+	cp query/parse.y $(B)/query/parse_gen.y
+	cd $(B)/query && lemon -c -q parse_gen.y
+$(B)/query/parse_gen.h: $(B)/query/parse_gen.c
+$(B)/query/parse_gen.o: $(B)/query/parse_gen.c
+	$(CC) $(filter-out -Wconversion -Wpedantic -Wundef -Wmissing-prototypes -Wcast-qual,$(CFLAGS)) -Wno-unused-parameter -c -o $@ $<
+$(B)/query/lex.o $(B)/query/parse.o: $(B)/query/parse_gen.h
+
+unit: $(UNIT_BIN)
+$(B)/unit/%: tests/unit/%.c $(B)/libtessera.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libtessera.a $(LIBS) -lcmocka
+
+packages:
+	@conf/install-packages
+
+clean:
+	rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

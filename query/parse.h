@@ -1,0 +1,19 @@
+/* Text to tree. */
+#ifndef TESSERA_PARSE_H
+#define TESSERA_PARSE_H
+#include "query/ast.h"
+#include "storage/base/ctx.h"
+
+/* Parses a script of any number of statements separated by semicolons (empty ones left out) into
+ * c->arena. `text` is UTF-8 of n bytes and must outlive the tree. ERR_SYNTAX with position,
+ * PostgreSQL's wording (`syntax error at or near "x"`, `syntax error at end of input`), and a hint
+ * for the slips that the language page lists. */
+enum status parse_script(struct ctx *c, const char *text, size_t n, struct ast_script *out);
+/* A single expression: the body of a macro, a stored DEFAULT. */
+enum status parse_expr(struct ctx *c, const char *text, size_t n, struct ast_expr **out);
+/* The statements of a text as byte ranges, without parsing them (for the shell: where one ends). */
+const char *const *parse_keywords(int *n); /* for completion: every keyword, lower case */
+/* Is the word a reserved keyword, so that as a name it needs quotes? */
+bool parse_is_reserved(const char *word);
+
+#endif

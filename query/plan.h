@@ -1,0 +1,150 @@
+/* The plan: read-only algebra between binder and executor. Each node gives a relation (dimensions
+ * and columns) made from its inputs'. All in the statement's arena. rewrite.c has one function per
+ * rule. */
+#ifndef TESSERA_PLAN_H
+#define TESSERA_PLAN_H
+#include "query/ast.h"
+#include "query/expr.h"
+#include "storage/db.h"
+#include "storage/files/source.h"
+
+struct agg; /* query/agg.h: an aggregate's overload */
+
+#define PLAN_LIST(X)                                                                               \
+    X(P_ONE, "one row") /* no FROM: one cell, no dimension */                                      \
+    X(P_SCAN, "scan")   /* a stored array's attributes over a region */                            \
+    X(P_FILE, "file scan")                                                                         \
+    X(P_SYS, "system view")     /* rows of a sys.… view */                                       \
+    X(P_GRID, "grid")           /* dimensions, no column */                                        \
+    X(P_VALUES, "values")       /* rows of constant expressions */                                 \
+    X(P_SERIES, "series")       /* generate_series: column over rows */                            \
+    X(P_SLICE, "slice")         /* narrower region, dropped dimensions, steps */                   \
+    X(P_REBASE, "rebase")       /* positions start afresh: strided regions become dense axes */    \
+    X(P_TRANSPOSE, "transpose") /* dimensions in another order */                                  \
+    X(P_FILTER, "filter")                                                                          \
+    X(P_MAP, "map")   /* new columns over the same dimensions */                                   \
+    X(P_JOIN, "join") /* on dimensions, with broadcasting */                                       \
+    X(P_AGGREGATE, "aggregate")                                                                    \
+    X(P_DISTINCT, "distinct")                                                                      \
+    X(P_SORT, "sort") /* rows; top-k when limit is known */                                        \
+    X(P_LIMIT, "limit")                                                                            \
+    X(P_CONCAT, "append") /* UNION ALL: rows after rows */                                         \
+    X(P_PIVOT, "pivot")   /* rows with key columns to an array over them */                        \
+    X(P_ROWS, "rows")     /* the cells of an array as a list: one dimension, row */
+enum plan_kind {
+#define X(id, name) id,
+    PLAN_LIST(X)
+#undef X
+        N_PLAN_KINDS
+};
+
+struct sort_key {
+    struct expr *e; /* over the input */
+    bool desc, nulls_first;
+};
+
+/* One group key. By dimension when `dim` ≥ 0: the key depends on that input dimension alone, so
+ * groups are known before the data is read. */
+struct group_key {
+    struct expr *e; /* over the input; for BLOCK: the first coordinate of the cell's block */
+    int dim;        /* -1: by value */
+    bool plain;     /* e is the dimension itself */
+    int64_t block;  /* > 0: BLOCK of so many positions from the dimension's lo; e is NULL then */
+    struct interval block_interval; /* BLOCK by INTERVAL on a time axis: nonzero */
+    /* dim ≥ 0: filled by the planner when positions are known: */
+    int32_t *group_of; /* per position of [lo, hi) of the input dimension: its group */
+    int64_t n_groups;
+};
+
+struct agg_call {
+    const struct agg *agg;
+    struct expr **args;
+    int n_args;
+    struct expr *filter; /* NULL: none */
+    bool distinct;
+    int pos;
+};
+
+struct join_dim { /* a pair of aligned dimensions */
+    int left, right;
+    int64_t shift;      /* right position = left position + shift */
+    const int64_t *map; /* labelled: index left position - left axis lo, gives right position or -1;
+                           NULL: shift */
+};
+
+struct plan {
+    enum plan_kind kind;
+    struct rel rel;
+    int n_in;
+    struct plan **in;
+    int pos;           /* in the statement */
+    const char *label; /* for EXPLAIN: the array's or file's name */
+
+    /* SCAN */
+    struct array *array;
+    int *attrs; /* rel.cols[i] is attribute attrs[i] of the schema */
+    struct expr
+        *prune; /* a copy of the filter above, over rel: skips tiles by summary; NULL: none */
+    /* FILE */
+    struct source *source;
+    int *source_attrs;
+    /* SYS */
+    int sys_view; /* index of query/sysview.h's list */
+    /* VALUES */
+    int64_t n_rows;
+    struct expr **rows; /* n_rows × rel.n_cols */
+    /* SERIES: start, stop, step in exprs */
+    /* SLICE: output dimension d is input dimension dim_of[d]; the input's region is narrowed to
+     * `region` */
+    int *dim_of;
+    struct box region; /* SLICE, TRANSPOSE, REBASE(dim_of unused) */
+    /* FILTER, MAP */
+    struct expr **exprs;
+    int n_exprs; /* FILTER: one; MAP: one per column */
+    /* JOIN */
+    enum join_kind join;
+    struct join_dim *join_dims;
+    int n_join_dims;
+    int *right_dims;       /* output dimension left.n_dims + i is right dimension right_dims[i] */
+    struct expr *residual; /* LEFT: condition beyond the aligned dimensions, over the join's rel;
+                              NULL: none */
+    /* AGGREGATE */
+    struct group_key *keys;
+    int n_keys;
+    struct agg_call *aggs;
+    int n_aggs;
+    bool by_dims; /* every key has dim ≥ 0: rel.dims are the keys, rel.cols the aggregates; else one
+                     dimension (row), rel.cols the keys, then the aggregates */
+    bool unique; /* a bracketed SELECT: two cells in one group are ERR_DUPLICATE_CELL */
+    /* SORT, LIMIT */
+    struct sort_key *sort;
+    int n_sort;
+    struct expr *limit, *offset; /* constant expressions; NULL: none */
+    /* PIVOT: rel.dims come from the first rel.n_dims columns of the input, its rel.cols from the
+     * rest */
+};
+
+/* A bound query: the plan and what its output means. */
+struct out_col {
+    const char *name;
+    enum type type;
+    bool is_dim; /* coordinate of a bracketed dimension */
+    int index;   /* of the root's rel.dims when is_dim, else of rel.cols */
+};
+struct query {
+    struct plan *root;
+    struct out_col *outs;
+    int n_outs;
+    bool is_array; /* some output is bracketed (or SELECT * of an array): the shape of a stored
+                      result */
+    int n_subqueries;
+    struct subquery **subqueries; /* to be run first, in this order */
+};
+
+/* The rules, applied to a fresh plan: predicate and region push-down, column pruning, summary
+ * pruning. off: none (tests). */
+enum status plan_rewrite(struct ctx *c, struct query *q, bool off);
+/* One node a line, indented, as EXPLAIN prints it. */
+void plan_format(const struct query *q, struct strbuf *out);
+
+#endif

@@ -1,0 +1,53 @@
+/* The accounted memory: one budget for the server, one below it for each query.
+ *
+ * Large buffers (chunks, tiles, hash tables, sort runs) are asked for before they are allocated,
+ * and may be refused with ERR_MEMORY: the asker then takes smaller boxes, spills, or fails; never
+ * the OOM killer. Budgets are thread-safe. */
+#ifndef TESSERA_BUDGET_H
+#define TESSERA_BUDGET_H
+#include "storage/base/status.h"
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ctx;
+
+struct budget {
+    struct budget *parent; /* charged as well; NULL at the server's */
+    atomic_int_least64_t used_bytes;
+    atomic_int_least64_t peak_bytes;
+    int64_t limit_bytes; /* 0: none of its own */
+};
+
+void budget_init(struct budget *b, struct budget *parent, int64_t limit_bytes);
+/* True when granted. False leaves everything as it was. */
+bool budget_take(struct budget *b, int64_t bytes);
+void budget_give(struct budget *b, int64_t bytes);
+/* What could still be granted now: the least over the chain of parents. */
+int64_t budget_left(const struct budget *b);
+
+/* Uninitialised memory charged to c->budget, 64-byte aligned. ERR_MEMORY when refused. buf_free
+ * gives back what was charged to the budget that it was charged to. The size is remembered by the
+ * buffer. */
+enum status buf_alloc(struct ctx *c, size_t bytes, void **out);
+/* As buf_alloc, but NULL instead of an error when refused. */
+void *buf_try(struct budget *b, size_t bytes);
+void buf_free(void *buf); /* NULL is allowed */
+size_t buf_bytes(const void *buf);
+
+/* Scratch: one worker's bump allocator for chunks; the driver resets it after each box, and may
+ * mark and release a point inside a box. Blocks come from the budget and are kept over resets.
+ * Memory is not zeroed, 64-byte aligned. One thread at a time. */
+struct scratch;
+struct scratch_mark {
+    size_t block, offset;
+};
+struct scratch *scratch_new(struct budget *b);
+void scratch_free(struct scratch *s);
+enum status scratch_alloc(struct ctx *c, size_t bytes, void **out); /* from c->scratch */
+struct scratch_mark scratch_mark(const struct scratch *s);
+void scratch_release(struct scratch *s, struct scratch_mark m);
+void scratch_reset(struct scratch *s);
+
+#endif

@@ -1,0 +1,173 @@
+/* The storage engine as the query layer sees it: a data directory, transactions over it, arrays in
+ * a snapshot, reading boxes and writing cells. Everything below (tiles, LMDB, SQLite, cache) is
+ * behind this header.
+ *
+ * Threads: a struct db is shared by all; a transaction is one session's, used by one thread at a
+ * time, but array_read() and writer_put_…() may be called by many workers at once. */
+#ifndef TESSERA_DB_H
+#define TESSERA_DB_H
+#include "storage/base/column.h"
+#include "storage/schema.h"
+#include "storage/summary.h"
+
+struct db;
+struct txn;
+struct array;
+struct writer;
+
+struct db_options {
+    int64_t cache_bytes;     /* decoded tiles; 0: 1/4 of the budget, at least 8 MiB */
+    int64_t quota_bytes;     /* tile store's size; 0: none */
+    int64_t lock_timeout_ms; /* a wait for an array's writer; 0: none */
+    int64_t idle_in_transaction_ms;
+    bool create; /* make the directory and format it when missing or empty */
+    bool sync;   /* false only in tests */
+};
+
+/* Opens the directory: takes flock on DIR/lock (ERR_DIR_IN_USE), checks DIR's format version
+ * (ERR_FORMAT_VERSION), opens catalog and tile store, marks pending versions of a crash dead,
+ * starts the sweeper. */
+enum status db_open(struct ctx *c, const char *dir, const struct db_options *o,
+                    struct budget *server, struct db **out);
+void db_close(struct db *db);
+const char *db_dir(const struct db *db);
+/* The directory for spilled data, DIR/tmp, emptied at open. */
+const char *db_tmp(const struct db *db);
+
+/* ---- transactions ---- */
+/* A transaction sees the snapshot of its first statement (implicit transactions: of the statement).
+ */
+enum status txn_begin(struct ctx *c, struct db *db, bool read_only, struct txn **out);
+/* Publishes everything in one catalog transaction. On error the transaction is rolled back (but see
+ * the design: an I/O error of the publishing COMMIT leaves the outcome unknown and stops writing).
+ * Frees t. */
+enum status txn_commit(struct ctx *c, struct txn *t);
+void txn_rollback(struct txn *t); /* frees t; NULL is allowed */
+bool txn_has_writes(const struct txn *t);
+enum status txn_savepoint(struct ctx *c, struct txn *t, const char *name);
+enum status txn_rollback_to(struct ctx *c, struct txn *t, const char *name);
+enum status txn_release(struct ctx *c, struct txn *t, const char *name);
+/* One statement of a transaction: a nameless savepoint, so that a statement that fails leaves no
+ * trace. Nests not. */
+enum status txn_statement_begin(struct ctx *c, struct txn *t);
+void txn_statement_end(struct txn *t, bool keep);
+/* When the transaction began, µs since 1970: now(). */
+int64_t txn_time_us(const struct txn *t);
+
+/* ---- catalog ---- */
+/* The array's schema in the snapshot (own changes included), or as of a version (> 0) or a time (!=
+ * 0, µs). ERR_UNDEFINED_TABLE with the nearest name as hint. Lives as long as the transaction. */
+struct array_ref {
+    const char *name;
+    int64_t version;  /* 0: the snapshot's */
+    int64_t as_of_us; /* 0: no */
+    int position;     /* in the statement, for errors */
+};
+enum status array_open(struct ctx *c, struct txn *t, const struct array_ref *ref,
+                       struct array **out);
+const struct schema *array_schema(const struct array *a);
+int64_t array_version(const struct array *a);
+
+enum status
+array_create(struct ctx *c, struct txn *t,
+             struct schema *s); /* chooses ids and tiles that are 0; ERR_DUPLICATE_TABLE */
+enum status array_drop(struct ctx *c, struct txn *t, const char *name);
+enum status array_rename(struct ctx *c, struct txn *t, const char *name, const char *to);
+enum status array_rename_column(struct ctx *c, struct txn *t, const char *name, const char *column,
+                                const char *to);
+enum status array_add_attr(struct ctx *c, struct txn *t, const char *name, const struct attr *attr);
+enum status array_drop_attr(struct ctx *c, struct txn *t, const char *name, const char *attr);
+/* New declared bounds of a regular dimension (NULL: open); cells outside become EMPTY. */
+enum status array_resize(struct ctx *c, struct txn *t, const char *name, const char *dim,
+                         const struct value *lo, const struct value *hi);
+/* key: "unit" or "comment", column NULL: of the array itself; text NULL: none. */
+enum status array_annotate(struct ctx *c, struct txn *t, const char *name, const char *column,
+                           const char *key, const char *text);
+enum status array_truncate(struct ctx *c, struct txn *t, const char *name);
+
+/* Views and macro functions: a name and its SQL text, transactional like arrays. Arrays and views
+ * share one name space. */
+enum object_kind { OBJECT_VIEW, OBJECT_FUNCTION };
+enum status object_put(struct ctx *c, struct txn *t, enum object_kind k, const char *name,
+                       const char *text, bool replace);
+/* *text NULL when there is none; lives as long as the transaction. */
+enum status object_get(struct ctx *c, struct txn *t, enum object_kind k, const char *name,
+                       const char **text);
+enum status object_drop(struct ctx *c, struct txn *t, enum object_kind k, const char *name);
+
+/* What sys.* views list. Called once per row with n values, valid during the call. A callback's
+ * error ends the walk. */
+enum sys_table { SYS_ARRAYS, SYS_DIMENSIONS, SYS_ATTRIBUTES, SYS_VERSIONS, SYS_TILES, SYS_OBJECTS };
+struct sys_column {
+    const char *name;
+    enum type type;
+};
+const struct sys_column *sys_columns(enum sys_table t, int *n);
+typedef enum status sys_row_fn(struct ctx *c, void *self, const struct value *row, int n);
+enum status sys_scan(struct ctx *c, struct txn *t, enum sys_table table, sys_row_fn *fn,
+                     void *self);
+
+/* ---- reading ---- */
+/* The cells of a box: attributes attrs[0 … n) (indexes into schema->attrs) as dense columns over
+ * the box, presence as a bitmap (NULL: all exist), from c->scratch. The box is in logical positions
+ * and may reach past the axis: cells there are EMPTY. *n_present is their count; when it is 0
+ * columns may be left unfilled. ERR_CORRUPT, ERR_MEMORY, ERR_IO. */
+enum status array_read(struct ctx *c, struct array *a, const struct box *want, const int *attrs,
+                       int n, struct column *cols, uint64_t **present, int64_t *n_present);
+/* Asks the system to read ahead the tiles of a box. Never fails. */
+void array_read_ahead(struct ctx *c, struct array *a, const struct box *box, const int *attrs,
+                      int n);
+/* The summary of one attribute (index; -1: presence) over one tile by tile coordinates. found
+ * false: the tile has no cell. */
+enum status array_summary(struct ctx *c, struct array *a, int attr, const int64_t *tile,
+                          struct summary *out, bool *found);
+/* Does any cell exist in the box? Answered from summaries: may say true for a box that has none. */
+enum status array_may_have(struct ctx *c, struct array *a, const struct box *box, bool *out);
+
+/* ---- writing ---- */
+enum conflict {
+    CONFLICT_ERROR,
+    CONFLICT_IGNORE,
+    CONFLICT_REPLACE, /* INSERT: the cell exists already */
+    CONFLICT_UPDATE,  /* only existing cells are written, only the given attributes change */
+    CONFLICT_DELETE
+}; /* existing cells become EMPTY; no columns */
+/* Opens the array for writing in this transaction: takes the one-writer lock (waits;
+ * ERR_SERIALIZATION, ERR_DEADLOCK, ERR_LOCK_TIMEOUT), makes the pending version. attrs: which
+ * attributes (indexes) the columns given later are; attributes not named take their defaults
+ * (INSERT) or stay (UPDATE). */
+enum status writer_open(struct ctx *c, struct txn *t, const char *name, enum conflict mode,
+                        const int *attrs, int n, struct writer **out);
+const struct schema *writer_schema(const struct writer *w); /* as grown so far */
+/* Positions (logical, in the schema of the writer's start for regular axes: any position within the
+ * declared limits) of coordinates: regular axes grow when open, labels join when they may. Column d
+ * has n coordinates of dimension d's type. pos[d] has room for n. ERR_OUT_OF_BOUNDS names the first
+ * that is not on its axis. The position of a label is its *stored* one. Serialises itself. */
+enum status writer_positions(struct ctx *c, struct writer *w, int d, const struct column *coords,
+                             int64_t n, int64_t *pos);
+/* Cells at positions from writer_positions: pos[d][i]. cols are as attrs in writer_open. *written
+ * is added to. Cells twice in one statement: the same rule as an existing cell. Buffers (within
+ * budget) and writes tiles. Many workers may call. */
+enum status writer_put_cells(struct ctx *c, struct writer *w, int64_t n, int64_t *const *pos,
+                             const struct column *cols, int64_t *written);
+/* A dense box in *stored* positions (for labelled axes: as writer_positions gave). present NULL:
+ * all. The fast path: whole tiles go straight to the codec. */
+enum status writer_put_box(struct ctx *c, struct writer *w, const struct box *box,
+                           const struct column *cols, const uint64_t *present, int64_t *written);
+/* Flushes everything to the tile store and records extents, labels, dictionaries, tile count and
+ * digest in the pending version. */
+enum status writer_finish(struct ctx *c, struct writer *w);
+void writer_free(struct writer *w); /* after finish or on error; NULL allowed. Unfinished: the
+                                       version will be dead. */
+
+/* ---- upkeep ---- */
+/* Reads every tile of the array and checks header, checksum, summary and count. ERR_CORRUPT names
+ * the first bad tile. */
+enum status array_check(struct ctx *c, struct txn *t, const char *name, int64_t *n_tiles);
+/* Retires versions older than the newest `keep` that no reader holds and sweeps them now. name
+ * NULL: all arrays. */
+enum status db_vacuum(struct ctx *c, struct db *db, const char *name, int64_t keep);
+/* Waits until the background sweeper has nothing left: for tests. */
+void db_sweep_wait(struct db *db);
+
+#endif

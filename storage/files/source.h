@@ -1,0 +1,74 @@
+/* A file, or a list of files, as an array: what read_netcdf, read_npy and read_csv give in FROM and
+ * what COPY … FROM loads.
+ *
+ * A source has a schema (dimensions with axes, attributes) and gives any box of itself, or (CSV)
+ * its rows in order. Readers never hold a file whole. Untrusted formats (NetCDF, HDF5) are parsed
+ * in a helper process without rights. */
+#ifndef TESSERA_SOURCE_H
+#define TESSERA_SOURCE_H
+#include "storage/schema.h"
+
+struct source;
+
+struct source_options {
+    const char *root;        /* relative names start here */
+    const char *format;      /* "netcdf", "npy", "csv"; NULL: by the name's ending */
+    const char *const *vars; /* NetCDF variables, matched case-insensitively or by folded name;
+                                n_vars 0: all that share the first one's dimensions */
+    int n_vars;
+    /* CSV */
+    bool header_given, header;     /* default: true */
+    char delimiter, quote, escape; /* 0: ',' '"' '"' */
+    const char *null_text;         /* NULL: '' unquoted */
+    const struct schema *target;   /* COPY: types come from here, columns by name (header) or order;
+                                      NULL: inferred from the first rows */
+    const char *const *columns;
+    int n_columns; /* COPY a (x, y): names of the file's columns in order */
+};
+
+/* Opens every file that the pattern names (globs, sorted by name; ERR_FILE_MISSING when none).
+ * Several files: NetCDF: concatenated along the first dimension, which must differ and not overlap,
+ * the others equal (ERR_AXIS_MISMATCH). npy: along d0. CSV: row after row. The schema and names
+ * live in the arena. */
+enum status source_open(struct ctx *c, const char *pattern, const struct source_options *o,
+                        struct source **out);
+const struct schema *source_schema(const struct source *s);
+/* Good boxes to ask for: extents near the file's own chunks. dims 0 in order. */
+void source_grid(const struct source *s, int64_t *extents);
+/* True when boxes may be asked for in any order by many workers (npy, netcdf); CSV gives rows in
+ * order by source_rows. */
+bool source_random_access(const struct source *s);
+/* As array_read: attributes (indexes) of a box of positions, from c->scratch. Many workers at once.
+ * For CSV boxes over `row` are legal too, in any order (an index of row offsets at intervals is
+ * kept), but sequential is fast. */
+enum status source_read(struct ctx *c, struct source *s, const struct box *want, const int *attrs,
+                        int n, struct column *cols, uint64_t **present, int64_t *n_present);
+/* CSV in order: up to max_rows parsed rows of the next block; *n_rows 0 at the end. One thread. */
+enum status source_rows(struct ctx *c, struct source *s, int64_t max_rows, struct column *cols,
+                        int64_t *n_rows);
+/* Progress: bytes of the files in all. */
+int64_t source_bytes(const struct source *s);
+void source_close(struct source *s); /* NULL allowed */
+
+/* CSV text to rows for COPY FROM STDIN: the caller feeds bytes as they come. */
+struct csv_parser;
+enum status csv_parser_new(struct ctx *c, const struct source_options *o,
+                           const struct schema *columns, struct csv_parser **out);
+/* Parses whole records of the bytes given (a rest is kept inside); is_last: the end. Rows as
+ * columns from c->scratch (schema->attrs order). ERR_BAD_COPY_FORMAT ("missing data for column",
+ * "extra data after last expected column"), ERR_INVALID_TEXT with the line in the detail. */
+enum status csv_parser_feed(struct ctx *c, struct csv_parser *p, const char *bytes, size_t n,
+                            bool is_last, struct column *cols, int64_t *n_rows);
+void csv_parser_free(struct csv_parser *p);
+
+/* Writers for COPY … TO. Bytes go to a sink: a file, or the client. */
+typedef enum status bytes_fn(struct ctx *c, void *self, const void *bytes, size_t n);
+/* .npy header (version 1.0, or 2.0 when long; padded to 64) for one dtype, or a structured one
+ * (n_fields > 1, or names given). */
+void npy_header(struct strbuf *out, const enum type *types, const char *const *names, int n_fields,
+                const int64_t *shape, int n_dims, int64_t text_bytes);
+/* A CSV field by PostgreSQL's quoting rules. */
+void csv_field(struct strbuf *out, const char *s, size_t n, bool is_null, char delimiter,
+               char quote, const char *null_text);
+
+#endif
