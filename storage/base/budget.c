@@ -1,0 +1,198 @@
+/* Charging memory to budgets; buffers and scratches made from it. */
+#include "storage/base/budget.h"
+#include "storage/base/ctx.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+void budget_init(struct budget *b, struct budget *parent, int64_t limit_bytes)
+{
+    b->parent = parent;
+    b->limit_bytes = limit_bytes;
+    atomic_init(&b->used_bytes, 0);
+    atomic_init(&b->peak_bytes, 0);
+}
+
+void budget_give(struct budget *b, int64_t bytes)
+{
+    for (; b; b = b->parent)
+        atomic_fetch_sub_explicit(&b->used_bytes, bytes, memory_order_relaxed);
+}
+
+static void raise_peak(struct budget *b, int64_t used)
+{
+    int64_t peak = atomic_load_explicit(&b->peak_bytes, memory_order_relaxed);
+    while (used > peak &&
+           !atomic_compare_exchange_weak_explicit(&b->peak_bytes, &peak, used, memory_order_relaxed,
+                                                  memory_order_relaxed)) {
+    }
+}
+
+bool budget_take(struct budget *b, int64_t bytes)
+{
+    for (struct budget *at = b; at; at = at->parent) {
+        int64_t used =
+            atomic_fetch_add_explicit(&at->used_bytes, bytes, memory_order_relaxed) + bytes;
+        if (at->limit_bytes && used > at->limit_bytes) {
+            for (struct budget *undo = b;; undo = undo->parent) {
+                atomic_fetch_sub_explicit(&undo->used_bytes, bytes, memory_order_relaxed);
+                if (undo == at) return false;
+            }
+        }
+        raise_peak(at, used);
+    }
+    return true;
+}
+
+int64_t budget_left(const struct budget *b)
+{
+    int64_t left = INT64_MAX;
+    for (; b; b = b->parent) {
+        if (!b->limit_bytes) continue;
+        int64_t here = b->limit_bytes - atomic_load_explicit(&b->used_bytes, memory_order_relaxed);
+        if (here < left) left = here;
+    }
+    return left < 0 ? 0 : left;
+}
+
+/* ---- buffers ---- */
+
+struct buffer {
+    struct budget *budget;
+    size_t bytes;
+    char pad[48]; /* keeps what follows aligned to 64 */
+};
+_Static_assert(sizeof(struct buffer) == 64, "buffers are aligned to cache lines");
+
+static const size_t HUGE_PAGE = 2u << 20;
+
+void *buf_try(struct budget *b, size_t bytes)
+{
+    if (bytes > SIZE_MAX / 4) return NULL;
+    size_t whole = sizeof(struct buffer) + ((bytes + 63) & ~(size_t)63);
+    if (b && !budget_take(b, (int64_t)whole)) return NULL;
+    bool huge = whole >= 2 * HUGE_PAGE;
+    struct buffer *h = aligned_alloc(huge ? HUGE_PAGE : 64,
+                                     huge ? (whole + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1) : whole);
+    if (!h) {
+        if (b) budget_give(b, (int64_t)whole);
+        return NULL;
+    }
+    if (huge) madvise(h, whole, MADV_HUGEPAGE);
+    h->budget = b;
+    h->bytes = bytes;
+    return h + 1;
+}
+
+enum status buf_alloc(struct ctx *c, size_t bytes, void **out)
+{
+    void *p = buf_try(c->budget, bytes);
+    if (!p) {
+        fail(c, ERR_MEMORY, "out of memory: %zu bytes are more than memory_limit leaves", bytes);
+        return hint(c, "Raise memory_limit, or ask for less at once.");
+    }
+    *out = p;
+    return OK;
+}
+
+size_t buf_bytes(const void *buf)
+{
+    return ((const struct buffer *)buf - 1)->bytes;
+}
+
+void buf_free(void *buf)
+{
+    if (!buf) return;
+    struct buffer *h = (struct buffer *)buf - 1;
+    size_t whole = sizeof(struct buffer) + ((h->bytes + 63) & ~(size_t)63);
+    if (h->budget) budget_give(h->budget, (int64_t)whole);
+    free(h);
+}
+
+/* ---- scratch ---- */
+
+#define MAX_BLOCKS 256
+struct scratch {
+    struct budget *budget;
+    size_t n_blocks, block, offset; /* the block being filled, and how far */
+    unsigned char *blocks[MAX_BLOCKS];
+};
+
+static const size_t SCRATCH_BLOCK = 1u << 20;
+
+struct scratch *scratch_new(struct budget *b)
+{
+    struct scratch *s = calloc(1, sizeof *s);
+    if (!s) abort();
+    s->budget = b;
+    return s;
+}
+
+void scratch_free(struct scratch *s)
+{
+    if (!s) return;
+    for (size_t i = 0; i < s->n_blocks; i++)
+        buf_free(s->blocks[i]);
+    free(s);
+}
+
+/* A new block of at least `bytes` becomes the one being filled: a later one that is large enough,
+ * else a fresh one. */
+static bool next_block(struct scratch *s, size_t bytes)
+{
+    size_t from = s->n_blocks ? s->block + 1 : 0;
+    for (size_t i = from; i < s->n_blocks; i++) {
+        if (buf_bytes(s->blocks[i]) < bytes) continue;
+        unsigned char *found = s->blocks[i];
+        s->blocks[i] = s->blocks[from];
+        s->blocks[from] = found;
+        s->block = from;
+        s->offset = 0;
+        return true;
+    }
+    if (s->n_blocks == MAX_BLOCKS) return false;
+    unsigned char *fresh = buf_try(s->budget, bytes > SCRATCH_BLOCK ? bytes : SCRATCH_BLOCK);
+    if (!fresh && bytes < SCRATCH_BLOCK) fresh = buf_try(s->budget, bytes);
+    if (!fresh) return false;
+    s->blocks[s->n_blocks++] = fresh;
+    unsigned char *displaced = s->blocks[from];
+    s->blocks[from] = fresh;
+    s->blocks[s->n_blocks - 1] = displaced;
+    s->block = from;
+    s->offset = 0;
+    return true;
+}
+
+enum status scratch_alloc(struct ctx *c, size_t bytes, void **out)
+{
+    struct scratch *s = c->scratch;
+    size_t need = (bytes + 63) & ~(size_t)63;
+    if (need < bytes) return fail(c, ERR_MEMORY, "out of memory: a chunk of %zu bytes", bytes);
+    if (!s->n_blocks || need > buf_bytes(s->blocks[s->block]) - s->offset) {
+        if (!next_block(s, need)) {
+            fail(c, ERR_MEMORY,
+                 "out of memory: a chunk of %zu bytes is more than memory_limit leaves", bytes);
+            return hint(c, "Raise memory_limit, or make the arrays' tiles smaller.");
+        }
+    }
+    *out = s->blocks[s->block] + s->offset;
+    s->offset += need;
+    return OK;
+}
+
+struct scratch_mark scratch_mark(const struct scratch *s)
+{
+    return (struct scratch_mark){s->block, s->offset};
+}
+
+void scratch_release(struct scratch *s, struct scratch_mark m)
+{
+    s->block = m.block;
+    s->offset = m.offset;
+}
+
+void scratch_reset(struct scratch *s)
+{
+    s->block = 0;
+    s->offset = 0;
+}

@@ -1,0 +1,28 @@
+/* Names and meanings of the error codes. */
+#include "storage/base/status.h"
+
+static const struct {
+    const char *sqlstate, *meaning;
+} codes[] = {
+#define X(code, sqlstate, meaning) {sqlstate, meaning},
+    STATUS_LIST(X)
+#undef X
+};
+
+static int index_of(enum status s)
+{
+    int i = (int)s - (int)STATUS_BEFORE_FIRST - 1;
+    return s < 0 && i >= 0 && i < (int)(sizeof codes / sizeof *codes) ? i : -1;
+}
+
+const char *status_sqlstate(enum status s)
+{
+    int i = index_of(s);
+    return i < 0 ? (s == OK ? "00000" : "XX000") : codes[i].sqlstate;
+}
+
+const char *status_meaning(enum status s)
+{
+    int i = index_of(s);
+    return i < 0 ? (s == OK ? "success" : "an unknown error") : codes[i].meaning;
+}
