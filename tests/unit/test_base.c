@@ -3,12 +3,10 @@
 #include "storage/base/ctx.h"
 #include "storage/base/pool.h"
 #include "storage/base/types.h"
+#include "tests/unit/unit.h"
 #include <assert.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 static void test_status(void **state)
 {
