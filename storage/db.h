@@ -19,7 +19,7 @@ struct db_options {
     int64_t cache_bytes;     /* decoded tiles; 0: 1/4 of the budget, at least 8 MiB */
     int64_t quota_bytes;     /* tile store's size; 0: none */
     int64_t lock_timeout_ms; /* a wait for an array's writer; 0: none */
-    int64_t idle_in_transaction_ms;
+    int64_t version_retention_ms; /* older versions are swept in the background; 0: kept */
     bool create; /* make the directory and format it when missing or empty */
     bool sync;   /* false only in tests */
 };
