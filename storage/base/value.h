@@ -39,6 +39,9 @@ int value_compare(const struct value *a, const struct value *b);
  * integers round half to even; from T_UNKNOWN or TEXT by parsing; to TEXT by formatting into the
  * arena. ERR_CANNOT_COERCE when there is no such cast. */
 enum status value_cast(struct ctx *c, const struct value *v, enum type to, struct value *out);
+/* Plain decimal text to the correctly rounded double when that takes one operation (at most 19
+ * digits, mantissa below 2^53, exponent within 22); false: ask value_parse, it may still be one. */
+bool value_fast_double(const char *s, size_t n, double *out);
 struct value value_dup(struct arena *a, const struct value *v); /* with text copied */
 struct value value_null(enum type t);
 struct value value_int(enum type t, int64_t i);
