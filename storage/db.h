@@ -53,6 +53,7 @@ enum status txn_statement_begin(struct ctx *c, struct txn *t);
 void txn_statement_end(struct txn *t, bool keep);
 /* When the transaction began, µs since 1970: now(). */
 int64_t txn_time_us(const struct txn *t);
+struct db *txn_db(const struct txn *t);
 
 /* ---- catalog ---- */
 /* The array's schema in the snapshot (own changes included), or as of a version (> 0) or a time (!=
