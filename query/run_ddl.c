@@ -1,0 +1,281 @@
+/* CREATE, ALTER, DROP and COMMENT. */
+#include "query/session_internal.h"
+#include <string.h>
+
+/* ---- CREATE ---- */
+
+static bool exists(struct ctx *c, struct run *r, const char *name)
+{
+    struct ctx quiet = *c;
+    struct array_ref ref = {.name = name};
+    struct array *there;
+    ctx_clear(&quiet);
+    return array_open(&quiet, r->s->txn, &ref, &there) == OK;
+}
+
+static enum status create_array(struct ctx *c, struct run *r)
+{
+    const struct ast_stmt *stmt = r->stmt;
+    const char *name = last_part(&stmt->name), *kind = stmt->is_table ? "TABLE" : "ARRAY";
+    struct bind_env env = session_bind_env(r);
+    struct schema schema;
+    TRY(bind_schema(c, &env, stmt, &schema));
+    if (stmt->if_not_exists && exists(c, r, name)) {
+        notice(c, "42P07", "array \"%s\" already exists, skipping", name);
+        return tag(r, "CREATE %s", kind);
+    }
+    if (stmt->or_replace && exists(c, r, name)) TRY(array_drop(c, r->s->txn, name));
+    TRY(at(c, array_create(c, r->s->txn, &schema), stmt->name.pos));
+    return tag(r, "CREATE %s", kind);
+}
+
+static const char *body_text(struct ctx *c, const struct run *r)
+{
+    return arena_strndup(c->arena, r->text + r->stmt->body_pos,
+                         (size_t)(r->stmt->body_end - r->stmt->body_pos));
+}
+
+/* A view is kept as its text, preceded by its column names when they were given: "(a, b) SELECT …".
+ */
+static enum status create_view(struct ctx *c, struct run *r)
+{
+    const struct ast_stmt *stmt = r->stmt;
+    const char *name = last_part(&stmt->name), *there;
+    struct query q;
+    struct bind_env env = session_bind_env(r);
+    TRY(bind_select(c, &env, stmt->select, &q)); /* its errors belong to whoever creates it */
+    if (stmt->columns.n > q.n_outs)
+        return fail_at(c, ERR_INVALID_DEFINITION, stmt->name.pos,
+                       "CREATE VIEW specifies more column names than columns");
+    if (env.n_params > 0)
+        return fail_at(c, ERR_UNDEFINED_PARAM, stmt->name.pos, "there is no parameter $1");
+    if (stmt->if_not_exists) {
+        TRY(object_get(c, r->s->txn, OBJECT_VIEW, name, &there));
+        if (there) {
+            notice(c, "42P07", "view \"%s\" already exists, skipping", name);
+            return tag(r, "CREATE VIEW");
+        }
+    }
+    struct strbuf text = STRBUF_INIT;
+    for (int i = 0; i < stmt->columns.n; i++)
+        strbuf_addf(&text, "%s\"%s\"", i ? ", " : "(", stmt->columns.v[i]);
+    if (stmt->columns.n) strbuf_adds(&text, ") ");
+    strbuf_adds(&text, body_text(c, r));
+    enum status st = at(c, object_put(c, r->s->txn, OBJECT_VIEW, name, text.s, stmt->or_replace),
+                        stmt->name.pos);
+    strbuf_release(&text);
+    return st < 0 ? st : tag(r, "CREATE VIEW");
+}
+
+/* A macro is kept as "(k, x) expression". */
+static enum status create_function(struct ctx *c, struct run *r)
+{
+    const struct ast_stmt *stmt = r->stmt;
+    const char *name = last_part(&stmt->name);
+    if (func_exists(name)) {
+        fail_at(c, ERR_DUPLICATE_OBJECT, stmt->name.pos, "function \"%s\" is built in", name);
+        return hint(c, "Choose another name.");
+    }
+    struct strbuf text = STRBUF_INIT;
+    strbuf_addc(&text, '(');
+    for (int i = 0; i < stmt->params.n; i++)
+        strbuf_addf(&text, "%s\"%s\"", i ? ", " : "", stmt->params.v[i]);
+    strbuf_addf(&text, ") %s", body_text(c, r));
+    enum status st =
+        at(c, object_put(c, r->s->txn, OBJECT_FUNCTION, name, text.s, stmt->or_replace),
+           stmt->name.pos);
+    strbuf_release(&text);
+    return st < 0 ? st : tag(r, "CREATE FUNCTION");
+}
+
+/* ---- ALTER ---- */
+
+static enum status resize(struct ctx *c, struct run *r, const char *name)
+{
+    const struct ast_column *d = &r->stmt->defs.v[0];
+    struct array_ref ref = {.name = name, .position = r->stmt->name.pos};
+    struct array *a;
+    TRY(array_open(c, r->s->txn, &ref, &a));
+    int i = schema_dim(array_schema(a), d->name);
+    if (i < 0)
+        return fail_at(c, ERR_UNDEFINED_COLUMN, d->pos,
+                       "dimension \"%s\" of array \"%s\" does not exist", d->name, name);
+    struct bind_env env = session_bind_env(r);
+    struct value lo, hi;
+    enum type t = array_schema(a)->dims[i].axis.type;
+    if (d->range.lo) TRY(bind_const(c, &env, d->range.lo, t, &lo));
+    if (d->range.hi) TRY(bind_const(c, &env, d->range.hi, t, &hi));
+    return array_resize(c, r->s->txn, name, d->name, d->range.lo ? &lo : NULL,
+                        d->range.hi ? &hi : NULL);
+}
+
+static enum status annotate(struct ctx *c, struct run *r, const char *name, const char *column)
+{
+    for (int i = 0; i < r->stmt->options.n; i++) {
+        const struct ast_option *o = &r->stmt->options.v[i];
+        if (strcmp(o->name, "unit") != 0 && strcmp(o->name, "comment") != 0) {
+            fail_at(c, ERR_INVALID_PARAMETER, o->pos, "unrecognized parameter \"%s\"", o->name);
+            return hint(c, "There are \"unit\" and \"comment\".");
+        }
+        TRY(at(c, array_annotate(c, r->s->txn, name, column, o->name, o->value), o->pos));
+    }
+    return OK;
+}
+
+static enum status drop_column(struct ctx *c, struct run *r, const char *name)
+{
+    const char *column = r->stmt->from_name;
+    struct array_ref ref = {.name = name, .position = r->stmt->name.pos};
+    struct array *a;
+    TRY(array_open(c, r->s->txn, &ref, &a));
+    if (schema_attr(array_schema(a), column) < 0 && r->stmt->if_exists &&
+        schema_dim(array_schema(a), column) < 0) {
+        notice(c, "00000", "column \"%s\" of array \"%s\" does not exist, skipping", column, name);
+        return OK;
+    }
+    return array_drop_attr(c, r->s->txn, name, column);
+}
+
+static enum status alter(struct ctx *c, struct run *r)
+{
+    const struct ast_stmt *stmt = r->stmt;
+    const char *name = last_part(&stmt->name);
+    struct txn *t = r->s->txn;
+    struct attr attr;
+    struct bind_env env = session_bind_env(r);
+    enum status st = OK;
+    if (stmt->if_exists && stmt->alter != ALTER_DROP_COLUMN && !exists(c, r, name)) {
+        notice(c, "00000", "array \"%s\" does not exist, skipping", name);
+        return tag(r, "ALTER ARRAY");
+    }
+    switch (stmt->alter) {
+    case ALTER_RENAME:
+        st = array_rename(c, t, name, stmt->to_name);
+        break;
+    case ALTER_RENAME_COLUMN:
+        st = array_rename_column(c, t, name, stmt->from_name, stmt->to_name);
+        break;
+    case ALTER_ADD:
+        if (stmt->defs.v[0].dim != DIM_NONE)
+            return fail_at(c, ERR_UNSUPPORTED, stmt->defs.v[0].pos,
+                           "an array's dimensions are fixed when it is made");
+        TRY(bind_attr(c, &env, &stmt->defs.v[0], &attr));
+        st = array_add_attr(c, t, name, &attr);
+        break;
+    case ALTER_DROP_COLUMN:
+        st = drop_column(c, r, name);
+        break;
+    case ALTER_RESIZE:
+        st = resize(c, r, name);
+        break;
+    case ALTER_SET:
+        st = annotate(c, r, name, NULL);
+        break;
+    case ALTER_COLUMN_SET:
+        st = annotate(c, r, name, stmt->from_name);
+        break;
+    case ALTER_OWNER:
+        return fail_at(c, ERR_UNSUPPORTED, stmt->pos, "roles are not available yet");
+    }
+    TRY(at(c, st, stmt->name.pos));
+    return tag(r, "ALTER ARRAY");
+}
+
+/* ---- DROP, COMMENT ---- */
+
+static enum status drop_one(struct ctx *c, struct run *r, const struct ast_name *name)
+{
+    const char *s = last_part(name);
+    switch (r->stmt->drop) {
+    case DROP_ARRAY:
+    case DROP_TABLE:
+        return array_drop(c, r->s->txn, s);
+    case DROP_VIEW:
+        return object_drop(c, r->s->txn, OBJECT_VIEW, s);
+    case DROP_FUNCTION:
+        return object_drop(c, r->s->txn, OBJECT_FUNCTION, s);
+    case DROP_MATERIALIZED:
+        return fail(c, ERR_UNSUPPORTED, "materialized arrays are not available yet");
+    case DROP_SCHEDULE:
+        return fail(c, ERR_UNSUPPORTED, "schedules are not available yet");
+    case DROP_ROLE:
+        return fail(c, ERR_UNSUPPORTED, "roles are not available yet");
+    case DROP_INDEX:
+        return fail(c, ERR_UNDEFINED_OBJECT, "index \"%s\" does not exist", s);
+    case DROP_SCHEMA:
+        return fail(c, ERR_UNSUPPORTED, "there is one schema, and it cannot be dropped");
+    }
+    return OK;
+}
+
+static enum status drop(struct ctx *c, struct run *r)
+{
+    static const char *const words[] = {
+        [DROP_ARRAY] = "ARRAY",       [DROP_TABLE] = "TABLE",
+        [DROP_VIEW] = "VIEW",         [DROP_FUNCTION] = "FUNCTION",
+        [DROP_INDEX] = "INDEX",       [DROP_MATERIALIZED] = "MATERIALIZED ARRAY",
+        [DROP_SCHEDULE] = "SCHEDULE", [DROP_ROLE] = "ROLE",
+        [DROP_SCHEMA] = "SCHEMA",
+    };
+    for (int i = 0; i < r->stmt->n_names; i++) {
+        const struct ast_name *name = &r->stmt->names[i];
+        enum status st = drop_one(c, r, name);
+        bool missing =
+            st == ERR_UNDEFINED_TABLE || st == ERR_UNDEFINED_FUNCTION || st == ERR_UNDEFINED_OBJECT;
+        if (missing && r->stmt->if_exists) {
+            notice(c, "00000", "\"%s\" does not exist, skipping", last_part(name));
+            ctx_clear(c);
+            continue;
+        }
+        TRY(at(c, st, name->pos));
+    }
+    return tag(r, "DROP %s", words[r->stmt->drop]);
+}
+
+static enum status comment(struct ctx *c, struct run *r)
+{
+    const struct ast_stmt *stmt = r->stmt;
+    const struct ast_name *n = &stmt->name;
+    bool column = stmt->comment == COMMENT_COLUMN || stmt->comment == COMMENT_DIMENSION;
+    if (stmt->comment != COMMENT_ARRAY && stmt->comment != COMMENT_TABLE && !column)
+        return fail_at(c, ERR_UNSUPPORTED, stmt->pos,
+                       "comments are kept on arrays and their columns only");
+    if (column && n->n < 2) return fail_at(c, ERR_SYNTAX, n->pos, "column name must be qualified");
+    const char *array = column ? n->part[n->n - 2] : last_part(n);
+    TRY(at(
+        c,
+        array_annotate(c, r->s->txn, array, column ? last_part(n) : NULL, "comment", stmt->to_name),
+        n->pos));
+    return tag(r, "COMMENT");
+}
+
+enum status run_ddl(struct ctx *c, struct run *r)
+{
+    TRY(want_write(c, r->s,
+                   r->stmt->kind == S_DROP    ? "DROP"
+                   : r->stmt->kind == S_ALTER ? "ALTER ARRAY"
+                                              : "CREATE"));
+    TRY(need_txn(c, r->s));
+    switch (r->stmt->kind) {
+    case S_CREATE_ARRAY:
+        return create_array(c, r);
+    case S_CREATE_VIEW:
+        return create_view(c, r);
+    case S_CREATE_FUNCTION:
+        return create_function(c, r);
+    case S_CREATE_INDEX:
+        notice(c, "00000",
+               "arrays are ordered by their dimensions; the index means nothing and is not kept");
+        return tag(r, "CREATE INDEX");
+    case S_CREATE_SCHEMA:
+        if (r->stmt->if_not_exists && !strcmp(last_part(&r->stmt->name), "public"))
+            return tag(r, "CREATE SCHEMA");
+        return fail_at(c, ERR_UNSUPPORTED, r->stmt->pos, "there is one schema, \"public\"");
+    case S_ALTER:
+        return alter(c, r);
+    case S_DROP:
+        return drop(c, r);
+    default:
+        return comment(c, r);
+    }
+}

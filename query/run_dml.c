@@ -1,0 +1,171 @@
+/* INSERT, UPDATE, DELETE, TRUNCATE and CREATE ARRAY AS. */
+#include "query/write.h"
+#include <string.h>
+
+static enum status conflict_mode(struct ctx *c, const struct ast_stmt *stmt, enum conflict *out)
+{
+    switch (stmt->on_conflict) {
+    case ON_CONFLICT_IGNORE:
+        *out = CONFLICT_IGNORE;
+        return OK;
+    case ON_CONFLICT_REPLACE:
+        *out = CONFLICT_REPLACE;
+        return OK;
+    case ON_CONFLICT_UPDATE:
+        fail_at(c, ERR_UNSUPPORTED, stmt->pos, "ON CONFLICT DO UPDATE is not available yet");
+        return hint(c, "ON CONFLICT REPLACE writes the new cell over the old one.");
+    default:
+        *out = CONFLICT_ERROR;
+        return OK;
+    }
+}
+
+static enum status refuse_returning(struct ctx *c, const struct ast_stmt *stmt)
+{
+    if (stmt->returning.n == 0) return OK;
+    return fail_at(c, ERR_UNSUPPORTED, stmt->returning.v[0].pos, "RETURNING is not available yet");
+}
+
+/* Opens the job's query and writes it. */
+static enum status run_job(struct ctx *c, struct run *r, const struct write_job *j, int64_t *n)
+{
+    struct exec *x = NULL;
+    enum status st = exec_open(c, j->query, r->params, r->n_params, r->s->txn, &x);
+    if (st == OK) st = write_query(c, x, j, n);
+    exec_close(x);
+    return st;
+}
+
+static enum status run_insert(struct ctx *c, struct run *r)
+{
+    const struct ast_stmt *stmt = r->stmt;
+    struct array_ref ref = {.name = last_part(&stmt->name), .position = stmt->name.pos};
+    struct array *target;
+    struct bound_insert b;
+    struct write_job j = {.target = ref.name};
+    TRY(refuse_returning(c, stmt));
+    TRY(conflict_mode(c, stmt, &j.mode));
+    TRY(array_open(c, r->s->txn, &ref, &target));
+    struct bind_env env = session_bind_env(r);
+    TRY(bind_insert(c, &env, stmt, array_schema(target), &b));
+    TRY(plan_rewrite(c, &b.query, !r->s->settings.optimizer.n));
+    j.query = &b.query;
+    j.attrs = b.attrs;
+    j.n_attrs = b.n_attrs;
+    j.numbered = b.numbered;
+    int64_t n = 0;
+    TRY(run_job(c, r, &j, &n));
+    return tag(r, "INSERT 0 %lld", (long long)n);
+}
+
+static enum status run_change(struct ctx *c, struct run *r)
+{
+    bool is_update = r->stmt->kind == S_UPDATE;
+    struct bound_change b;
+    TRY(refuse_returning(c, r->stmt));
+    struct bind_env env = session_bind_env(r);
+    TRY(bind_change(c, &env, r->stmt, &b));
+    TRY(plan_rewrite(c, &b.query, !r->s->settings.optimizer.n));
+    struct write_job j = {.query = &b.query,
+                          .target = last_part(&r->stmt->name),
+                          .mode = is_update ? CONFLICT_UPDATE : CONFLICT_DELETE,
+                          .attrs = b.attrs,
+                          .n_attrs = b.n_attrs};
+    int64_t n = 0;
+    TRY(run_job(c, r, &j, &n));
+    return tag(r, "%s %lld", is_update ? "UPDATE" : "DELETE", (long long)n);
+}
+
+static enum status run_truncate(struct ctx *c, struct run *r)
+{
+    for (int i = 0; i < r->stmt->n_names; i++) {
+        const struct ast_name *name = &r->stmt->names[i];
+        TRY(at(c, array_truncate(c, r->s->txn, last_part(name)), name->pos));
+    }
+    return tag(r, "TRUNCATE TABLE");
+}
+
+enum status run_dml(struct ctx *c, struct run *r)
+{
+    static const char *const words[] = {[S_INSERT] = "INSERT",
+                                        [S_UPDATE] = "UPDATE",
+                                        [S_DELETE] = "DELETE",
+                                        [S_TRUNCATE] = "TRUNCATE TABLE"};
+    TRY(want_write(c, r->s, words[r->stmt->kind]));
+    TRY(need_txn(c, r->s));
+    switch (r->stmt->kind) {
+    case S_INSERT:
+        return run_insert(c, r);
+    case S_TRUNCATE:
+        return run_truncate(c, r);
+    default:
+        return run_change(c, r);
+    }
+}
+
+/* ---- CREATE ARRAY AS ---- */
+
+/* The array of this name is in the way: an error, or nothing to do (*skip), or dropped. */
+static enum status make_room(struct ctx *c, struct run *r, const char *name, bool *skip)
+{
+    *skip = false;
+    if (!r->stmt->or_replace && !r->stmt->if_not_exists) return OK;
+    struct ctx quiet = *c;
+    struct array_ref ref = {.name = name};
+    struct array *there;
+    ctx_clear(&quiet);
+    if (array_open(&quiet, r->s->txn, &ref, &there) < 0) return OK;
+    if (r->stmt->or_replace) return array_drop(c, r->s->txn, name);
+    *skip = true;
+    notice(c, "42P07", "array \"%s\" already exists, skipping", name);
+    return OK;
+}
+
+/* Outputs in the target's order: dimensions, then attributes. */
+static void order_outputs(struct ctx *c, struct query *q, const struct schema *target,
+                          struct write_job *j)
+{
+    int n_dims = target->is_table ? 0 : target->n_dims, at_dim = 0, n_attrs = 0;
+    struct out_col *outs = arena_array(c->arena, struct out_col, q->n_outs + 1);
+    int *attrs = arena_array(c->arena, int, q->n_outs + 1);
+    for (int k = 0; k < q->n_outs; k++) {
+        if (q->outs[k].is_dim && at_dim < n_dims) {
+            outs[at_dim++] = q->outs[k];
+        } else {
+            attrs[n_attrs] = n_attrs;
+            outs[n_dims + n_attrs++] = q->outs[k];
+        }
+    }
+    q->outs = outs;
+    j->query = q;
+    j->attrs = attrs;
+    j->n_attrs = n_attrs;
+    j->numbered = target->is_table;
+}
+
+/* The query is opened before the array is made: some axes are known only then. */
+static enum status create_and_fill(struct ctx *c, struct run *r, const char *name, struct query *q,
+                                   struct exec *x, int64_t *n)
+{
+    struct schema schema;
+    struct write_job j = {.target = name, .mode = CONFLICT_ERROR};
+    TRY(bind_schema_of(c, name, q, &schema));
+    TRY(at(c, array_create(c, r->s->txn, &schema), r->stmt->name.pos));
+    order_outputs(c, q, &schema, &j);
+    return write_query(c, x, &j, n);
+}
+
+enum status run_create_as(struct ctx *c, struct run *r)
+{
+    const char *name = last_part(&r->stmt->name);
+    bool skip;
+    struct query q;
+    struct exec *x = NULL;
+    int64_t n = 0;
+    TRY(want_write(c, r->s, "CREATE ARRAY AS"));
+    enum status st = open_query(c, r, r->stmt->select, &q, &x);
+    if (st == OK) st = make_room(c, r, name, &skip);
+    if (st == OK && !skip) st = create_and_fill(c, r, name, &q, x, &n);
+    exec_close(x);
+    return st < 0 ? st : tag(r, "SELECT %lld", (long long)n);
+}

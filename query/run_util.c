@@ -1,0 +1,212 @@
+/* SHOW, SET, RESET, DISCARD; VACUUM, CHECK ARRAY, CANCEL, LOCK. */
+#include "query/session_internal.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* ---- settings ---- */
+
+static enum status show_all(struct ctx *c, struct run *r)
+{
+    static const struct column_desc d[] = {
+        {"name", T_TEXT}, {"setting", T_TEXT}, {"description", T_TEXT}};
+    int n;
+    const struct setting_info *list = settings_list(&n);
+    TRY(r->cl->columns(c, r->cl, d, 3));
+    enum status st = OK;
+    for (int i = 0; i < n && st == OK; i++) {
+        struct strbuf value = STRBUF_INIT;
+        st = settings_show(c, &r->s->settings, list[i].name, &value);
+        struct text texts[3] = {{list[i].name, (int64_t)strlen(list[i].name)},
+                                {value.s ? value.s : "", (int64_t)value.len},
+                                {list[i].doc, (int64_t)strlen(list[i].doc)}};
+        struct column cols[3];
+        for (int k = 0; k < 3; k++)
+            cols[k] = (struct column){.type = T_TEXT, .values = &texts[k]};
+        if (st == OK) st = r->cl->rows(c, r->cl, cols, 3, NULL, 1);
+        strbuf_release(&value);
+    }
+    return st;
+}
+
+static enum status show(struct ctx *c, struct run *r)
+{
+    if (r->stmt->all) {
+        TRY(show_all(c, r));
+        return tag(r, "SHOW");
+    }
+    const char *name = last_part(&r->stmt->name);
+    struct strbuf value = STRBUF_INIT;
+    enum status st = OK;
+    if (!strcasecmp(name, "transaction_read_only"))
+        strbuf_adds(&value, r->s->read_only ? "on" : "off");
+    else if (!strcasecmp(name, "server_version"))
+        strbuf_adds(&value, "15.0 (Tessera)");
+    else if (!strcasecmp(name, "server_version_num"))
+        strbuf_adds(&value, "150000");
+    else if (!strcasecmp(name, "server_encoding"))
+        strbuf_adds(&value, "UTF8");
+    else
+        st = at(c, settings_show(c, &r->s->settings, name, &value), r->stmt->name.pos);
+    if (st == OK) {
+        struct column_desc d = {name, T_TEXT};
+        struct text t = {value.s ? value.s : "", (int64_t)value.len};
+        struct column col = {.type = T_TEXT, .values = &t};
+        st = r->cl->columns(c, r->cl, &d, 1);
+        if (st == OK) st = r->cl->rows(c, r->cl, &col, 1, NULL, 1);
+    }
+    strbuf_release(&value);
+    return st < 0 ? st : tag(r, "SHOW");
+}
+
+static const char *joined(struct ctx *c, const struct ast_names *values)
+{
+    if (values->n == 0) return NULL;
+    const char *s = values->v[0];
+    for (int i = 1; i < values->n; i++)
+        s = arena_printf(c->arena, "%s, %s", s, values->v[i]);
+    return s;
+}
+
+/* SET LOCAL outside a block would be gone at once. */
+static enum status remember_local(struct ctx *c, struct run *r, const char *name)
+{
+    struct session *s = r->s;
+    if (!s->in_block) {
+        if (r->cl->notice)
+            r->cl->notice(r->cl, "WARNING", "25P01",
+                          "SET LOCAL can only be used in transaction blocks");
+        return OK;
+    }
+    struct strbuf old = STRBUF_INIT;
+    enum status st = settings_show(c, &s->settings, name, &old);
+    if (st == OK) {
+        struct local_setting *l = calloc(1, sizeof *l);
+        if (!l) abort();
+        l->name = strdup(name);
+        l->value = strdup(old.s ? old.s : "");
+        l->next = s->locals;
+        s->locals = l;
+    }
+    strbuf_release(&old);
+    return st;
+}
+
+static void tell_client(struct ctx *c, struct run *r, const char *name)
+{
+    struct strbuf now = STRBUF_INIT;
+    if (r->cl->parameter && settings_show(c, &r->s->settings, name, &now) == OK)
+        r->cl->parameter(r->cl, name, now.s ? now.s : "");
+    strbuf_release(&now);
+}
+
+static enum status set(struct ctx *c, struct run *r, const char *value)
+{
+    const char *name = last_part(&r->stmt->name);
+    if (!strcasecmp(name, "role") || !strcasecmp(name, "session_authorization"))
+        return fail_at(c, ERR_UNSUPPORTED, r->stmt->pos, "roles are not available yet");
+    if (r->stmt->local) TRY(at(c, remember_local(c, r, name), r->stmt->name.pos));
+    TRY(at(c, settings_set(c, &r->s->settings, name, value, false), r->stmt->name.pos));
+    tell_client(c, r, name);
+    return OK;
+}
+
+static enum status reset_all(struct ctx *c, struct session *s)
+{
+    int n;
+    const struct setting_info *list = settings_list(&n);
+    for (int i = 0; i < n; i++) {
+        if (list[i].scope == SCOPE_SERVER) continue;
+        struct strbuf v = STRBUF_INIT;
+        enum status st = settings_show(c, &s->engine->settings, list[i].name, &v);
+        if (st == OK) st = settings_set(c, &s->settings, list[i].name, v.s ? v.s : "", false);
+        strbuf_release(&v);
+        TRY(st);
+    }
+    return OK;
+}
+
+enum status run_setting(struct ctx *c, struct run *r)
+{
+    switch (r->stmt->kind) {
+    case S_SHOW:
+        return show(c, r);
+    case S_SET:
+        TRY(set(c, r, joined(c, &r->stmt->values)));
+        return tag(r, "SET");
+    case S_RESET:
+        if (r->stmt->all)
+            TRY(reset_all(c, r->s));
+        else
+            TRY(set(c, r, NULL));
+        return tag(r, "RESET");
+    default:
+        if (r->s->in_block)
+            return fail(c, ERR_ACTIVE_TRANSACTION,
+                        "DISCARD ALL cannot run inside a transaction block");
+        drop_portal(r->s, NULL);
+        drop_prepared(r->s, NULL);
+        TRY(reset_all(c, r->s));
+        return tag(r, "DISCARD ALL");
+    }
+}
+
+/* ---- upkeep ---- */
+
+static enum status vacuum(struct ctx *c, struct run *r)
+{
+    if (r->s->in_block)
+        return fail(c, ERR_ACTIVE_TRANSACTION, "VACUUM cannot run inside a transaction block");
+    const char *name = r->stmt->name.n ? last_part(&r->stmt->name) : NULL;
+    TRY(db_vacuum(c, r->s->engine->db, name, r->stmt->has_keep ? r->stmt->keep : 1));
+    return tag(r, "VACUUM");
+}
+
+static enum status check(struct ctx *c, struct run *r)
+{
+    int64_t n_tiles = 0;
+    TRY(need_txn(c, r->s));
+    TRY(at(c, array_check(c, r->s->txn, last_part(&r->stmt->name), &n_tiles), r->stmt->name.pos));
+    struct column_desc d = {"tiles", T_INT64};
+    struct column col = {.type = T_INT64, .values = &n_tiles};
+    TRY(r->cl->columns(c, r->cl, &d, 1));
+    TRY(r->cl->rows(c, r->cl, &col, 1, NULL, 1));
+    return tag(r, "CHECK ARRAY");
+}
+
+static enum status cancel_other(struct ctx *c, struct run *r)
+{
+    struct engine *e = r->s->engine;
+    bool found = false;
+    pthread_mutex_lock(&e->lock);
+    for (struct session *s = e->sessions; s; s = s->next) {
+        if (s->pid != r->stmt->count || s == r->s) continue;
+        session_cancel(s, CANCEL_USER);
+        found = true;
+    }
+    pthread_mutex_unlock(&e->lock);
+    if (!found) {
+        fail_at(c, ERR_UNDEFINED_OBJECT, r->stmt->pos, "no other session has the number %lld",
+                (long long)r->stmt->count);
+        return hint(c, "SELECT pid, query FROM sys.sessions lists them.");
+    }
+    return tag(r, "CANCEL");
+}
+
+enum status run_upkeep(struct ctx *c, struct run *r)
+{
+    switch (r->stmt->kind) {
+    case S_VACUUM:
+        return vacuum(c, r);
+    case S_CHECK:
+        return check(c, r);
+    case S_CANCEL:
+        return cancel_other(c, r);
+    case S_ANALYZE:
+        return tag(r, "ANALYZE"); /* summaries are always up to date */
+    default:
+        return fail_at(c, ERR_UNSUPPORTED, r->stmt->pos,
+                       "LOCK TABLE is not available: writers of an array wait for each other");
+    }
+}

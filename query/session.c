@@ -1,0 +1,334 @@
+/* Sessions: transactions around statements, and the simple query protocol. */
+#include "query/session_internal.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void session_enter(struct ctx *c, struct session *s, struct arena *arena, struct client *cl)
+{
+    c->arena = arena;
+    c->scratch = s->scratch;
+    c->budget = &s->budget;
+    c->cancel = &s->cancel;
+    c->progress = &s->progress;
+    c->counters = &s->counters;
+    c->pool = s->settings.max_workers.n == 1 ? NULL : s->engine->pool;
+    c->settings = &s->settings;
+    c->notice = cl ? cl->notice : NULL;
+    c->notice_self = cl;
+    ctx_clear(c);
+    int64_t limit = s->settings.query_memory_limit.n;
+    s->budget.limit_bytes = limit ? limit : s->engine->budget.limit_bytes / 4 * 3;
+    int64_t timeout_ms = s->settings.statement_timeout.n;
+    s->cancel.deadline_ns = timeout_ms ? now_ns() + timeout_ms * 1000000 : 0;
+    atomic_store(&s->cancel.reason, CANCEL_NONE);
+    atomic_store(&s->progress.done, 0);
+    atomic_store(&s->progress.total, 0);
+    memset(&s->counters, 0, sizeof s->counters);
+    atomic_store(&s->budget.peak_bytes, atomic_load(&s->budget.used_bytes));
+    s->started_us = wall_us();
+    atomic_store(&s->running, true);
+}
+
+void session_leave(struct ctx *c, struct session *s)
+{
+    atomic_store(&s->running, false);
+    scratch_reset(s->scratch);
+    c->arena = NULL;
+    c->notice = NULL;
+}
+
+enum status session_set(struct ctx *c, struct session *s, const char *name, const char *value)
+{
+    return settings_set(c, &s->settings, name, value, false);
+}
+
+const char *last_part(const struct ast_name *n)
+{
+    return n->part[n->n - 1];
+}
+
+struct bind_env session_bind_env(struct run *r)
+{
+    struct session *s = r->s;
+    struct bind_env env = {.txn = s->txn,
+                           .n_params = r->n_params,
+                           .params = r->params,
+                           .file_root = s->settings.file_root.s,
+                           .statement_us = txn_time_us(s->txn)};
+    return env;
+}
+
+enum status tag(struct run *r, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(r->tag, sizeof r->tag, fmt, ap);
+    va_end(ap);
+    return OK;
+}
+
+/* ---- transactions ---- */
+
+enum status need_txn(struct ctx *c, struct session *s)
+{
+    if (s->txn) return OK;
+    return txn_begin(c, s->engine->db, s->read_only, &s->txn);
+}
+
+/* Settings go back: all that changed when the transaction fails, those of SET LOCAL in any case. */
+static void end_settings(struct session *s, bool commit)
+{
+    struct ctx quiet = {0};
+    ctx_clear(&quiet);
+    while (s->locals) {
+        struct local_setting *l = s->locals;
+        s->locals = l->next;
+        enum status st = settings_set(&quiet, &s->settings, l->name, l->value, false);
+        (void)st; /* the value was read from the setting itself */
+        free(l->name);
+        free(l->value);
+        free(l);
+    }
+    if (!s->has_at_begin) return;
+    if (commit) {
+        settings_release(&s->at_begin);
+    } else {
+        settings_release(&s->settings);
+        s->settings = s->at_begin;
+    }
+    s->has_at_begin = false;
+}
+
+enum status end_txn(struct ctx *c, struct session *s, bool commit)
+{
+    struct txn *t = s->txn;
+    s->txn = NULL;
+    s->in_block = s->failed = false;
+    s->read_only = s->settings.default_transaction_read_only.n;
+    drop_cursors(s);
+    enum status st = OK;
+    if (t && commit)
+        st = txn_commit(c, t);
+    else
+        txn_rollback(t);
+    end_settings(s, commit && st == OK);
+    return st;
+}
+
+void session_failed(struct session *s)
+{
+    struct ctx quiet = {0};
+    ctx_clear(&quiet);
+    if (s->in_block)
+        s->failed = true;
+    else
+        end_txn(&quiet, s, false);
+}
+
+enum status want_write(struct ctx *c, struct session *s, const char *what)
+{
+    if (s->read_only)
+        return fail(c, ERR_READ_ONLY, "cannot execute %s in a read-only transaction", what);
+    return OK;
+}
+
+static enum status set_modes(struct session *s, const struct ast_stmt *stmt)
+{
+    if (stmt->read_only) s->read_only = true;
+    if (stmt->read_write) s->read_only = false;
+    return OK;
+}
+
+static enum status begin_block(struct run *r)
+{
+    struct session *s = r->s;
+    if (s->in_block) {
+        if (r->cl->notice)
+            r->cl->notice(r->cl, "WARNING", "25001", "there is already a transaction in progress");
+        return tag(r, "BEGIN");
+    }
+    TRY(set_modes(s, r->stmt));
+    s->in_block = true;
+    if (!s->has_at_begin) {
+        settings_copy(&s->at_begin, &s->settings);
+        s->has_at_begin = true;
+    }
+    return tag(r, "BEGIN");
+}
+
+static enum status end_block(struct ctx *c, struct run *r, bool commit)
+{
+    struct session *s = r->s;
+    if (!s->in_block && r->cl->notice)
+        r->cl->notice(r->cl, "WARNING", "25P01", "there is no transaction in progress");
+    bool keep = commit && !s->failed;
+    TRY(end_txn(c, s, keep));
+    if (r->stmt->chain) s->in_block = true;
+    return tag(r, "%s", keep ? "COMMIT" : "ROLLBACK");
+}
+
+static enum status savepoint(struct ctx *c, struct run *r)
+{
+    struct session *s = r->s;
+    const char *name = last_part(&r->stmt->name);
+    static const char *const words[] = {"SAVEPOINT", "ROLLBACK TO SAVEPOINT", "RELEASE SAVEPOINT"};
+    enum stmt_kind k = r->stmt->kind;
+    int which = k == S_SAVEPOINT ? 0 : k == S_ROLLBACK_TO ? 1 : 2;
+    if (!s->in_block)
+        return fail(c, ERR_NO_TRANSACTION, "%s can only be used in transaction blocks",
+                    words[which]);
+    TRY(need_txn(c, s));
+    if (which == 0) {
+        TRY(txn_savepoint(c, s->txn, name));
+    } else if (which == 1) {
+        TRY(txn_rollback_to(c, s->txn, name));
+        s->failed = false;
+    } else {
+        TRY(txn_release(c, s->txn, name));
+    }
+    return tag(r, "%s", which == 0 ? "SAVEPOINT" : which == 1 ? "ROLLBACK" : "RELEASE");
+}
+
+enum status run_transaction(struct ctx *c, struct run *r)
+{
+    switch (r->stmt->kind) {
+    case S_BEGIN:
+        return begin_block(r);
+    case S_COMMIT:
+        return end_block(c, r, true);
+    case S_ROLLBACK:
+        return end_block(c, r, false);
+    case S_SET_TRANSACTION:
+        TRY(set_modes(r->s, r->stmt));
+        return tag(r, "SET");
+    case S_PREPARE_TRANSACTION:
+        return fail_at(c, ERR_UNSUPPORTED, r->stmt->pos, "PREPARE TRANSACTION is not available");
+    default:
+        return savepoint(c, r);
+    }
+}
+
+/* ---- one statement ---- */
+
+static bool ends_transaction(enum stmt_kind k)
+{
+    return k == S_COMMIT || k == S_ROLLBACK || k == S_ROLLBACK_TO;
+}
+
+static const char *stmt_tag(enum stmt_kind k)
+{
+    static const char *const tags[] = {
+#define X(id, tag) [id] = tag,
+        STMT_LIST(X)
+#undef X
+    };
+    return tags[k];
+}
+
+static enum status dispatch(struct ctx *c, struct run *r)
+{
+    switch (r->stmt->kind) {
+    case S_EMPTY:
+        return OK;
+    case S_SELECT:
+        return run_select(c, r, r->stmt->select);
+    case S_INSERT:
+    case S_UPDATE:
+    case S_DELETE:
+    case S_TRUNCATE:
+        return run_dml(c, r);
+    case S_CREATE_ARRAY_AS:
+        return run_create_as(c, r);
+    case S_CREATE_ARRAY:
+    case S_CREATE_VIEW:
+    case S_CREATE_FUNCTION:
+    case S_CREATE_INDEX:
+    case S_CREATE_SCHEMA:
+    case S_DROP:
+    case S_ALTER:
+    case S_COMMENT:
+        return run_ddl(c, r);
+    case S_COPY:
+        return run_copy(c, r);
+    case S_BEGIN:
+    case S_COMMIT:
+    case S_ROLLBACK:
+    case S_SAVEPOINT:
+    case S_ROLLBACK_TO:
+    case S_RELEASE:
+    case S_PREPARE_TRANSACTION:
+    case S_SET_TRANSACTION:
+        return run_transaction(c, r);
+    case S_SHOW:
+    case S_SET:
+    case S_RESET:
+    case S_DISCARD:
+        return run_setting(c, r);
+    case S_PREPARE:
+    case S_EXECUTE:
+    case S_DEALLOCATE:
+    case S_DECLARE:
+    case S_FETCH:
+    case S_MOVE:
+    case S_CLOSE:
+        return run_prepared(c, r);
+    case S_EXPLAIN:
+        return run_explain(c, r);
+    case S_CHECK:
+    case S_VACUUM:
+    case S_ANALYZE:
+    case S_CANCEL:
+    case S_LOCK:
+        return run_upkeep(c, r);
+    default:
+        return fail_at(c, ERR_UNSUPPORTED, r->stmt->pos, "%s is not available yet",
+                       stmt_tag(r->stmt->kind));
+    }
+}
+
+static void note_activity(struct session *s, const struct run *r)
+{
+    int n = r->stmt->end - r->stmt->pos;
+    pthread_mutex_lock(&s->engine->lock);
+    size_t take = n < 0                                ? 0
+                  : (size_t)n < sizeof s->activity - 1 ? (size_t)n
+                                                       : sizeof s->activity - 1;
+    memcpy(s->activity, r->text + r->stmt->pos, take);
+    s->activity[take] = 0;
+    pthread_mutex_unlock(&s->engine->lock);
+}
+
+enum status run_statement(struct ctx *c, struct run *r)
+{
+    struct session *s = r->s;
+    if (s->failed && !ends_transaction(r->stmt->kind))
+        return fail(
+            c, ERR_FAILED_TRANSACTION,
+            "current transaction is aborted, commands ignored until end of transaction block");
+    note_activity(s, r);
+    return dispatch(c, r);
+}
+
+enum status session_simple(struct ctx *c, struct session *s, const char *text, size_t n,
+                           struct client *cl)
+{
+    struct arena *arena = arena_new();
+    struct ast_script script = {0};
+    session_enter(c, s, arena, cl);
+    enum status st = parse_script(c, text, n, &script);
+    if (st == OK && script.n == 0) st = cl->complete(c, cl, "");
+    for (int i = 0; i < script.n && st == OK; i++) {
+        struct run r = {.s = s, .cl = cl, .stmt = script.v[i], .text = text};
+        bool last = i == script.n - 1;
+        st = run_statement(c, &r);
+        /* The implicit transaction commits before the client hears that its last statement is done.
+         */
+        if (st == OK && last && !s->in_block) st = end_txn(c, s, true);
+        if (st == OK) st = cl->complete(c, cl, r.tag);
+    }
+    if (st < 0) session_failed(s);
+    session_leave(c, s);
+    arena_free(arena);
+    return st;
+}

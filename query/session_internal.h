@@ -1,0 +1,158 @@
+/* What the files of the session share: its state, and one function per family of statements.
+ *
+ * session.c keeps transactions and the simple protocol, prepared.c statements and portals,
+ * run_<family>.c run statements. */
+#ifndef TESSERA_SESSION_INTERNAL_H
+#define TESSERA_SESSION_INTERNAL_H
+#include "query/bind.h"
+#include "query/op.h"
+#include "query/parse.h"
+#include "query/rowset.h"
+#include "query/session.h"
+#include <pthread.h>
+
+struct engine {
+    struct db *db;
+    struct pool *pool;
+    struct budget budget;
+    struct settings settings;
+    pthread_mutex_t lock; /* the list below, and each session's `activity` */
+    struct session *sessions;
+    int next_pid;
+};
+
+/* A parsed statement that waits to be run: PREPARE, or Parse of the protocol. */
+struct prepared {
+    struct prepared *next;
+    char *name;
+    struct arena *arena; /* holds text and tree */
+    const char *text;
+    size_t text_len;
+    struct ast_stmt *stmt; /* NULL: an empty query */
+    enum type *param_types;
+    uint32_t *param_oids;
+    int n_params;
+    struct column_desc *cols;
+    int n_cols; /* -1: gives no rows */
+};
+
+/* A statement with its parameters, being run; or a cursor. Rows that the client has not taken yet
+ * are in `rows`. */
+struct portal {
+    struct portal *next;
+    char *name;
+    struct arena *arena;
+    const struct ast_stmt *stmt;
+    const char *text;
+    struct value *params;
+    int n_params;
+    struct column_desc *cols;
+    int n_cols;
+    bool cursor, hold, started;
+    struct rowset *rows; /* the whole result, when it is fetched in parts */
+    int64_t at;          /* rows taken */
+    char tag[64];
+};
+
+struct local_setting { /* SET LOCAL: what to go back to */
+    struct local_setting *next;
+    char *name, *value;
+};
+
+struct session {
+    struct engine *engine;
+    struct session *next;
+    int pid, secret;
+    struct settings settings;
+    struct settings at_begin; /* for ROLLBACK; when has_at_begin */
+    bool has_at_begin;
+    struct local_setting *locals;
+    struct budget budget;
+    struct cancel cancel;
+    struct progress progress;
+    struct counters counters;
+    struct scratch *scratch;
+    atomic_bool running;
+    char activity[256];
+    int64_t started_us;
+    struct txn *txn;       /* NULL: none is open */
+    bool in_block, failed; /* BEGIN was said; a statement of the block failed */
+    bool read_only;
+    struct prepared *prepared;
+    struct portal *portals;
+};
+
+/* One statement being run. */
+struct run {
+    struct session *s;
+    struct client *cl;
+    const struct ast_stmt *stmt;
+    const char *text; /* the statement's source, for stored texts */
+    const struct value *params;
+    int n_params;
+    char
+        tag[64]; /* of CommandComplete, once it has run; sent after the commit that it is part of */
+};
+
+/* ---- session.c ---- */
+/* Points c at the session: arena, scratch, budget, cancellation, settings, notices; clears what the
+ * last statement left. */
+void session_enter(struct ctx *c, struct session *s, struct arena *arena, struct client *cl);
+void session_leave(struct ctx *c, struct session *s);
+enum status need_txn(struct ctx *c, struct session *s);
+/* Ends the open transaction, committing or not; no transaction is fine. */
+enum status end_txn(struct ctx *c, struct session *s, bool commit);
+/* Sets r->tag; OK. */
+enum status tag(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Runs one statement inside the transaction; rows go to r->cl, the tag stays in r. */
+enum status run_statement(struct ctx *c, struct run *r);
+struct bind_env session_bind_env(struct run *r);
+enum status want_write(struct ctx *c, struct session *s, const char *what);
+const char *last_part(const struct ast_name *n); /* a name without its schema */
+
+/* ---- one family each ---- */
+enum status run_select(struct ctx *c, struct run *r, const struct ast_select *sel);
+/* Binds, rewrites and opens; *x is to be closed by the caller, also on an error. */
+enum status open_query(struct ctx *c, struct run *r, const struct ast_select *sel, struct query *q,
+                       struct exec **x);
+/* Columns of a bound query's outputs over a chunk, in order, from c->scratch. */
+enum status output_columns(struct ctx *c, const struct query *q, const struct chunk *ch,
+                           struct column *cols);
+/* A result of text lines under one column: SHOW, EXPLAIN. */
+enum status send_lines(struct ctx *c, struct client *cl, const char *column, const char *text);
+enum status run_dml(struct ctx *c, struct run *r);
+enum status run_create_as(struct ctx *c, struct run *r);
+enum status run_ddl(struct ctx *c, struct run *r);
+enum status run_copy(struct ctx *c, struct run *r);
+enum status run_explain(struct ctx *c, struct run *r);
+enum status run_transaction(struct ctx *c, struct run *r);
+enum status run_setting(struct ctx *c, struct run *r);
+enum status run_prepared(struct ctx *c, struct run *r); /* PREPARE, EXECUTE, DEALLOCATE, cursors */
+enum status run_upkeep(struct ctx *c, struct run *r);   /* VACUUM, CHECK, CANCEL, LOCK */
+
+/* ---- prepared.c ---- */
+struct prepared *find_prepared(struct session *s, const char *name);
+struct portal *find_portal(struct session *s, const char *name);
+void drop_prepared(struct session *s, const char *name); /* NULL: all */
+void drop_portal(struct session *s, const char *name);   /* NULL: all */
+void drop_cursors(struct session *s); /* at the transaction's end: all that do not HOLD */
+/* What a statement will give: parameter types and columns (in c->arena). */
+enum status describe_statement(struct ctx *c, struct session *s, const struct ast_stmt *stmt,
+                               const char *text, enum type **types, int *n_params,
+                               struct column_desc **cols, int *n_cols);
+
+/* ---- run_select.c: sinks that several use ---- */
+/* A client that keeps rows in a rowset and says nothing to anybody. */
+struct keeper {
+    struct client client;
+    struct rowset *rows;
+    const char *tmp_dir;
+    struct client *outer; /* notices go there */
+    char tag[64];
+};
+void keeper_init(struct keeper *k, struct client *outer, const char *tmp_dir);
+/* Sends rows [lo, hi) of a rowset. */
+enum status send_rowset(struct ctx *c, struct client *cl, const struct rowset *rows, int64_t lo,
+                        int64_t hi);
+
+#endif
