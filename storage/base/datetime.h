@@ -12,6 +12,31 @@
 #define TIMESTAMP_INFINITY INT64_MAX
 #define TIMESTAMP_MINUS_INFINITY INT64_MIN
 
+enum time_unit {
+    UNIT_NONE,
+    UNIT_MICROSECOND,
+    UNIT_MILLISECOND,
+    UNIT_SECOND,
+    UNIT_MINUTE,
+    UNIT_HOUR,
+    UNIT_DAY,
+    UNIT_WEEK,
+    UNIT_MONTH,
+    UNIT_QUARTER,
+    UNIT_YEAR,
+    UNIT_DECADE,
+    UNIT_CENTURY,
+    UNIT_MILLENNIUM,
+    UNIT_DOW,
+    UNIT_ISODOW,
+    UNIT_DOY,
+    UNIT_ISOYEAR,
+    UNIT_EPOCH,
+    UNIT_JULIAN
+};
+/* By PostgreSQL's names in lower case, plurals and abbreviations included. */
+enum time_unit time_unit_by_name(const char *s, size_t len);
+
 struct civil {
     int64_t year;   /* astronomical: 0 is 1 BC */
     int month, day; /* from 1 */
