@@ -1,0 +1,256 @@
+/* What lies under a box of an operator: boxes of the inputs, bytes, tiles? */
+#include "query/reach.h"
+#include <string.h>
+
+void join_sources(const struct plan *p, int *out, const struct join_dim **pair)
+{
+    int n_left = p->in[0]->rel.n_dims;
+    for (int r = 0; r < p->in[1]->rel.n_dims; r++) {
+        out[r] = -1;
+        pair[r] = NULL;
+    }
+    for (int i = 0; i < p->n_join_dims; i++) {
+        pair[p->join_dims[i].right] = &p->join_dims[i];
+        out[p->join_dims[i].right] = p->join_dims[i].left;
+    }
+    for (int d = n_left; d < p->rel.n_dims; d++)
+        out[p->right_dims[d - n_left]] = d;
+}
+
+int64_t join_position(const struct plan *p, const struct join_dim *pair, int64_t left)
+{
+    if (!pair->map) return left + pair->shift;
+    const struct axis *axis = p->in[0]->rel.dims[pair->left].axis;
+    if (left < axis->lo || left >= axis->hi) return INT64_MIN;
+    int64_t right = pair->map[left - axis->lo];
+    return right < 0 ? INT64_MIN : right;
+}
+
+static bool reach_right(const struct op *op, const struct box *want, struct box *out)
+{
+    int from[MAX_DIMS];
+    const struct join_dim *pair[MAX_DIMS];
+    join_sources(op->plan, from, pair);
+    out->n_dims = op->plan->in[1]->rel.n_dims;
+    for (int r = 0; r < out->n_dims; r++) {
+        int64_t lo = want->lo[from[r]], hi = want->hi[from[r]];
+        if (pair[r] && !pair[r]->map) {
+            lo += pair[r]->shift;
+            hi += pair[r]->shift;
+        } else if (pair[r]) {
+            int64_t least = INT64_MAX, most = INT64_MIN;
+            for (int64_t p = lo; p < hi; p++) {
+                int64_t at = join_position(op->plan, pair[r], p);
+                if (at == INT64_MIN) continue;
+                if (at < least) least = at;
+                if (at > most) most = at;
+            }
+            lo = least;
+            hi = least > most ? least : most + 1;
+        }
+        out->lo[r] = lo;
+        out->hi[r] = hi;
+    }
+    return true;
+}
+
+static void reach_rebased(const struct op *op, const struct box *want, struct box *out)
+{
+    const struct plan *p = op->plan;
+    out->n_dims = want->n_dims;
+    for (int d = 0; d < want->n_dims; d++) {
+        const struct rel_dim *in = &p->in[0]->rel.dims[d];
+        int64_t origin = p->region.n_dims == want->n_dims ? p->region.lo[d] : in->lo;
+        int64_t first = want->lo[d] - p->rel.dims[d].lo, last = want->hi[d] - 1 - p->rel.dims[d].lo;
+        out->lo[d] = origin + first * in->stride;
+        out->hi[d] = origin + last * in->stride + 1;
+    }
+}
+
+bool op_reach(const struct op *op, int i, const struct box *want, struct box *out)
+{
+    const struct plan *p = op->plan;
+    if (box_empty(want)) return false;
+    switch (p->kind) {
+    case P_FILTER:
+    case P_MAP:
+        *out = *want;
+        break;
+    case P_SLICE:
+        *out = p->region;
+        for (int d = 0; d < want->n_dims; d++) {
+            out->lo[p->dim_of[d]] = want->lo[d];
+            out->hi[p->dim_of[d]] = want->hi[d];
+        }
+        break;
+    case P_TRANSPOSE:
+        out->n_dims = want->n_dims;
+        for (int d = 0; d < want->n_dims; d++) {
+            out->lo[p->dim_of[d]] = want->lo[d];
+            out->hi[p->dim_of[d]] = want->hi[d];
+        }
+        break;
+    case P_REBASE:
+        reach_rebased(op, want, out);
+        break;
+    case P_JOIN:
+        if (i == 1) {
+            if (!reach_right(op, want, out)) return false;
+            break;
+        }
+        *out = *want;
+        out->n_dims = p->in[0]->rel.n_dims;
+        break;
+    default:
+        return false;
+    }
+    return box_intersect(out, &op->in[i]->box, out);
+}
+
+/* ---- what it costs ---- */
+
+static double rel_cell_bytes(const struct rel *r)
+{
+    double bytes = 0.125;
+    for (int i = 0; i < r->n_cols; i++)
+        bytes += (double)type_bytes(r->cols[i].type) + 0.125;
+    return bytes;
+}
+
+/* What the operator itself adds for a cell of its box. */
+static double own_cell_bytes(const struct op *op)
+{
+    const struct plan *p = op->plan;
+    double bytes = 0.25;
+    switch (p->kind) {
+    case P_FILTER:
+    case P_SLICE:
+        return bytes;
+    case P_MAP:
+        for (int i = 0; i < p->n_exprs; i++)
+            if (p->exprs[i]->kind != E_COL) bytes += (double)type_bytes(p->exprs[i]->type) + 0.125;
+        return bytes;
+    default:
+        return bytes + rel_cell_bytes(&p->rel);
+    }
+}
+
+static double cost(const struct op *op, const struct box *box)
+{
+    double bytes = (double)box_cells(box) * own_cell_bytes(op);
+    for (int i = 0; i < op->n_in; i++) {
+        struct box in;
+        if (op_reach(op, i, box, &in)) bytes += cost(op->in[i], &in);
+    }
+    return bytes;
+}
+
+int64_t op_bytes(const struct op *op, const struct box *box)
+{
+    double bytes = cost(op, box);
+    return bytes < (double)(INT64_MAX / 4) ? (int64_t)bytes : INT64_MAX / 4;
+}
+
+int64_t op_stored_bytes(const struct op *op, const struct box *box)
+{
+    if (op->plan->kind == P_SCAN) {
+        double bytes = (double)box_cells(box) * rel_cell_bytes(&op->plan->rel);
+        return bytes < (double)(INT64_MAX / 4) ? (int64_t)bytes : INT64_MAX / 4;
+    }
+    int64_t bytes = 0;
+    for (int i = 0; i < op->n_in; i++) {
+        struct box in;
+        if (!op_reach(op, i, box, &in)) continue;
+        bytes += op_stored_bytes(op->in[i], &in);
+        if (bytes > INT64_MAX / 4) return INT64_MAX / 4;
+    }
+    return bytes;
+}
+
+void op_read_ahead(struct ctx *c, const struct op *op, const struct box *box)
+{
+    const struct plan *p = op->plan;
+    if (p->kind == P_SCAN) {
+        array_read_ahead(c, p->array, box, p->attrs, p->rel.n_cols);
+        return;
+    }
+    for (int i = 0; i < op->n_in; i++) {
+        struct box in;
+        if (op_reach(op, i, box, &in)) op_read_ahead(c, op->in[i], &in);
+    }
+}
+
+/* ---- grids ---- */
+
+int64_t grid_halve(int64_t extent)
+{
+    static const int64_t factors[] = {2, 3, 5, 7};
+    for (int i = 0; i < 4; i++)
+        if (extent % factors[i] == 0) return extent / factors[i];
+    return (extent + 1) / 2;
+}
+
+int64_t grid_cells(const struct op *op)
+{
+    int64_t cells = 1;
+    for (int d = 0; d < op->box.n_dims; d++) {
+        int64_t extent = box_extent(&op->box, d);
+        if (op->grid[d] < extent) extent = op->grid[d];
+        if (__builtin_mul_overflow(cells, extent, &cells)) return INT64_MAX;
+    }
+    return cells;
+}
+
+/* ---- strides ---- */
+
+static bool on_stride(const struct rel_dim *d, int64_t pos)
+{
+    return d->stride <= 1 || (pos - d->lo) % d->stride == 0;
+}
+
+/* The bits of one row along the last dimension; false when every cell of it exists. */
+static bool row_pattern(const struct rel *rel, const struct box *b, uint64_t *bits)
+{
+    int last = b->n_dims - 1;
+    int64_t stride = rel->dims[last].stride, n = box_extent(b, last);
+    if (stride <= 1) return false;
+    memset(bits, 0, (size_t)bits_words(n) * 8);
+    int64_t off = (b->lo[last] - rel->dims[last].lo) % stride;
+    for (int64_t i = off ? stride - off : 0; i < n; i += stride)
+        bit_set(bits, i);
+    return true;
+}
+
+enum status chunk_mask_strides(struct ctx *c, const struct rel *rel, struct chunk *ch)
+{
+    const struct box *b = &ch->box;
+    bool strided = false;
+    for (int d = 0; d < b->n_dims; d++)
+        strided |= rel->dims[d].stride > 1;
+    if (!strided || ch->n_present == 0) return OK;
+    int last = b->n_dims - 1;
+    int64_t row = box_extent(b, last);
+    void *mask_memory, *pattern;
+    size_t bytes = (size_t)bits_words(ch->n) * 8;
+    TRY(scratch_alloc(c, bytes, &mask_memory));
+    TRY(scratch_alloc(c, (size_t)bits_words(row) * 8, &pattern));
+    uint64_t *mask = mask_memory;
+    memset(mask, 0, bytes);
+    bool in_row = row_pattern(rel, b, pattern);
+    int64_t pos[MAX_DIMS];
+    for (int64_t at = 0; at < ch->n; at += row) {
+        box_position(b, at, pos);
+        bool on = true;
+        for (int d = 0; d < last; d++)
+            on = on && on_stride(&rel->dims[d], pos[d]);
+        if (!on) continue;
+        if (in_row)
+            bits_copy(mask, at, pattern, 0, row);
+        else
+            bits_fill(mask, at, row, true);
+    }
+    if (ch->present) bits_and(mask, ch->present, ch->n);
+    ch->present = mask;
+    ch->n_present = bits_count(mask, 0, ch->n);
+    return OK;
+}

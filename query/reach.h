@@ -1,0 +1,33 @@
+/* Reach: which boxes of its inputs a box of an operator is made from, and so what the box costs and
+ * which tiles to ask the disk for. For the operators that work box by box; others (aggregates,
+ * sorts: they hold their result) reach nothing. */
+#ifndef TESSERA_REACH_H
+#define TESSERA_REACH_H
+#include "query/op.h"
+
+/* The box of input i that `want` is made from, cut to what that input has. False when that is
+ * nothing, or the operator does not work box by box. */
+bool op_reach(const struct op *op, int i, const struct box *want, struct box *out);
+/* Where right-hand dimensions of a join come from: out[r] is the output dimension of right
+ * dimension r; pair[r] its entry of join_dims, or NULL. */
+void join_sources(const struct plan *p, int *out, const struct join_dim **pair);
+/* Position of the right side for a left one; INT64_MIN where the pair has none. */
+int64_t join_position(const struct plan *p, const struct join_dim *pair, int64_t left);
+
+/* Bytes of scratch that producing the box takes, the inputs' chunks included: an estimate from
+ * above. */
+int64_t op_bytes(const struct op *op, const struct box *box);
+/* Bytes of stored arrays' cells under the box, decoded. */
+int64_t op_stored_bytes(const struct op *op, const struct box *box);
+/* Asks the system for the tiles under the box. */
+void op_read_ahead(struct ctx *c, const struct op *op, const struct box *box);
+
+/* A grid extent cut into pieces, that divide it if they can: about half. */
+int64_t grid_halve(int64_t extent);
+/* Cells of a box of the grid at most, whatever the whole box. */
+int64_t grid_cells(const struct op *op);
+
+/* Clears the presence of the cells that a strided dimension of the relation leaves out. */
+enum status chunk_mask_strides(struct ctx *c, const struct rel *rel, struct chunk *ch);
+
+#endif
