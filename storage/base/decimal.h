@@ -18,6 +18,9 @@ bool decimal_from_double(double d, struct decimal *out);
 double decimal_to_double(struct decimal d); /* correctly rounded */
 /* Correctly rounded double of origin + n × step. */
 double decimal_at(struct decimal origin, struct decimal step, int64_t n);
+/* decimal_at for n numbers first, first + stride, …: vectorised where the mantissas allow. */
+void decimal_series(struct decimal origin, struct decimal step, int64_t first, int64_t stride,
+                    int64_t n, double *out);
 int decimal_compare(struct decimal a, struct decimal b);
 /* (v - origin) / step, exactly divided: sets *n and returns true when it is a whole number;
  * otherwise *n is its floor. step must not be 0. */
