@@ -29,9 +29,9 @@ void summary_add(struct summary *s, const struct column *col, const uint64_t *pr
 void summary_merge(struct summary *s, enum type t, const struct summary *other);
 
 /* ---- blocks ----
- * A block holds the summaries of a box of tiles, powers of two in each dimension, 1024 tiles
- * (fewer only when there are fewer than ten dimensions' bits to give). Stored as a record of the
- * tile store under the attribute | ATTR_SUMMARY and the block's coordinates:
+ * A block holds the summaries of a box of tiles, a power of two in each dimension, 1024 in all (one
+ * tile when there is no dimension). It is stored as a record of the tile store under the attribute
+ * | ATTR_SUMMARY and the block's coordinates:
  *
  *   offset  size  field
  *        0     4  magic, "TSSB"
@@ -44,10 +44,9 @@ void summary_merge(struct summary *s, enum type t, const struct summary *other);
  *       20     4  array id
  *       24     8  version
  *       32     4  summaries in the block
- *       36     4  bytes of the entries
- *       40     1  1: the entries are a zstd frame; then 7 zero bytes
- *       48    8d  block coordinates
- *         …       entries: see summary.c */
+ *       36     4  bytes of the entries; highest bit set: they are a zstd frame of so many
+ *       40    8d  block coordinates, d = n_dims
+ *         …       entries: see summary_block.c */
 #define SUMMARY_BLOCK_TILES 1024
 
 struct summary_block {
