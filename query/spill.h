@@ -1,0 +1,15 @@
+/* A spill: an unlinked temporary file that takes what does not fit in memory. It goes when it is
+ * freed, or with the process. Bytes are appended, never changed; any thread may append and read. */
+#ifndef TESSERA_SPILL_H
+#define TESSERA_SPILL_H
+#include "storage/base/ctx.h"
+
+struct spill;
+/* ERR_IO, ERR_FILE_MISSING when the folder cannot be written. */
+enum status spill_new(struct ctx *c, const char *tmp_dir, struct spill **out);
+void spill_free(struct spill *s); /* NULL allowed */
+/* *at: where they went. ERR_DISK_FULL, ERR_IO. */
+enum status spill_append(struct ctx *c, struct spill *s, const void *bytes, size_t n, int64_t *at);
+enum status spill_read(struct ctx *c, const struct spill *s, int64_t at, void *bytes, size_t n);
+
+#endif
