@@ -26,7 +26,7 @@ int64_t join_position(const struct plan *p, const struct join_dim *pair, int64_t
     return right < 0 ? INT64_MIN : right;
 }
 
-static bool reach_right(const struct op *op, const struct box *want, struct box *out)
+static void reach_right(const struct op *op, const struct box *want, struct box *out)
 {
     int from[MAX_DIMS];
     const struct join_dim *pair[MAX_DIMS];
@@ -51,19 +51,30 @@ static bool reach_right(const struct op *op, const struct box *want, struct box 
         out->lo[r] = lo;
         out->hi[r] = hi;
     }
-    return true;
 }
 
-static void reach_rebased(const struct op *op, const struct box *want, struct box *out)
+void shape_of(const struct plan *p, struct shape *s)
 {
-    const struct plan *p = op->plan;
-    out->n_dims = want->n_dims;
+    const struct rel *in = &p->in[0]->rel;
+    rel_box(in, &s->in);
+    if (p->kind == P_SLICE) s->in = p->region;
+    for (int d = 0; d < p->rel.n_dims; d++) {
+        s->from[d] = p->kind == P_REBASE ? d : p->dim_of[d];
+        s->origin[d] = 0;
+        s->step[d] = 1;
+        if (p->kind != P_REBASE) continue;
+        s->step[d] = in->dims[d].stride > 1 ? in->dims[d].stride : 1;
+        int64_t first = p->region.n_dims == in->n_dims ? p->region.lo[d] : in->dims[d].lo;
+        s->origin[d] = first - p->rel.dims[d].lo * s->step[d];
+    }
+}
+
+void shape_reach(const struct shape *s, const struct box *want, struct box *out)
+{
+    *out = s->in;
     for (int d = 0; d < want->n_dims; d++) {
-        const struct rel_dim *in = &p->in[0]->rel.dims[d];
-        int64_t origin = p->region.n_dims == want->n_dims ? p->region.lo[d] : in->lo;
-        int64_t first = want->lo[d] - p->rel.dims[d].lo, last = want->hi[d] - 1 - p->rel.dims[d].lo;
-        out->lo[d] = origin + first * in->stride;
-        out->hi[d] = origin + last * in->stride + 1;
+        out->lo[s->from[d]] = s->origin[d] + want->lo[d] * s->step[d];
+        out->hi[s->from[d]] = s->origin[d] + (want->hi[d] - 1) * s->step[d] + 1;
     }
 }
 
@@ -77,29 +88,17 @@ bool op_reach(const struct op *op, int i, const struct box *want, struct box *ou
         *out = *want;
         break;
     case P_SLICE:
-        *out = p->region;
-        for (int d = 0; d < want->n_dims; d++) {
-            out->lo[p->dim_of[d]] = want->lo[d];
-            out->hi[p->dim_of[d]] = want->hi[d];
-        }
-        break;
-    case P_TRANSPOSE:
-        out->n_dims = want->n_dims;
-        for (int d = 0; d < want->n_dims; d++) {
-            out->lo[p->dim_of[d]] = want->lo[d];
-            out->hi[p->dim_of[d]] = want->hi[d];
-        }
-        break;
     case P_REBASE:
-        reach_rebased(op, want, out);
+    case P_TRANSPOSE: {
+        struct shape s;
+        shape_of(p, &s);
+        shape_reach(&s, want, out);
         break;
+    }
     case P_JOIN:
-        if (i == 1) {
-            if (!reach_right(op, want, out)) return false;
-            break;
-        }
         *out = *want;
         out->n_dims = p->in[0]->rel.n_dims;
+        if (i == 1) reach_right(op, want, out);
         break;
     default:
         return false;
@@ -169,9 +168,8 @@ int64_t op_stored_bytes(const struct op *op, const struct box *box)
 
 void op_read_ahead(struct ctx *c, const struct op *op, const struct box *box)
 {
-    const struct plan *p = op->plan;
-    if (p->kind == P_SCAN) {
-        array_read_ahead(c, p->array, box, p->attrs, p->rel.n_cols);
+    if (op->plan->kind == P_SCAN) {
+        scan_read_ahead(c, op, box);
         return;
     }
     for (int i = 0; i < op->n_in; i++) {
@@ -188,6 +186,22 @@ int64_t grid_halve(int64_t extent)
     for (int i = 0; i < 4; i++)
         if (extent % factors[i] == 0) return extent / factors[i];
     return (extent + 1) / 2;
+}
+
+int64_t grid_whole(const struct box *b, int d)
+{
+    int64_t most = b->hi[d] > -b->lo[d] ? b->hi[d] : -b->lo[d];
+    return most > 1 ? most : 1;
+}
+
+void grid_long(const struct box *b, int64_t cells, int64_t *grid)
+{
+    for (int d = b->n_dims - 1; d >= 0; d--) {
+        int64_t extent = box_extent(b, d);
+        grid[d] = extent <= 2 * cells ? grid_whole(b, d) : cells;
+        cells /= extent > 1 ? extent : 1;
+        if (cells < 1) cells = 1;
+    }
 }
 
 int64_t grid_cells(const struct op *op)

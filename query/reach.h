@@ -8,6 +8,15 @@
 /* The box of input i that `want` is made from, cut to what that input has. False when that is
  * nothing, or the operator does not work box by box. */
 bool op_reach(const struct op *op, int i, const struct box *want, struct box *out);
+/* Slice, rebase and transpose as one: output dimension d is input dimension from[d], at position
+ * origin[d] + step[d] × the output's; the other input dimensions stand still. */
+struct shape {
+    int from[MAX_DIMS];
+    int64_t origin[MAX_DIMS], step[MAX_DIMS];
+    struct box in; /* where the input's dimensions stand that the output lacks */
+};
+void shape_of(const struct plan *p, struct shape *s);
+void shape_reach(const struct shape *s, const struct box *want, struct box *out);
 /* Where right-hand dimensions of a join come from: out[r] is the output dimension of right
  * dimension r; pair[r] its entry of join_dims, or NULL. */
 void join_sources(const struct plan *p, int *out, const struct join_dim **pair);
@@ -19,11 +28,16 @@ int64_t join_position(const struct plan *p, const struct join_dim *pair, int64_t
 int64_t op_bytes(const struct op *op, const struct box *box);
 /* Bytes of stored arrays' cells under the box, decoded. */
 int64_t op_stored_bytes(const struct op *op, const struct box *box);
-/* Asks the system for the tiles under the box. */
+/* Asks the system for the tiles under the box; a scan's leaves out what it will not read. */
 void op_read_ahead(struct ctx *c, const struct op *op, const struct box *box);
+void scan_read_ahead(struct ctx *c, const struct op *op, const struct box *box); /* op_scan.c */
 
 /* A grid extent cut into pieces, that divide it if they can: about half. */
 int64_t grid_halve(int64_t extent);
+/* The extent that makes one box of the dimension (two when it runs from below 0). */
+int64_t grid_whole(const struct box *b, int d);
+/* Boxes of about so many cells, long in the last dimensions: for what is computed. */
+void grid_long(const struct box *b, int64_t cells, int64_t *grid);
 /* Cells of a box of the grid at most, whatever the whole box. */
 int64_t grid_cells(const struct op *op);
 
