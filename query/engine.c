@@ -147,9 +147,10 @@ void engine_cancel(struct engine *e, int pid, int secret)
     pthread_mutex_unlock(&e->lock);
 }
 
-bool session_progress(struct session *s, int64_t *done, int64_t *total)
+bool session_progress(struct session *s, int64_t *done, int64_t *total, int64_t *every_ms)
 {
-    if (!atomic_load(&s->running)) return false;
+    *every_ms = atomic_load(&s->progress_every_ms);
+    if (*every_ms <= 0 || !atomic_load(&s->running)) return false;
     *done = atomic_load(&s->progress.done);
     *total = atomic_load(&s->progress.total);
     return true;

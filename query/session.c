@@ -26,6 +26,7 @@ void session_enter(struct ctx *c, struct session *s, struct arena *arena, struct
     atomic_store(&s->progress.total, 0);
     memset(&s->counters, 0, sizeof s->counters);
     atomic_store(&s->budget.peak_bytes, atomic_load(&s->budget.used_bytes));
+    atomic_store(&s->progress_every_ms, s->settings.progress_interval.n);
     s->started_us = wall_us();
     atomic_store(&s->running, true);
 }

@@ -60,8 +60,9 @@ char session_state(const struct session *s); /* 'I', 'T', 'E': ReadyForQuery */
 /* Cancels what the session with this pid and secret runs. */
 void engine_cancel(struct engine *e, int pid, int secret);
 void session_cancel(struct session *s, enum cancel_reason why);
-/* done, total of the running statement; false when none runs. From any thread. */
-bool session_progress(struct session *s, int64_t *done, int64_t *total);
+/* done and total of the running statement, and how often the client wants to hear of it; false when
+ * it doesn't, or nothing runs. From any thread. */
+bool session_progress(struct session *s, int64_t *done, int64_t *total, int64_t *every_ms);
 
 /* Simple query: every statement of the text, one implicit transaction unless BEGIN says otherwise.
  * On an error it stops, rolls back and returns it: the error is in c->err. */

@@ -73,6 +73,7 @@ struct session {
     struct counters counters;
     struct scratch *scratch;
     atomic_bool running;
+    atomic_int_least64_t progress_every_ms; /* the setting, as other threads may read it */
     char activity[256];
     int64_t started_us;
     struct txn *txn;       /* NULL: none is open */

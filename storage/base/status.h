@@ -65,6 +65,7 @@
     X(ERR_NO_TRANSACTION, "25P01", "no transaction is open")                                       \
     X(ERR_ACTIVE_TRANSACTION, "25001", "not inside a transaction")                                 \
     X(ERR_FAILED_TRANSACTION, "25P02", "the transaction has failed; only ROLLBACK is left")        \
+    X(ERR_IDLE_TIMEOUT, "25P03", "an open transaction idled too long")                               \
     X(ERR_READ_ONLY, "25006", "a write in a read-only transaction")                                \
     X(ERR_UNDEFINED_SAVEPOINT, "3B001", "no savepoint of this name")                               \
     X(ERR_CANCELLED, "57014", "cancelled by the user or by statement_timeout")                     \

@@ -1,0 +1,486 @@
+/* How do bytes get from sockets to the clients' threads and back? */
+#include "server/loop.h"
+#include "server/message.h"
+#include "storage/base/log.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <uv.h>
+
+static const size_t INBOX_BYTES = 1 << 20, OUTBOX_BYTES = 1 << 20;
+static const uint64_t TICK_MS = 100;
+static const int64_t GRACE_NS =
+    INT64_C(5) * 1000000000; /* how long SIGTERM lets statements finish */
+
+struct conn {
+    struct conn *next;
+    struct loop *loop;
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } uv;
+    pthread_t thread;
+    bool local, refused;
+    bool reading;     /* loop only */
+    bool closing;     /* loop only: uv_close was called */
+    uv_write_t write; /* loop only: one write at a time, of `sending` */
+    struct strbuf sending;
+    bool writing;
+    int64_t last_progress_ns;
+
+    pthread_mutex_t lock; /* everything below */
+    pthread_cond_t came, drained;
+    struct strbuf inbox;
+    size_t inbox_at;
+    struct strbuf outbox;
+    size_t in_flight; /* bytes the loop is writing */
+    bool gone;        /* the client closed, or must be closed */
+    bool finished;    /* the thread has ended */
+    bool stopping;
+    struct session *session;
+};
+
+struct loop {
+    uv_loop_t uv;
+    uv_async_t wake;
+    uv_timer_t tick;
+    uv_signal_t sigterm, sigint;
+    uv_pipe_t pipe;
+    uv_tcp_t tcp;
+    struct engine *engine;
+    const struct loop_options *o;
+    struct conn *conns;
+    int n_conns;
+    bool had_client, stopping, closed;
+    int64_t cancel_at_ns;
+    char socket_path[4096];
+};
+
+/* ---- the thread's side ---- */
+
+struct engine *conn_engine(struct conn *conn)
+{
+    return conn->loop->engine;
+}
+bool conn_is_local(const struct conn *conn)
+{
+    return conn->local;
+}
+bool conn_refused(const struct conn *conn)
+{
+    return conn->refused;
+}
+
+bool conn_stopping(const struct conn *conn)
+{
+    struct conn *k = (struct conn *)(uintptr_t)conn;
+    pthread_mutex_lock(&k->lock);
+    bool stopping = k->stopping;
+    pthread_mutex_unlock(&k->lock);
+    return stopping;
+}
+
+static void wake_loop(struct conn *conn)
+{
+    uv_async_send(&conn->loop->wake);
+}
+
+bool conn_take(struct conn *conn, void *bytes, size_t n, int64_t timeout_ms, bool *timed_out)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += timeout_ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
+    size_t got = 0;
+    if (timed_out) *timed_out = false;
+    pthread_mutex_lock(&conn->lock);
+    while (got < n) {
+        size_t have = conn->inbox.len - conn->inbox_at, take = have < n - got ? have : n - got;
+        if (take) memcpy((char *)bytes + got, conn->inbox.s + conn->inbox_at, take);
+        got += take;
+        conn->inbox_at += take;
+        if (conn->inbox_at == conn->inbox.len) {
+            bool was_full = conn->inbox.len >= INBOX_BYTES;
+            strbuf_clear(&conn->inbox);
+            conn->inbox_at = 0;
+            if (was_full) wake_loop(conn);
+        }
+        if (got == n || conn->gone || (conn->stopping && got == 0 && n == 1)) break;
+        if (have) continue;
+        if (timeout_ms <= 0) {
+            pthread_cond_wait(&conn->came, &conn->lock);
+        } else if (pthread_cond_timedwait(&conn->came, &conn->lock, &until) == ETIMEDOUT) {
+            *timed_out = true;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&conn->lock);
+    return got == n;
+}
+
+bool conn_send(struct conn *conn, const void *bytes, size_t n)
+{
+    pthread_mutex_lock(&conn->lock);
+    while (!conn->gone && conn->outbox.len > 0 &&
+           conn->outbox.len + conn->in_flight + n > OUTBOX_BYTES)
+        pthread_cond_wait(&conn->drained, &conn->lock);
+    bool ok = !conn->gone;
+    if (ok) strbuf_add(&conn->outbox, bytes, n);
+    pthread_mutex_unlock(&conn->lock);
+    if (ok) wake_loop(conn);
+    return ok;
+}
+
+void conn_set_session(struct conn *conn, struct session *s)
+{
+    pthread_mutex_lock(&conn->lock);
+    conn->session = s;
+    pthread_mutex_unlock(&conn->lock);
+}
+
+static void *thread_main(void *arg)
+{
+    struct conn *conn = arg;
+    protocol_serve(conn);
+    pthread_mutex_lock(&conn->lock);
+    conn->finished = true;
+    pthread_mutex_unlock(&conn->lock);
+    wake_loop(conn);
+    return NULL;
+}
+
+/* ---- the loop's side ---- */
+
+static void free_conn(struct conn *conn)
+{
+    struct conn **at = &conn->loop->conns;
+    while (*at != conn)
+        at = &(*at)->next;
+    *at = conn->next;
+    conn->loop->n_conns--;
+    strbuf_release(&conn->inbox);
+    strbuf_release(&conn->outbox);
+    strbuf_release(&conn->sending);
+    pthread_cond_destroy(&conn->came);
+    pthread_cond_destroy(&conn->drained);
+    pthread_mutex_destroy(&conn->lock);
+    free(conn);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+    struct conn *conn = h->data;
+    pthread_join(conn->thread, NULL);
+    free_conn(conn);
+}
+
+/* The client is gone: its thread hears of it, and what it runs is cancelled. */
+static void mark_gone(struct conn *conn)
+{
+    pthread_mutex_lock(&conn->lock);
+    conn->gone = true;
+    if (conn->session) session_cancel(conn->session, CANCEL_USER);
+    pthread_cond_broadcast(&conn->came);
+    pthread_cond_broadcast(&conn->drained);
+    pthread_mutex_unlock(&conn->lock);
+}
+
+static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
+{
+    (void)h;
+    *buf = uv_buf_init(malloc(suggested), (unsigned)suggested);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct conn *conn = stream->data;
+    if (n > 0) {
+        pthread_mutex_lock(&conn->lock);
+        strbuf_add(&conn->inbox, buf->base, (size_t)n);
+        bool full = conn->inbox.len >= INBOX_BYTES;
+        pthread_cond_signal(&conn->came);
+        pthread_mutex_unlock(&conn->lock);
+        if (full) {
+            uv_read_stop(stream);
+            conn->reading = false;
+        }
+    } else if (n < 0) {
+        uv_read_stop(stream);
+        conn->reading = false;
+        mark_gone(conn);
+    }
+    free(buf->base);
+}
+
+static void pump(struct conn *conn);
+
+static void on_written(uv_write_t *w, int err)
+{
+    struct conn *conn = w->data;
+    conn->writing = false;
+    pthread_mutex_lock(&conn->lock);
+    conn->in_flight = 0;
+    pthread_cond_broadcast(&conn->drained);
+    pthread_mutex_unlock(&conn->lock);
+    if (err < 0) mark_gone(conn);
+    pump(conn);
+}
+
+/* Moves a connection on: reads again, writes what waits, closes it when its thread has ended. */
+static void pump(struct conn *conn)
+{
+    if (conn->closing) return;
+    pthread_mutex_lock(&conn->lock);
+    bool room = conn->inbox.len < INBOX_BYTES, gone = conn->gone, finished = conn->finished;
+    if (!conn->writing && conn->outbox.len && !gone) {
+        struct strbuf empty = conn->sending;
+        strbuf_clear(&empty);
+        conn->sending = conn->outbox;
+        conn->outbox = empty;
+        conn->in_flight = conn->sending.len;
+    }
+    size_t n = conn->in_flight;
+    pthread_mutex_unlock(&conn->lock);
+    if (!conn->reading && room && !gone && !uv_read_start(&conn->uv.stream, on_alloc, on_read))
+        conn->reading = true;
+    if (!conn->writing && n && !gone) {
+        uv_buf_t buf = uv_buf_init(conn->sending.s, (unsigned)n);
+        conn->write.data = conn;
+        conn->writing = uv_write(&conn->write, &conn->uv.stream, &buf, 1, on_written) == 0;
+        if (!conn->writing) mark_gone(conn);
+    }
+    if (finished && !conn->writing) {
+        conn->closing = true;
+        uv_close(&conn->uv.handle, on_closed);
+    }
+}
+
+static void close_listeners(struct loop *l)
+{
+    if (l->closed) return;
+    l->closed = true;
+    unlink(l->socket_path);
+    uv_close((uv_handle_t *)&l->pipe, NULL);
+    if (l->o->port) uv_close((uv_handle_t *)&l->tcp, NULL);
+}
+
+static void stop(struct loop *l, int64_t grace_ns)
+{
+    if (!l->stopping) log_line(LOG_INFO, "stopping");
+    l->stopping = true;
+    l->cancel_at_ns = now_ns() + grace_ns;
+    close_listeners(l);
+    for (struct conn *k = l->conns; k; k = k->next) {
+        pthread_mutex_lock(&k->lock);
+        k->stopping = true;
+        pthread_cond_broadcast(&k->came);
+        pthread_mutex_unlock(&k->lock);
+    }
+}
+
+static void on_wake(uv_async_t *h)
+{
+    struct loop *l = h->data;
+    for (struct conn *k = l->conns, *next; k; k = next) {
+        next = k->next;
+        pump(k);
+    }
+}
+
+static void report_progress(struct conn *k)
+{
+    int64_t done, total, every_ms;
+    struct strbuf m = STRBUF_INIT;
+    pthread_mutex_lock(&k->lock);
+    if (k->session && session_progress(k->session, &done, &total, &every_ms) && total > 0 &&
+        now_ns() - k->last_progress_ns >= every_ms * 1000000) {
+        char text[64];
+        snprintf(text, sizeof text, "%lld/%lld", (long long)done, (long long)total);
+        message_notice(&m, "NOTICE", "01TSP", text);
+        strbuf_add(&k->outbox, m.s, m.len);
+        k->last_progress_ns = now_ns();
+    }
+    pthread_mutex_unlock(&k->lock);
+    if (m.len) pump(k);
+    strbuf_release(&m);
+}
+
+static void end_loop(struct loop *l)
+{
+    close_listeners(l);
+    uv_close((uv_handle_t *)&l->wake, NULL);
+    uv_close((uv_handle_t *)&l->tick, NULL);
+    uv_close((uv_handle_t *)&l->sigterm, NULL);
+    uv_close((uv_handle_t *)&l->sigint, NULL);
+}
+
+static void on_tick(uv_timer_t *t)
+{
+    struct loop *l = t->data;
+    for (struct conn *k = l->conns; k; k = k->next)
+        report_progress(k);
+    if (l->stopping && now_ns() >= l->cancel_at_ns) {
+        for (struct conn *k = l->conns; k; k = k->next) {
+            pthread_mutex_lock(&k->lock);
+            if (k->session) session_cancel(k->session, CANCEL_SHUTDOWN);
+            pthread_mutex_unlock(&k->lock);
+        }
+        /* A client that takes nothing would keep its thread waiting for ever. */
+        if (now_ns() >= l->cancel_at_ns + GRACE_NS)
+            for (struct conn *k = l->conns; k; k = k->next)
+                mark_gone(k);
+    }
+    bool idle = l->o->embedded && l->had_client && l->n_conns == 0;
+    if ((l->stopping || idle) && l->n_conns == 0) end_loop(l);
+}
+
+static void on_signal(uv_signal_t *s, int signum)
+{
+    struct loop *l = s->data;
+    stop(l, signum == SIGTERM ? GRACE_NS : 0);
+}
+
+/* The Unix socket is for the user who runs the server (and root). */
+static bool same_user(int fd)
+{
+    struct ucred peer;
+    socklen_t n = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0) return false;
+    return peer.uid == geteuid() || peer.uid == 0;
+}
+
+static void on_refused(uv_handle_t *h)
+{
+    free(h->data);
+}
+
+static void on_connection(uv_stream_t *server, int err)
+{
+    struct loop *l = server->data;
+    if (err < 0) return;
+    struct conn *k = calloc(1, sizeof *k);
+    if (!k) return;
+    k->loop = l;
+    k->local = server == (uv_stream_t *)&l->pipe;
+    if (k->local)
+        uv_pipe_init(&l->uv, &k->uv.pipe, 0);
+    else
+        uv_tcp_init(&l->uv, &k->uv.tcp);
+    k->uv.handle.data = k;
+    uv_os_fd_t fd;
+    bool ok = uv_accept(server, &k->uv.stream) == 0 && !l->stopping;
+    if (ok && k->local && (uv_fileno(&k->uv.handle, &fd) < 0 || !same_user(fd))) ok = false;
+    if (ok && !k->local) uv_tcp_nodelay(&k->uv.tcp, 1);
+    if (!ok) {
+        uv_close(&k->uv.handle, on_refused);
+        return;
+    }
+    pthread_mutex_init(&k->lock, NULL);
+    pthread_cond_init(&k->came, NULL);
+    pthread_cond_init(&k->drained, NULL);
+    k->refused = l->n_conns >= l->o->max_connections;
+    k->next = l->conns;
+    l->conns = k;
+    l->n_conns++;
+    l->had_client = true;
+    if (pthread_create(&k->thread, NULL, thread_main, k) != 0) {
+        struct conn **at = &l->conns;
+        *at = k->next;
+        l->n_conns--;
+        uv_close(&k->uv.handle, on_refused);
+        return;
+    }
+    pump(k);
+}
+
+/* ---- starting ---- */
+
+/* Binds through the directory's descriptor, so that the path may be longer than a socket's name can
+ * be. */
+static enum status listen_local(struct ctx *c, struct loop *l)
+{
+    snprintf(l->socket_path, sizeof l->socket_path, "%s/.s.PGSQL.5432", l->o->dir);
+    unlink(l->socket_path); /* the directory's lock is ours, so a socket there is stale */
+    int dir = open(l->o->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    snprintf(addr.sun_path, sizeof addr.sun_path, "/proc/self/fd/%d/.s.PGSQL.5432", dir);
+    mode_t old = umask(077);
+    int err = dir < 0 || fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof addr) < 0 ? errno : 0;
+    umask(old);
+    if (dir >= 0) close(dir);
+    uv_pipe_init(&l->uv, &l->pipe, 0);
+    l->pipe.data = l;
+    if (!err) err = -uv_pipe_open(&l->pipe, fd);
+    if (!err) err = -uv_listen((uv_stream_t *)&l->pipe, 128, on_connection);
+    if (err)
+        return fail(c, ERR_IO, "could not listen on \"%s\": %s", l->socket_path, strerror(err));
+    return OK;
+}
+
+static enum status listen_tcp(struct ctx *c, struct loop *l)
+{
+    if (!l->o->port) return OK;
+    struct sockaddr_in addr;
+    uv_tcp_init(&l->uv, &l->tcp);
+    l->tcp.data = l;
+    int err = uv_ip4_addr("127.0.0.1", l->o->port, &addr);
+    if (!err) err = uv_tcp_bind(&l->tcp, (const struct sockaddr *)&addr, 0);
+    if (!err) err = uv_listen((uv_stream_t *)&l->tcp, 128, on_connection);
+    if (!err) return OK;
+    fail(c, ERR_IO, "could not listen on 127.0.0.1:%d: %s", l->o->port, uv_strerror(err));
+    return hint(c, "Is another server running on that port? Choose one with -p.");
+}
+
+static enum status start(struct ctx *c, struct loop *l)
+{
+    l->wake.data = l->tick.data = l->sigterm.data = l->sigint.data = l;
+    uv_async_init(&l->uv, &l->wake, on_wake);
+    uv_timer_init(&l->uv, &l->tick);
+    uv_timer_start(&l->tick, on_tick, TICK_MS, TICK_MS);
+    uv_signal_init(&l->uv, &l->sigterm);
+    uv_signal_init(&l->uv, &l->sigint);
+    uv_signal_start(&l->sigterm, on_signal, SIGTERM);
+    uv_signal_start(&l->sigint, on_signal, SIGINT);
+    TRY(listen_local(c, l));
+    TRY(listen_tcp(c, l));
+    if (l->o->ready_fd >= 0) {
+        if (write(l->o->ready_fd, "1", 1) != 1) log_line(LOG_WARNING, "nobody waits for readiness");
+        close(l->o->ready_fd);
+    }
+    return OK;
+}
+
+enum status loop_run(struct ctx *c, struct engine *e, const struct loop_options *o)
+{
+    struct loop *l = calloc(1, sizeof *l);
+    if (!l) return fail(c, ERR_MEMORY, "out of memory");
+    l->engine = e;
+    l->o = o;
+    signal(SIGPIPE, SIG_IGN);
+    int err = uv_loop_init(&l->uv);
+    if (err) {
+        free(l);
+        return fail(c, ERR_IO, "could not start the event loop: %s", uv_strerror(err));
+    }
+    enum status st = start(c, l);
+    if (st < 0)
+        end_loop(l);
+    else
+        log_line(LOG_INFO, "ready: %s%s", l->socket_path, o->port ? " and 127.0.0.1" : "");
+    uv_run(&l->uv, UV_RUN_DEFAULT);
+    uv_loop_close(&l->uv);
+    free(l);
+    return st;
+}

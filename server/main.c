@@ -1,0 +1,149 @@
+/* tesserad: options, configuration, and the server's life from start to stop. */
+#include "server/loop.h"
+#include "storage/base/log.h"
+#include <getopt.h>
+#include <limits.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const char usage[] =
+    "tesserad, the Tessera array database server\n\n"
+    "Usage: tesserad -D DIR [-p PORT] [-c FILE] [--set NAME=VALUE]...\n\n"
+    "  -D, --dir DIR          data directory; made when it does not exist\n"
+    "  -p, --port PORT        listen on 127.0.0.1:PORT too (default: the Unix socket in DIR only)\n"
+    "  -c, --config FILE      read settings from FILE (default: DIR/tessera.conf, if there)\n"
+    "      --set NAME=VALUE   a setting; wins over the file\n"
+    "      --embedded         stop when the last client has left\n"
+    "      --ready-fd FD      write a byte to FD when clients can connect\n"
+    "  -V, --version          print the version\n"
+    "  -h, --help             print this\n";
+
+struct args {
+    const char *dir, *config, *port;
+    const char *sets[64];
+    int n_sets, ready_fd;
+    bool embedded;
+};
+
+/* -1: go on; else the exit status. */
+static int parse_args(int argc, char **argv, struct args *a)
+{
+    enum { OPT_SET = 256, OPT_EMBEDDED, OPT_READY };
+    static const struct option options[] = {{"dir", required_argument, NULL, 'D'},
+                                            {"port", required_argument, NULL, 'p'},
+                                            {"config", required_argument, NULL, 'c'},
+                                            {"set", required_argument, NULL, OPT_SET},
+                                            {"embedded", no_argument, NULL, OPT_EMBEDDED},
+                                            {"ready-fd", required_argument, NULL, OPT_READY},
+                                            {"version", no_argument, NULL, 'V'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    int o;
+    while ((o = getopt_long(argc, argv, "D:p:c:Vh", options, NULL)) != -1) {
+        switch (o) {
+        case 'D':
+            a->dir = optarg;
+            break;
+        case 'p':
+            a->port = optarg;
+            break;
+        case 'c':
+            a->config = optarg;
+            break;
+        case OPT_SET:
+            if (a->n_sets == (int)(sizeof a->sets / sizeof *a->sets))
+                return fprintf(stderr, "tesserad: too many --set\n"), 1;
+            a->sets[a->n_sets++] = optarg;
+            break;
+        case OPT_EMBEDDED:
+            a->embedded = true;
+            break;
+        case OPT_READY:
+            a->ready_fd = atoi(optarg);
+            break;
+        case 'V':
+            return puts("tesserad (Tessera) 0.1"), 0;
+        case 'h':
+            return fputs(usage, stdout), 0;
+        default:
+            return fputs("Try \"tesserad --help\" for more information.\n", stderr), 1;
+        }
+    }
+    if (a->dir && optind == argc) return -1;
+    fputs(a->dir ? "tesserad: too many arguments\n"
+                 : "tesserad: no data directory: give one with -D\n",
+          stderr);
+    return 1;
+}
+
+static enum status read_settings(struct ctx *c, const struct args *a, struct settings *s)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/tessera.conf", a->dir);
+    FILE *there = a->config ? NULL : fopen(path, "r");
+    if (there) fclose(there);
+    if (a->config || there) TRY(settings_read_file(c, s, a->config ? a->config : path));
+    for (int i = 0; i < a->n_sets; i++) {
+        char name[128];
+        const char *eq = strchr(a->sets[i], '=');
+        if (!eq || eq - a->sets[i] >= (ptrdiff_t)sizeof name)
+            return fail(c, ERR_SYNTAX, "--set wants name=value, not \"%s\"", a->sets[i]);
+        memcpy(name, a->sets[i], (size_t)(eq - a->sets[i]));
+        name[eq - a->sets[i]] = 0;
+        TRY(settings_set(c, s, name, eq + 1, true));
+    }
+    if (a->port) TRY(settings_set(c, s, "port", a->port, true));
+    return OK;
+}
+
+static void set_log_level(const char *name)
+{
+    static const char *const names[] = {"debug", "info", "warning", "error"};
+    for (int i = 0; i < 4; i++)
+        if (!strcasecmp(name, names[i])) log_set_level((enum log_level)i);
+}
+
+static enum status serve(struct ctx *c, const struct args *a, struct settings *s)
+{
+    struct engine *e;
+    char dir[PATH_MAX];
+    TRY(read_settings(c, a, s));
+    set_log_level(s->log_level.s);
+    TRY(engine_open(c, a->dir, s, &e));
+    if (!realpath(a->dir, dir)) snprintf(dir, sizeof dir, "%s", a->dir);
+    struct loop_options o = {.dir = dir,
+                             .port = (int)s->port.n,
+                             .embedded = a->embedded,
+                             .ready_fd = a->ready_fd,
+                             .max_connections = (int)s->max_connections.n};
+    enum status st = loop_run(c, e, &o);
+    engine_close(e);
+    return st;
+}
+
+int main(int argc, char **argv)
+{
+    struct args a = {.ready_fd = -1};
+    int done = parse_args(argc, argv, &a);
+    if (done >= 0) return done;
+    /* Few arenas and early returns to the system keep the process near what the budget accounts
+     * for. */
+    mallopt(M_ARENA_MAX, 4);
+    struct settings s;
+    settings_defaults(&s);
+    struct arena *arena = arena_new();
+    struct ctx c = {.arena = arena};
+    ctx_clear(&c);
+    enum status st = serve(&c, &a, &s);
+    if (st < 0) {
+        fprintf(stderr, "tesserad: %s\n", c.err.message);
+        if (c.err.detail[0]) fprintf(stderr, "DETAIL:  %s\n", c.err.detail);
+        if (c.err.hint[0]) fprintf(stderr, "HINT:  %s\n", c.err.hint);
+    }
+    settings_release(&s);
+    arena_free(arena);
+    return st < 0;
+}
