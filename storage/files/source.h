@@ -19,6 +19,7 @@ struct source_options {
     /* CSV */
     bool header_given, header;     /* default: true */
     char delimiter, quote, escape; /* 0: ',' '"' '"' */
+    bool text_format;        /* COPY's text format: backslash escapes instead of quotes, tab, \\N */
     const char *null_text;         /* NULL: '' unquoted */
     const struct schema *target;   /* COPY: types come from here, columns by name (header) or order;
                                       NULL: inferred from the first rows */
