@@ -51,8 +51,9 @@ struct group_key {
     bool plain;     /* e is the dimension itself */
     int64_t block;  /* > 0: BLOCK of so many positions from the dimension's lo; e is NULL then */
     struct interval block_interval; /* BLOCK by INTERVAL on a time axis: nonzero */
-    /* dim ≥ 0: filled by the planner when positions are known: */
-    int32_t *group_of; /* per position of [lo, hi) of the input dimension: its group */
+    /* dim ≥ 0: filled by the binder. A plain key has no map: the group is the position itself, and
+     * rel.dims of the aggregate has the input's region. */
+    int32_t *group_of; /* per position of [lo, hi) of the input's rel.dims[dim]: its group */
     int64_t n_groups;
 };
 
@@ -85,9 +86,9 @@ struct plan {
     int *attrs; /* rel.cols[i] is attribute attrs[i] of the schema */
     struct expr
         *prune; /* a copy of the filter above, over rel: skips tiles by summary; NULL: none */
-    /* FILE */
-    struct source *source;
-    int *source_attrs;
+    /* FILE: label names the files. The executor opens them, and closes them: a plan owns nothing. */
+    const struct source_options *source_options;
+    int *source_attrs; /* rel.cols[i] is attribute source_attrs[i] of the source's schema */
     /* SYS */
     int sys_view; /* index of query/sysview.h's list */
     /* VALUES */
@@ -121,8 +122,16 @@ struct plan {
     int n_sort;
     struct expr *limit, *offset; /* constant expressions; NULL: none */
     /* PIVOT: rel.dims come from the first rel.n_dims columns of the input, its rel.cols from the
-     * rest */
+     * rest. rel.dims[d].axis is &axes[d], which has its type only: open() fills it in, for all
+     * nodes above too. */
+    struct axis *axes;
 };
+
+/* What a node's relation says before it has run: a list of rows has one dimension, `row`, name
+ * NULL, [0, n), and so have the arrays of P_PIVOT; hi is ROWS_UNKNOWN where only running tells n.
+ * An aggregate without keys has no dimension and always one cell; with by_dims a group that no
+ * cell went to is EMPTY. */
+#define ROWS_UNKNOWN INT64_MAX
 
 /* A bound query: the plan and what its output means. */
 struct out_col {
