@@ -136,34 +136,42 @@ static enum status refuse_null_coords(struct ctx *c, const struct schema *target
     return OK;
 }
 
+enum status write_rows(struct ctx *c, struct writer *w, int64_t *next_row,
+                       const struct column *cols, int64_t rows, int64_t *n)
+{
+    const struct schema *target = writer_schema(w);
+    int n_dims = next_row ? 0 : target->n_dims;
+    int64_t *pos[MAX_DIMS];
+    for (int d = 0; d < target->n_dims; d++) {
+        void *mem;
+        TRY(scratch_alloc(c, sizeof(int64_t) * (size_t)rows, &mem));
+        pos[d] = mem;
+    }
+    if (next_row) {
+        struct column numbers;
+        TRY(column_alloc(c, T_INT64, rows, &numbers));
+        for (int64_t i = 0; i < rows; i++)
+            ((int64_t *)numbers.values)[i] = *next_row + i;
+        *next_row += rows;
+        TRY(writer_positions(c, w, 0, &numbers, rows, pos[0]));
+    } else {
+        TRY(refuse_null_coords(c, target, cols, rows));
+    }
+    for (int d = 0; d < n_dims; d++)
+        TRY(writer_positions(c, w, d, &cols[d], rows, pos[d]));
+    return writer_put_cells(c, w, rows, pos, cols + n_dims, n);
+}
+
 static enum status put_cells(struct ctx *c, struct write_sink *s, const struct chunk *ch,
                              int64_t *n)
 {
-    const struct schema *target = writer_schema(s->writer);
-    int n_dims = s->job->numbered ? 0 : target->n_dims, n_outs = s->job->query->n_outs;
-    void *mem, *pos_mem;
-    int64_t rows = ch->n_present;
+    int n_outs = s->job->query->n_outs;
+    void *mem;
     TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(n_outs + 1), &mem));
     struct column *cols = mem;
     TRY(output_columns(c, s->job->query, ch, cols));
     TRY(compact(c, ch, cols, n_outs));
-    TRY(refuse_null_coords(c, target, s->job->numbered ? NULL : cols, s->job->numbered ? 0 : rows));
-    int64_t *pos[MAX_DIMS];
-    for (int d = 0; d < target->n_dims; d++) {
-        TRY(scratch_alloc(c, sizeof(int64_t) * (size_t)rows, &pos_mem));
-        pos[d] = pos_mem;
-    }
-    if (s->job->numbered) {
-        struct column numbers;
-        TRY(column_alloc(c, T_INT64, rows, &numbers));
-        for (int64_t i = 0; i < rows; i++)
-            ((int64_t *)numbers.values)[i] = s->next_row + i;
-        s->next_row += rows;
-        TRY(writer_positions(c, s->writer, 0, &numbers, rows, pos[0]));
-    }
-    for (int d = 0; d < n_dims; d++)
-        TRY(writer_positions(c, s->writer, d, &cols[d], rows, pos[d]));
-    return writer_put_cells(c, s->writer, rows, pos, cols + n_dims, n);
+    return write_rows(c, s->writer, s->job->numbered ? &s->next_row : NULL, cols, ch->n_present, n);
 }
 
 static enum status write_chunk(struct ctx *c, struct sink *sink, int worker, int64_t seq,

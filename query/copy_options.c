@@ -1,0 +1,120 @@
+/* What do the options of a COPY say? */
+#include "query/copy.h"
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static enum status want_char(struct ctx *c, const struct ast_option *o, char *out)
+{
+    if (!o->value || strlen(o->value) != 1)
+        return fail_at(c, ERR_UNSUPPORTED, o->pos, "COPY %s must be a single one-byte character",
+                       o->name);
+    *out = o->value[0];
+    return OK;
+}
+
+static enum status want_flag(struct ctx *c, const struct ast_option *o, bool *out)
+{
+    static const char *const yes[] = {"true", "on", "1"}, *const no[] = {"false", "off", "0"};
+    *out = true;
+    if (!o->value) return OK;
+    for (int i = 0; i < 3; i++) {
+        if (!strcasecmp(o->value, yes[i])) return OK;
+        if (!strcasecmp(o->value, no[i])) return *out = false, OK;
+    }
+    return fail_at(c, ERR_SYNTAX, o->pos, "%s requires a Boolean value", o->name);
+}
+
+static enum status want_conflict(struct ctx *c, const struct ast_option *o, enum conflict *out)
+{
+    if (o->value && !strcasecmp(o->value, "error"))
+        *out = CONFLICT_ERROR;
+    else if (o->value && !strcasecmp(o->value, "ignore"))
+        *out = CONFLICT_IGNORE;
+    else if (o->value && !strcasecmp(o->value, "replace"))
+        *out = CONFLICT_REPLACE;
+    else
+        return fail_at(c, ERR_SYNTAX, o->pos, "ON CONFLICT takes ERROR, IGNORE or REPLACE");
+    return OK;
+}
+
+static bool ends_in(const char *file, const char *ending)
+{
+    size_t n = strlen(file), m = strlen(ending);
+    return n >= m && !strcasecmp(file + n - m, ending);
+}
+
+static const char *format_of_name(const char *file)
+{
+    static const struct {
+        const char *ending, *format;
+    } endings[] = {{".csv", "csv"},   {".csv.gz", "csv"}, {".tsv", "csv"},    {".txt", "text"},
+                   {".npy", "npy"},   {".nc", "netcdf"},  {".nc4", "netcdf"}, {".cdf", "netcdf"},
+                   {".h5", "netcdf"}, {".hdf5", "netcdf"}};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (ends_in(file, endings[i].ending)) return endings[i].format;
+    return NULL;
+}
+
+static enum status check_format(struct ctx *c, const struct ast_stmt *stmt, const char *format)
+{
+    static const char *const known[] = {"csv", "text", "npy", "netcdf"};
+    static const char *const later[] = {"binary", "npz", "zarr", "raw", "tile"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(format, known[i])) return OK;
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
+        if (!strcmp(format, later[i]))
+            return fail_at(c, ERR_UNSUPPORTED, stmt->pos,
+                           "COPY with format \"%s\" is not available yet", format);
+    fail_at(c, ERR_INVALID_PARAMETER, stmt->pos, "COPY format \"%s\" not recognized", format);
+    return hint(c, "There are csv, text, npy and netcdf.");
+}
+
+static enum status read_option(struct ctx *c, const struct ast_option *o, struct copy_options *out)
+{
+    if (!strcmp(o->name, "format")) return out->format = o->value ? o->value : "", OK;
+    if (!strcmp(o->name, "header")) {
+        out->header_given = true;
+        return want_flag(c, o, &out->header);
+    }
+    if (!strcmp(o->name, "delimiter")) return want_char(c, o, &out->delimiter);
+    if (!strcmp(o->name, "quote")) return want_char(c, o, &out->quote);
+    if (!strcmp(o->name, "escape")) return want_char(c, o, &out->escape);
+    if (!strcmp(o->name, "null")) return out->null_text = o->value ? o->value : "", OK;
+    if (!strcmp(o->name, "on conflict") || !strcmp(o->name, "on_conflict"))
+        return want_conflict(c, o, &out->conflict);
+    if (!strcmp(o->name, "freeze")) return OK;
+    if (!strcmp(o->name, "encoding")) {
+        if (o->value && (!strcasecmp(o->value, "utf8") || !strcasecmp(o->value, "utf-8")))
+            return OK;
+        return fail_at(c, ERR_UNSUPPORTED, o->pos, "COPY reads and writes UTF8 only");
+    }
+    fail_at(c, ERR_SYNTAX, o->pos, "option \"%s\" not recognized", o->name);
+    return hint(
+        c, "There are format, header, delimiter, quote, escape, null, encoding and ON CONFLICT.");
+}
+
+enum status copy_options_read(struct ctx *c, const struct ast_stmt *stmt, struct copy_options *out)
+{
+    *out = (struct copy_options){.conflict = CONFLICT_ERROR};
+    for (int i = 0; i < stmt->options.n; i++)
+        TRY(read_option(c, &stmt->options.v[i], out));
+    bool file = stmt->end_kind == COPY_FILE;
+    if (!out->format && file) {
+        out->format = format_of_name(stmt->file);
+        if (!out->header_given && out->format && !strcmp(out->format, "csv"))
+            out->header_given = out->header = true;
+        if (!out->delimiter && ends_in(stmt->file, ".tsv")) out->delimiter = '\t';
+    }
+    if (!out->format) out->format = "text";
+    TRY(check_format(c, stmt, out->format));
+    if (!strcmp(out->format, "text")) {
+        if (!out->delimiter) out->delimiter = '\t';
+        if (!out->null_text) out->null_text = "\\N";
+    }
+    if (!out->delimiter) out->delimiter = ',';
+    if (!out->quote) out->quote = '"';
+    if (!out->escape) out->escape = out->quote;
+    if (!out->null_text) out->null_text = "";
+    return OK;
+}

@@ -1,0 +1,411 @@
+/* COPY: which way, and the way in.
+ *
+ * A file comes in as a query: its source under a map that casts to the target's types, written like
+ * any INSERT … SELECT. What the client sends comes in as rows. */
+#include "query/copy.h"
+#include "query/write.h"
+#include <stdio.h>
+#include <string.h>
+
+/* ---- which columns of the target come ---- */
+
+/* The target's columns that the rows have, in their order: those named, or all. */
+static enum status copy_columns(struct ctx *c, const struct ast_stmt *stmt,
+                                const struct schema *target, const char *const **names, int *n)
+{
+    int n_dims = target->is_table ? 0 : target->n_dims;
+    const char **list =
+        arena_array(c->arena, const char *, target->n_dims + target->n_attrs + stmt->columns.n + 1);
+    *names = list;
+    *n = 0;
+    for (int i = 0; i < stmt->columns.n; i++) {
+        const char *name = stmt->columns.v[i];
+        if (schema_attr(target, name) < 0 && (target->is_table || schema_dim(target, name) < 0))
+            return fail_at(c, ERR_UNDEFINED_COLUMN, stmt->pos,
+                           "column \"%s\" of array \"%s\" does not exist", name, target->name);
+        list[(*n)++] = name;
+    }
+    if (*n) return OK;
+    for (int d = 0; d < n_dims; d++)
+        list[(*n)++] = target->dims[d].name;
+    for (int k = 0; k < target->n_attrs; k++)
+        list[(*n)++] = target->attrs[k].name;
+    return OK;
+}
+
+static enum type column_type(const struct schema *target, const char *name)
+{
+    int d = target->is_table ? -1 : schema_dim(target, name);
+    return d >= 0 ? target->dims[d].axis.type : target->attrs[schema_attr(target, name)].type;
+}
+
+/* ---- from a file ---- */
+
+struct file_load {
+    const struct schema *target, *from;
+    struct plan scan, map;
+    struct query query;
+    int *attrs, n_attrs;
+};
+
+/* One column of the target: the source's dimension or attribute, cast. */
+static enum status add_output(struct ctx *c, struct file_load *l, const char *name, enum type want,
+                              int from_dim, int from_attr)
+{
+    struct expr *e;
+    enum type has =
+        from_dim >= 0 ? l->from->dims[from_dim].axis.type : l->from->attrs[from_attr].type;
+    struct out_col *o = &l->query.outs[l->query.n_outs++];
+    *o = (struct out_col){.name = name, .type = want};
+    if (from_dim >= 0 && has == want) {
+        o->is_dim = true;
+        o->index = from_dim;
+        return OK;
+    }
+    e = expr_make_ref(c, from_dim >= 0 ? E_DIM : E_COL, from_dim >= 0 ? from_dim : from_attr, has,
+                      -1);
+    TRY(expr_make_cast(c, e, want, true, -1, &e));
+    o->index = l->map.n_exprs;
+    l->map.rel.cols[l->map.n_exprs] = (struct rel_col){.name = name, .type = want};
+    l->map.exprs[l->map.n_exprs++] = e;
+    return OK;
+}
+
+static enum status missing_column(struct ctx *c, const struct file_load *l, const char *what,
+                                  const char *name)
+{
+    const char *names[MAX_DIMS + 64];
+    int n = 0;
+    for (int d = 0; d < l->from->n_dims; d++)
+        names[n++] = l->from->dims[d].name;
+    for (int k = 0; k < l->from->n_attrs && n < (int)(sizeof names / sizeof *names); k++)
+        names[n++] = l->from->attrs[k].name;
+    fail(c, ERR_UNDEFINED_COLUMN, "the file has no column for %s \"%s\"", what, name);
+    const char *near = nearest_name(name, names, n);
+    return near ? hint(c, "Perhaps it is \"%s\" there: rename one of them, or use INSERT … SELECT.",
+                       near)
+                : hint(c, "INSERT INTO … SELECT … FROM read_…() names columns freely.");
+}
+
+/* Dimensions by name; where no name agrees, by position when their number does. */
+static enum status match_dims(struct ctx *c, struct file_load *l)
+{
+    int n_named = 0, n_dims = l->target->is_table ? 0 : l->target->n_dims;
+    for (int d = 0; d < n_dims; d++)
+        n_named += schema_dim(l->from, l->target->dims[d].name) >= 0 ||
+                   schema_attr(l->from, l->target->dims[d].name) >= 0;
+    for (int d = 0; d < n_dims; d++) {
+        const struct dim *to = &l->target->dims[d];
+        int from_dim = schema_dim(l->from, to->name), from_attr = schema_attr(l->from, to->name);
+        if (n_named == 0 && l->from->n_dims == n_dims) from_dim = d;
+        if (from_dim < 0 && from_attr < 0) return missing_column(c, l, "dimension", to->name);
+        TRY(add_output(c, l, to->name, to->axis.type, from_dim, from_attr));
+    }
+    return OK;
+}
+
+/* Attributes by name; a file with one of them and a target with one need not agree. */
+static enum status match_attrs(struct ctx *c, struct file_load *l, const struct ast_stmt *stmt)
+{
+    bool alone = l->from->n_attrs == 1 && l->target->n_attrs == 1;
+    for (int k = 0; k < l->target->n_attrs; k++) {
+        const struct attr *to = &l->target->attrs[k];
+        int from_attr = schema_attr(l->from, to->name),
+            from_dim = from_attr < 0 ? schema_dim(l->from, to->name) : -1;
+        bool named = stmt->columns.n == 0;
+        for (int i = 0; i < stmt->columns.n; i++)
+            named = named || !strcmp(stmt->columns.v[i], to->name);
+        if (!named) continue;
+        if (from_attr < 0 && from_dim < 0 && alone) from_attr = 0;
+        if (from_attr < 0 && from_dim < 0) {
+            if (stmt->columns.n) return missing_column(c, l, "attribute", to->name);
+            continue; /* it takes its default */
+        }
+        TRY(add_output(c, l, to->name, to->type, from_dim, from_attr));
+        l->attrs[l->n_attrs++] = k;
+    }
+    if (l->n_attrs == 0 && l->target->n_attrs > 0)
+        return missing_column(c, l, "attribute", l->target->attrs[0].name);
+    return OK;
+}
+
+static void source_rel(struct ctx *c, struct file_load *l, struct source *src)
+{
+    const struct schema *s = l->from;
+    struct rel *rel = &l->scan.rel;
+    int64_t extents[MAX_DIMS];
+    source_grid(src, extents);
+    rel->n_dims = s->n_dims;
+    rel->n_cols = s->n_attrs;
+    rel->dims = arena_array(c->arena, struct rel_dim, s->n_dims + 1);
+    rel->cols = arena_array(c->arena, struct rel_col, s->n_attrs + 1);
+    l->scan.source_attrs = arena_array(c->arena, int, s->n_attrs + 1);
+    for (int d = 0; d < s->n_dims; d++)
+        rel->dims[d] = (struct rel_dim){.name = s->dims[d].name,
+                                        .axis = &s->dims[d].axis,
+                                        .lo = s->dims[d].axis.lo,
+                                        .hi = s->dims[d].axis.hi,
+                                        .stride = 1,
+                                        .tile = extents[d]};
+    for (int k = 0; k < s->n_attrs; k++) {
+        rel->cols[k] = (struct rel_col){
+            .name = s->attrs[k].name, .type = s->attrs[k].type, .unit = s->attrs[k].unit};
+        l->scan.source_attrs[k] = k;
+    }
+}
+
+static enum status plan_load(struct ctx *c, struct run *r, struct source *src, struct file_load *l)
+{
+    l->from = source_schema(src);
+    int n = l->target->n_dims + l->target->n_attrs + 1;
+    source_rel(c, l, src);
+    l->scan.kind = P_FILE;
+    l->scan.source = src;
+    l->scan.label = r->stmt->file;
+    l->map.kind = P_MAP;
+    l->map.n_in = 1;
+    l->map.in = arena_array(c->arena, struct plan *, 1);
+    l->map.in[0] = &l->scan;
+    l->map.rel.n_dims = l->scan.rel.n_dims;
+    l->map.rel.dims = l->scan.rel.dims;
+    l->map.rel.cols = arena_array(c->arena, struct rel_col, n);
+    l->map.exprs = arena_array(c->arena, struct expr *, n);
+    l->query.outs = arena_array(c->arena, struct out_col, n);
+    l->attrs = arena_array(c->arena, int, n);
+    TRY(match_dims(c, l));
+    TRY(match_attrs(c, l, r->stmt));
+    l->map.rel.n_cols = l->map.n_exprs;
+    l->query.root = &l->map;
+    l->query.is_array = true;
+    return OK;
+}
+
+static enum status load_source(struct ctx *c, struct run *r, const struct copy_options *o,
+                               const struct schema *target, struct source *src, int64_t *n)
+{
+    struct file_load *l = arena_new_of(c->arena, struct file_load);
+    struct exec *x = NULL;
+    l->target = target;
+    TRY(plan_load(c, r, src, l));
+    TRY(plan_rewrite(c, &l->query, false)); /* drops what the target has no use for */
+    struct write_job j = {.query = &l->query,
+                          .target = target->name,
+                          .mode = o->conflict,
+                          .attrs = l->attrs,
+                          .n_attrs = l->n_attrs,
+                          .numbered = target->is_table};
+    enum status st = exec_open(c, &l->query, NULL, 0, r->s->txn, &x);
+    if (st == OK) st = write_query(c, x, &j, n);
+    exec_close(x);
+    return st;
+}
+
+static enum status copy_from_file(struct ctx *c, struct run *r, const struct copy_options *o,
+                                  const struct schema *target, int64_t *n)
+{
+    struct source_options so = {.root = r->s->settings.file_root.s,
+                                .format = o->format,
+                                .target = target,
+                                .header_given = true,
+                                .header = o->header,
+                                .delimiter = o->delimiter,
+                                .quote = o->quote,
+                                .escape = o->escape,
+                                .text_format = !strcmp(o->format, "text"),
+                                .null_text = o->null_text};
+    struct source *src;
+    if (so.text_format) so.format = "csv";
+    TRY(copy_columns(c, r->stmt, target, &so.columns, &so.n_columns));
+    if (r->stmt->columns.n == 0 && o->header) so.n_columns = 0; /* the header names them */
+    TRY(source_open(c, r->stmt->file, &so, &src));
+    enum status st = load_source(c, r, o, target, src, n);
+    source_close(src);
+    return st;
+}
+
+/* ---- from the client ---- */
+
+/* A schema whose attributes are the rows' columns. */
+static struct schema *row_schema(struct ctx *c, const struct schema *target,
+                                 const char *const *names, int n)
+{
+    struct schema *s = arena_new_of(c->arena, struct schema);
+    s->name = target->name;
+    s->n_attrs = n;
+    s->attrs = arena_array(c->arena, struct attr, n + 1);
+    for (int i = 0; i < n; i++)
+        s->attrs[i] = (struct attr){.name = names[i], .type = column_type(target, names[i])};
+    return s;
+}
+
+struct stream_load {
+    struct client *cl;
+    struct csv_parser *parser;
+    struct writer *writer;
+    const struct schema *target;
+    int *order; /* writer's column i is the rows' column order[i] */
+    int n_cols;
+    bool numbered;
+    int64_t next_row;
+};
+
+static enum status feed(struct ctx *c, struct stream_load *l, const char *bytes, size_t len,
+                        bool last, int64_t *n)
+{
+    struct scratch_mark mark = scratch_mark(c->scratch);
+    int64_t rows = 0;
+    void *mem, *sorted;
+    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(l->n_cols + 1), &mem));
+    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(l->n_cols + 1), &sorted));
+    struct column *cols = mem, *in_order = sorted;
+    TRY(csv_parser_feed(c, l->parser, bytes, len, last, cols, &rows));
+    for (int i = 0; i < l->n_cols; i++)
+        in_order[i] = cols[l->order[i]];
+    enum status st =
+        rows ? write_rows(c, l->writer, l->numbered ? &l->next_row : NULL, in_order, rows, n) : OK;
+    scratch_release(c->scratch, mark);
+    return st;
+}
+
+static enum status stream_rows(struct ctx *c, struct stream_load *l, int64_t *n)
+{
+    static const size_t PIECE = 1 << 20;
+    struct strbuf pending = STRBUF_INIT;
+    enum status st = OK;
+    for (bool last = false; st == OK && !last;) {
+        const char *bytes;
+        size_t len;
+        st = check_cancel(c);
+        if (st == OK) st = l->cl->copy_in_read(c, l->cl, &bytes, &len);
+        if (st < 0) break;
+        last = len == 0;
+        if (!last) strbuf_add(&pending, bytes, len);
+        if (!last && pending.len < PIECE) continue;
+        st = feed(c, l, pending.s ? pending.s : "", pending.len, last, n);
+        strbuf_clear(&pending);
+    }
+    strbuf_release(&pending);
+    return st;
+}
+
+/* Dimensions first, then the attributes that come. */
+static enum status order_columns(struct ctx *c, struct stream_load *l, const char *const *names,
+                                 int n, int *attrs, int *n_attrs)
+{
+    int at_col = 0;
+    int n_dims = l->numbered ? 0 : l->target->n_dims;
+    for (int d = 0; d < n_dims; d++) {
+        int found = -1;
+        for (int i = 0; i < n; i++)
+            if (!strcmp(names[i], l->target->dims[d].name)) found = i;
+        if (found < 0)
+            return fail(c, ERR_NOT_NULL, "dimension \"%s\" of array \"%s\" is missing",
+                        l->target->dims[d].name, l->target->name);
+        l->order[at_col++] = found;
+    }
+    for (int k = 0; k < l->target->n_attrs; k++)
+        for (int i = 0; i < n; i++)
+            if (!strcmp(names[i], l->target->attrs[k].name)) {
+                l->order[at_col++] = i;
+                attrs[(*n_attrs)++] = k;
+            }
+    if (at_col != n) return fail(c, ERR_DUPLICATE_COLUMN, "a column is named more than once");
+    return OK;
+}
+
+static enum status copy_from_client(struct ctx *c, struct run *r, const struct copy_options *o,
+                                    const struct schema *target, int64_t *n)
+{
+    const char *const *names;
+    int n_cols, n_attrs = 0;
+    if (strcmp(o->format, "csv") != 0 && strcmp(o->format, "text") != 0)
+        return fail_at(c, ERR_UNSUPPORTED, r->stmt->pos,
+                       "COPY FROM STDIN with format \"%s\" is not available yet", o->format);
+    TRY(copy_columns(c, r->stmt, target, &names, &n_cols));
+    struct stream_load l = {
+        .cl = r->cl, .target = target, .n_cols = n_cols, .numbered = target->is_table};
+    int *attrs = arena_array(c->arena, int, n_cols + 1);
+    l.order = arena_array(c->arena, int, n_cols + 1);
+    TRY(order_columns(c, &l, names, n_cols, attrs, &n_attrs));
+    struct source_options so = {.format = "csv",
+                                .header_given = true,
+                                .header = o->header,
+                                .delimiter = o->delimiter,
+                                .quote = o->quote,
+                                .escape = o->escape,
+                                .text_format = !strcmp(o->format, "text"),
+                                .null_text = o->null_text};
+    TRY(csv_parser_new(c, &so, row_schema(c, target, names, n_cols), &l.parser));
+    enum status st =
+        writer_open(c, r->s->txn, target->name, o->conflict, attrs, n_attrs, &l.writer);
+    if (st == OK && l.numbered) l.next_row = writer_schema(l.writer)->dims[0].axis.hi;
+    if (st == OK) st = r->cl->copy_in_begin(c, r->cl, n_cols, false);
+    if (st == OK) st = stream_rows(c, &l, n);
+    if (st == OK) st = writer_finish(c, l.writer);
+    writer_free(l.writer);
+    csv_parser_free(l.parser);
+    return st;
+}
+
+/* ---- either way ---- */
+
+static enum status run_copy_from(struct ctx *c, struct run *r, const struct copy_options *o)
+{
+    struct array_ref ref = {.name = last_part(&r->stmt->name), .position = r->stmt->name.pos};
+    struct array *a;
+    int64_t n = 0;
+    TRY(want_write(c, r->s, "COPY FROM"));
+    TRY(need_txn(c, r->s));
+    if (r->stmt->where)
+        return fail_at(c, ERR_UNSUPPORTED, r->stmt->where->pos,
+                       "COPY … WHERE is not available yet");
+    TRY(array_open(c, r->s->txn, &ref, &a));
+    if (r->stmt->end_kind == COPY_FILE)
+        TRY(copy_from_file(c, r, o, array_schema(a), &n));
+    else
+        TRY(copy_from_client(c, r, o, array_schema(a), &n));
+    return tag(r, "COPY %lld", (long long)n);
+}
+
+/* COPY a TO is COPY (SELECT * FROM a) TO. */
+static enum status select_of(struct ctx *c, const struct ast_stmt *stmt,
+                             const struct ast_select **out)
+{
+    struct ast_script script;
+    struct strbuf text = STRBUF_INIT;
+    strbuf_adds(&text, "SELECT ");
+    for (int i = 0; i < stmt->columns.n; i++)
+        strbuf_addf(&text, "%s\"%s\"", i ? ", " : "", stmt->columns.v[i]);
+    strbuf_addf(&text, "%s FROM \"%s\"", stmt->columns.n ? "" : "*", last_part(&stmt->name));
+    const char *kept = arena_strdup(c->arena, text.s);
+    strbuf_release(&text);
+    TRY(parse_script(c, kept, strlen(kept), &script));
+    *out = script.v[0]->select;
+    return OK;
+}
+
+static enum status run_copy_to(struct ctx *c, struct run *r, const struct copy_options *o)
+{
+    const struct ast_select *sel = r->stmt->select;
+    struct query q;
+    struct exec *x = NULL;
+    int64_t n = 0;
+    if (!sel) TRY(select_of(c, r->stmt, &sel));
+    enum status st = open_query(c, r, sel, &q, &x);
+    if (st == OK) st = copy_out(c, r, o, &q, x, &n);
+    exec_close(x);
+    if (st < 0 && !r->stmt->select) c->err.position = c->err.position < 0 ? -1 : r->stmt->name.pos;
+    return st < 0 ? st : tag(r, "COPY %lld", (long long)n);
+}
+
+enum status run_copy(struct ctx *c, struct run *r)
+{
+    struct copy_options o;
+    if (r->stmt->end_kind == COPY_PROGRAM)
+        return fail_at(c, ERR_UNSUPPORTED, r->stmt->pos, "COPY with PROGRAM is not available");
+    if (r->stmt->inner)
+        return fail_at(c, ERR_UNSUPPORTED, r->stmt->inner->pos,
+                       "COPY of a changing statement is not available");
+    TRY(copy_options_read(c, r->stmt, &o));
+    return r->stmt->copy_from ? run_copy_from(c, r, &o) : run_copy_to(c, r, &o);
+}
