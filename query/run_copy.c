@@ -39,6 +39,19 @@ static enum type column_type(const struct schema *target, const char *name)
     return d >= 0 ? target->dims[d].axis.type : target->attrs[schema_attr(target, name)].type;
 }
 
+static struct source_options source_options_of(const struct copy_options *o)
+{
+    bool text = !strcmp(o->format, "text");
+    return (struct source_options){.format = text ? "csv" : o->format,
+                                   .text_format = text,
+                                   .header_given = true,
+                                   .header = o->header,
+                                   .delimiter = o->delimiter,
+                                   .quote = o->quote,
+                                   .escape = o->escape,
+                                   .null_text = o->null_text};
+}
+
 /* ---- from a file ---- */
 
 struct file_load {
@@ -154,13 +167,14 @@ static void source_rel(struct ctx *c, struct file_load *l, struct source *src)
     }
 }
 
-static enum status plan_load(struct ctx *c, struct run *r, struct source *src, struct file_load *l)
+static enum status plan_load(struct ctx *c, struct run *r, struct source *src,
+                             const struct source_options *so, struct file_load *l)
 {
     l->from = source_schema(src);
     int n = l->target->n_dims + l->target->n_attrs + 1;
     source_rel(c, l, src);
     l->scan.kind = P_FILE;
-    l->scan.source = src;
+    l->scan.source_options = so;
     l->scan.label = r->stmt->file;
     l->map.kind = P_MAP;
     l->map.n_in = 1;
@@ -181,12 +195,10 @@ static enum status plan_load(struct ctx *c, struct run *r, struct source *src, s
 }
 
 static enum status load_source(struct ctx *c, struct run *r, const struct copy_options *o,
-                               const struct schema *target, struct source *src, int64_t *n)
+                               struct file_load *l, int64_t *n)
 {
-    struct file_load *l = arena_new_of(c->arena, struct file_load);
+    const struct schema *target = l->target;
     struct exec *x = NULL;
-    l->target = target;
-    TRY(plan_load(c, r, src, l));
     TRY(plan_rewrite(c, &l->query, false)); /* drops what the target has no use for */
     struct write_job j = {.query = &l->query,
                           .target = target->name,
@@ -200,27 +212,23 @@ static enum status load_source(struct ctx *c, struct run *r, const struct copy_o
     return st;
 }
 
+/* The file is opened here for its schema alone; the executor opens it again to read. */
 static enum status copy_from_file(struct ctx *c, struct run *r, const struct copy_options *o,
                                   const struct schema *target, int64_t *n)
 {
-    struct source_options so = {.root = r->s->settings.file_root.s,
-                                .format = o->format,
-                                .target = target,
-                                .header_given = true,
-                                .header = o->header,
-                                .delimiter = o->delimiter,
-                                .quote = o->quote,
-                                .escape = o->escape,
-                                .text_format = !strcmp(o->format, "text"),
-                                .null_text = o->null_text};
+    struct source_options *so = arena_new_of(c->arena, struct source_options);
+    *so = source_options_of(o);
+    so->root = r->s->settings.file_root.s;
+    so->target = target;
+    TRY(copy_columns(c, r->stmt, target, &so->columns, &so->n_columns));
+    if (r->stmt->columns.n == 0 && o->header) so->n_columns = 0; /* the header names them */
+    struct file_load *l = arena_new_of(c->arena, struct file_load);
     struct source *src;
-    if (so.text_format) so.format = "csv";
-    TRY(copy_columns(c, r->stmt, target, &so.columns, &so.n_columns));
-    if (r->stmt->columns.n == 0 && o->header) so.n_columns = 0; /* the header names them */
-    TRY(source_open(c, r->stmt->file, &so, &src));
-    enum status st = load_source(c, r, o, target, src, n);
+    l->target = target;
+    TRY(source_open(c, r->stmt->file, so, &src));
+    enum status st = plan_load(c, r, src, so, l);
     source_close(src);
-    return st;
+    return st < 0 ? st : load_source(c, r, o, l, n);
 }
 
 /* ---- from the client ---- */
@@ -327,14 +335,7 @@ static enum status copy_from_client(struct ctx *c, struct run *r, const struct c
     int *attrs = arena_array(c->arena, int, n_cols + 1);
     l.order = arena_array(c->arena, int, n_cols + 1);
     TRY(order_columns(c, &l, names, n_cols, attrs, &n_attrs));
-    struct source_options so = {.format = "csv",
-                                .header_given = true,
-                                .header = o->header,
-                                .delimiter = o->delimiter,
-                                .quote = o->quote,
-                                .escape = o->escape,
-                                .text_format = !strcmp(o->format, "text"),
-                                .null_text = o->null_text};
+    struct source_options so = source_options_of(o);
     TRY(csv_parser_new(c, &so, row_schema(c, target, names, n_cols), &l.parser));
     enum status st =
         writer_open(c, r->s->txn, target->name, o->conflict, attrs, n_attrs, &l.writer);
