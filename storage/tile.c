@@ -438,6 +438,12 @@ void tile_presence_bits(const struct tile *t, const int64_t *extents, uint64_t *
     }
 }
 
+bool tile_record_is_tombstone(const void *bytes, size_t n_bytes)
+{
+    const uint8_t *p = bytes;
+    return n_bytes >= FIXED_BYTES && p[18] == TYPE_PRESENCE && get64(p + 48) == 0;
+}
+
 bool tile_is_full(const struct tile *presence)
 {
     return presence->n_present == presence->n;

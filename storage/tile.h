@@ -102,6 +102,8 @@ enum status tile_decode(struct ctx *c, const struct tile_record *r, void *memory
 
 /* The presence of a tile's cells as a bitmap of t->n bits. */
 void tile_presence_bits(const struct tile *t, const int64_t *extents, uint64_t *bits);
+/* Does a presence record (or its beginning, not verified) say that no cell is left? */
+bool tile_record_is_tombstone(const void *bytes, size_t n_bytes);
 /* Do all cells of the tile exist? */
 bool tile_is_full(const struct tile *presence);
 
