@@ -1,0 +1,431 @@
+/* How do the cells of a chunk get into groups' states? Masks say which cells count for a call;
+ * blocks of them are compacted, so that kernels see values alone. */
+#include "query/agg_internal.h"
+#include "query/rowset_internal.h"
+#include <stdlib.h>
+
+/* ---- texts ---- */
+
+#define HEAP_BLOCK 65536
+
+enum status text_heap_put(struct ctx *c, struct text_heap *h, struct text_ref *ref, const char *s,
+                          int64_t len)
+{
+    if (len > ref->cap) {
+        int64_t cap = 16;
+        while (cap < len)
+            cap *= 2;
+        if (cap > h->left_bytes) {
+            int64_t bytes = cap + 16 > HEAP_BLOCK ? cap + 16 : HEAP_BLOCK;
+            void *block;
+            TRY(buf_alloc(c, (size_t)bytes, &block));
+            memcpy(block, &h->last, sizeof h->last);
+            h->last = block;
+            h->at = (char *)block + 16;
+            h->left_bytes = bytes - 16;
+            h->total_bytes += bytes;
+        }
+        ref->s = h->at;
+        ref->cap = cap;
+        h->at += cap;
+        h->left_bytes -= cap;
+    }
+    if (len) memcpy(ref->s, s, (size_t)len);
+    ref->len = len;
+    return OK;
+}
+
+void text_heap_free(struct text_heap *h)
+{
+    while (h->last) {
+        void *block = h->last;
+        memcpy(&h->last, block, sizeof h->last);
+        buf_free(block);
+    }
+    *h = (struct text_heap){0};
+}
+
+/* ---- masks ---- */
+
+int64_t mask_select(const uint64_t *mask, int64_t at, int64_t n, const int32_t *g, int32_t *sel)
+{
+    int64_t m = 0;
+    if (!mask) {
+        for (int64_t i = 0; i < n; i++)
+            sel[m++] = (int32_t)i;
+    } else {
+        for (int64_t w = at >> 6; w <= (at + n - 1) >> 6; w++) {
+            uint64_t bits = mask[w];
+            if (w == at >> 6) bits &= UINT64_MAX << (at & 63);
+            for (; bits; bits &= bits - 1) {
+                int64_t i = w * 64 + __builtin_ctzll(bits) - at;
+                if (i >= n) break;
+                sel[m++] = (int32_t)i;
+            }
+        }
+    }
+    if (!g) return m;
+    int64_t kept = 0;
+    for (int64_t i = 0; i < m; i++) {
+        sel[kept] = sel[i];
+        kept += g[sel[i]] >= 0;
+    }
+    return kept;
+}
+
+/* A mask being combined; a copy is made at the first bitmap that comes after another. */
+struct masking {
+    const uint64_t *mask;
+    uint64_t *own;
+    int64_t n;
+};
+
+static enum status mask_own(struct ctx *c, struct masking *m)
+{
+    if (m->own) return OK;
+    void *bits;
+    TRY(scratch_alloc(c, (size_t)bits_words(m->n) * 8, &bits));
+    if (m->mask)
+        memcpy(bits, m->mask, (size_t)bits_words(m->n) * 8);
+    else
+        bits_fill(bits, 0, m->n, true);
+    m->mask = m->own = bits;
+    return OK;
+}
+
+static enum status mask_and(struct ctx *c, struct masking *m, const uint64_t *bits)
+{
+    if (!bits) return OK;
+    if (!m->mask) {
+        m->mask = bits;
+        return OK;
+    }
+    TRY(mask_own(c, m));
+    bits_and(m->own, bits, m->n);
+    return OK;
+}
+
+static enum status mask_filter(struct ctx *c, struct masking *m, const struct column *cond)
+{
+    void *bits;
+    TRY(mask_and(c, m, cond->valid));
+    TRY(scratch_alloc(c, (size_t)bits_words(m->n) * 8, &bits));
+    bits_from_bytes(bits, cond->values, m->n);
+    return mask_and(c, m, bits);
+}
+
+static enum status mask_nans(struct ctx *c, struct masking *m, const struct column *col)
+{
+    if (!type_is_float(col->type)) return OK;
+    void *mem;
+    TRY(scratch_alloc(c, (size_t)bits_words(m->n) * 8, &mem));
+    uint64_t *bits = mem;
+    memset(bits, 0, (size_t)bits_words(m->n) * 8);
+    if (col->type == T_FLOAT32) {
+        const float *v = col->values;
+        for (int64_t i = 0; i < m->n; i++)
+            bits[i >> 6] |= (uint64_t)(v[i] == v[i]) << (i & 63);
+    } else {
+        const double *v = col->values;
+        for (int64_t i = 0; i < m->n; i++)
+            bits[i >> 6] |= (uint64_t)(v[i] == v[i]) << (i & 63);
+    }
+    return mask_and(c, m, bits);
+}
+
+static enum status input_of_call(struct ctx *c, const struct agg_bound *k,
+                                 const struct agg_input *in, struct call_input *out)
+{
+    struct masking m = {.mask = in->chunk->present, .n = in->chunk->n};
+    for (int i = 0; i < k->n_args; i++) {
+        out->args[i] = &in->cols[k->slots[i]];
+        if (i != k->value_arg) TRY(mask_and(c, &m, out->args[i]->valid));
+        if (k->agg->skip_nan) TRY(mask_nans(c, &m, out->args[i]));
+    }
+    if (k->filter >= 0) TRY(mask_filter(c, &m, &in->cols[k->filter]));
+    out->mask = m.mask;
+    if (m.mask && bits_all(m.mask, 0, m.n)) out->mask = NULL;
+    out->none = m.mask && bits_none(m.mask, 0, m.n);
+    return OK;
+}
+
+enum status agg_input_make(struct ctx *c, const struct agg_set *set, const struct chunk *chunk,
+                           const struct column *cols, const struct box *outer,
+                           struct agg_input *out)
+{
+    struct agg_input in = {.chunk = chunk, .cols = cols, .outer = outer};
+    void *calls;
+    TRY(scratch_alloc(c, sizeof(struct call_input) * (size_t)(set->n + 1), &calls));
+    in.calls = calls;
+    for (int i = 0; i < set->n; i++)
+        TRY(input_of_call(c, &set->calls[i], &in, &in.calls[i]));
+    *out = in;
+    return OK;
+}
+
+/* ---- accumulators ---- */
+
+enum status acc_init(struct ctx *c, const struct agg_set *set, struct acc *a)
+{
+    *a = (struct acc){.set = set};
+    a->states = calloc((size_t)set->n + 1, sizeof *a->states);
+    return a->states ? OK : fail(c, ERR_MEMORY, "out of memory");
+}
+
+void acc_free(struct acc *a)
+{
+    for (int i = 0; a->states && i < a->set->n; i++)
+        buf_free(a->states[i]);
+    free(a->states);
+    buf_free(a->cells);
+    text_heap_free(&a->heap);
+    *a = (struct acc){0};
+}
+
+int64_t acc_group_bytes(const struct agg_set *set)
+{
+    int64_t bytes = sizeof(int64_t);
+    for (int i = 0; i < set->n; i++)
+        bytes += (int64_t)set->calls[i].state_bytes;
+    return bytes;
+}
+
+int64_t acc_bytes(const struct acc *a)
+{
+    return a->cap * acc_group_bytes(a->set) + a->heap.total_bytes;
+}
+
+/* A buffer for `bytes` with what the old one held; NULL when refused. */
+static void *regrown(struct ctx *c, void *old, size_t used, size_t bytes)
+{
+    void *fresh = buf_try(c->budget, bytes ? bytes : 1);
+    if (!fresh) return NULL;
+    if (used) memcpy(fresh, old, used);
+    buf_free(old);
+    return fresh;
+}
+
+enum status acc_reserve(struct ctx *c, struct acc *a, int64_t n, bool *ok)
+{
+    *ok = true;
+    if (n <= a->cap) return OK;
+    *ok = false;
+    if (n > INT32_MAX) return fail(c, ERR_LIMIT_EXCEEDED, "too many groups");
+    /* A buffer that could be had keeps its size when a later one is refused. */
+    if (!a->cells || buf_bytes(a->cells) < (size_t)n * 8) {
+        void *p = regrown(c, a->cells, (size_t)a->n * 8, (size_t)n * 8);
+        if (!p) return OK;
+        a->cells = p;
+    }
+    for (int i = 0; i < a->set->n; i++) {
+        size_t width = a->set->calls[i].state_bytes;
+        if (a->states[i] && buf_bytes(a->states[i]) >= (size_t)n * width) continue;
+        void *p = regrown(c, a->states[i], (size_t)a->n * width, (size_t)n * width);
+        if (!p) return OK;
+        a->states[i] = p;
+    }
+    a->cap = n;
+    *ok = true;
+    return OK;
+}
+
+void acc_grow(struct acc *a, int64_t n)
+{
+    memset(a->cells + a->n, 0, (size_t)(n - a->n) * 8);
+    for (int i = 0; i < a->set->n; i++) {
+        const struct agg_bound *k = &a->set->calls[i];
+        if (k->ops->empty_is_zero)
+            memset(acc_state(a, i, a->n), 0, (size_t)(n - a->n) * k->state_bytes);
+        else
+            for (int64_t g = a->n; g < n; g++)
+                k->ops->init(k, acc_state(a, i, g));
+    }
+    a->n = n;
+}
+
+/* Row-major numbers in the outer box of the chunk's cells at + sel[i]. */
+static void ranks_of(const struct agg_input *in, int64_t at, const int32_t *sel, int64_t n,
+                     int64_t *out)
+{
+    const struct box *b = &in->chunk->box;
+    int last = b->n_dims - 1;
+    if (last < 0) {
+        memset(out, 0, (size_t)n * sizeof *out);
+        return;
+    }
+    int64_t width = box_extent(b, last), row = -1, base = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t cell = at + sel[i];
+        if (row < 0 || cell - row >= width) {
+            int64_t pos[MAX_DIMS];
+            row = cell - cell % width;
+            box_position(b, row, pos);
+            base = box_index(in->outer, pos);
+        }
+        out[i] = base + cell - row;
+    }
+}
+
+struct block_space { /* where a block's values are compacted */
+    struct agg_block block;
+    int32_t sel[AGG_BLOCK], g[AGG_BLOCK];
+    int64_t rank[AGG_BLOCK];
+    uint8_t null[AGG_BLOCK];
+    _Alignas(16) char values[2][AGG_BLOCK * 16];
+};
+
+struct wide {
+    uint64_t w[2];
+};
+
+#define GATHER(ctype)                                                                              \
+    do {                                                                                           \
+        const ctype *v = (const ctype *)values + at;                                               \
+        ctype *to = out;                                                                           \
+        for (int64_t i = 0; i < n; i++)                                                            \
+            to[i] = v[sel[i]];                                                                     \
+    } while (0)
+
+static void gather(enum type t, const void *values, int64_t at, const int32_t *sel, int64_t n,
+                   void *out)
+{
+    switch (type_bytes(t)) {
+    case 1:
+        GATHER(uint8_t);
+        break;
+    case 2:
+        GATHER(uint16_t);
+        break;
+    case 4:
+        GATHER(uint32_t);
+        break;
+    case 8:
+        GATHER(uint64_t);
+        break;
+    default:
+        GATHER(struct wide);
+        break;
+    }
+}
+#undef GATHER
+
+static const void *values_from(const struct column *col, int64_t at)
+{
+    return (const char *)col->values + (size_t)at * type_bytes(col->type);
+}
+
+/* Of n ≤ AGG_BLOCK cells the m that sel names. */
+static void make_block(const struct agg_bound *k, const struct agg_input *in,
+                       const struct call_input *ci, int64_t at, int64_t n, int64_t m,
+                       struct block_space *s)
+{
+    s->block = (struct agg_block){.n = m};
+    for (int i = 0; i < k->n_args; i++) {
+        const struct column *col = ci->args[i];
+        s->block.arg[i] = s->values[i];
+        if (m == n)
+            s->block.arg[i] = values_from(col, at);
+        else
+            gather(col->type, col->values, at, s->sel, m, s->values[i]);
+        if (i != k->value_arg || !col->valid) continue;
+        for (int64_t j = 0; j < m; j++)
+            s->null[j] = !bit_get(col->valid, at + s->sel[j]);
+        s->block.null = s->null;
+    }
+    if (k->ranks) {
+        ranks_of(in, at, s->sel, m, s->rank);
+        s->block.rank = s->rank;
+    }
+}
+
+static enum status run_call(struct ctx *c, struct acc *a, int call, int64_t group,
+                            const struct agg_input *in, int64_t at, int64_t n)
+{
+    const struct agg_bound *k = &a->set->calls[call];
+    const struct call_input *ci = &in->calls[call];
+    void *state = acc_state(a, call, group);
+    bool nulls = k->value_arg >= 0 && ci->args[k->value_arg]->valid;
+    if (!ci->mask && !k->ranks && !nulls) {
+        struct agg_block b = {.n = n};
+        for (int i = 0; i < k->n_args; i++)
+            b.arg[i] = values_from(ci->args[i], at);
+        return k->ops->run(c, k, &a->heap, state, &b);
+    }
+    struct block_space s;
+    for (int64_t end = at + n; at < end; at += AGG_BLOCK) {
+        int64_t len = end - at < AGG_BLOCK ? end - at : AGG_BLOCK;
+        int64_t m = mask_select(ci->mask, at, len, NULL, s.sel);
+        if (!m) continue;
+        make_block(k, in, ci, at, len, m, &s);
+        TRY(k->ops->run(c, k, &a->heap, state, &s.block));
+    }
+    return OK;
+}
+
+enum status acc_add_run(struct ctx *c, struct acc *a, int64_t group, const struct agg_input *in,
+                        int64_t at, int64_t n)
+{
+    const uint64_t *present = in->chunk->present;
+    int64_t cells = present ? bits_count(present, at, n) : n;
+    if (!cells) return OK;
+    a->cells[group] += cells;
+    for (int i = 0; i < a->set->n; i++)
+        if (!in->calls[i].none) TRY(run_call(c, a, i, group, in, at, n));
+    return OK;
+}
+
+static enum status scatter_call(struct ctx *c, struct acc *a, int call, const int32_t *g,
+                                const struct agg_input *in, int64_t at, int64_t n,
+                                struct block_space *s)
+{
+    const struct agg_bound *k = &a->set->calls[call];
+    int64_t m = mask_select(in->calls[call].mask, at, n, g, s->sel);
+    if (!m) return OK;
+    make_block(k, in, &in->calls[call], at, n, m, s);
+    if (m < n) {
+        for (int64_t i = 0; i < m; i++)
+            s->g[i] = g[s->sel[i]];
+        g = s->g;
+    }
+    return k->ops->scatter(c, k, &a->heap, a->states[call], g, &s->block);
+}
+
+enum status acc_add_scatter(struct ctx *c, struct acc *a, const int32_t *g,
+                            const struct agg_input *in, int64_t at, int64_t n)
+{
+    struct block_space s;
+    for (int64_t end = at + n; at < end; at += AGG_BLOCK, g += AGG_BLOCK) {
+        int64_t len = end - at < AGG_BLOCK ? end - at : AGG_BLOCK;
+        int64_t m = mask_select(in->chunk->present, at, len, g, s.sel);
+        for (int64_t i = 0; i < m; i++)
+            a->cells[g[s.sel[i]]]++;
+        for (int i = 0; m && i < a->set->n; i++)
+            if (!in->calls[i].none) TRY(scatter_call(c, a, i, g, in, at, len, &s));
+    }
+    return OK;
+}
+
+enum status acc_merge(struct ctx *c, struct acc *a, int64_t group, const struct acc *b,
+                      int64_t from)
+{
+    a->cells[group] += b->cells[from];
+    for (int i = 0; i < a->set->n; i++) {
+        const struct agg_bound *k = &a->set->calls[i];
+        TRY(k->ops->merge(c, k, &a->heap, acc_state(a, i, group), acc_state(b, i, from)));
+    }
+    return OK;
+}
+
+enum type agg_partial_type(const struct agg_bound *k)
+{
+    return k->holistic ? T_INT64 : k->result;
+}
+
+enum status acc_finish(struct ctx *c, const struct acc *a, int call, int64_t lo, int64_t hi,
+                       struct column *out)
+{
+    const struct agg_bound *k = &a->set->calls[call];
+    for (int64_t g = lo; g < hi; g++)
+        TRY(k->ops->finish(c, k, acc_state(a, call, g), out, g - lo));
+    return OK;
+}

@@ -1,0 +1,220 @@
+/* Aggregates from the inside: bound calls, their states, arrays of states (accumulators), grouping
+ * by values, and the holistic ones.
+ *
+ * A bound call is an agg_call with everything decided: kernels for its argument types, constants,
+ * where its arguments stand among the evaluated columns. An accumulator holds one state a group for
+ * each call. Kernels never see NULLs: cells are compacted before. A state can be moved with memcpy,
+ * texts it points to lie in the accumulator's heap.
+ *
+ * Holistic calls (median, quantile, mode, anything DISTINCT) have a count as their state, and rows
+ * (group, values) set aside; see agg_holistic.c. */
+#ifndef TESSERA_AGG_INTERNAL_H
+#define TESSERA_AGG_INTERNAL_H
+#include "query/agg.h"
+#include "query/plan.h"
+#include "query/rowset.h"
+
+#define AGG_BLOCK 1024 /* cells at a time where something has to be copied or looked up */
+
+enum agg_id {
+    AGG_COUNT,
+    AGG_SUM,
+    AGG_AVG,
+    AGG_MIN,
+    AGG_MAX,
+    AGG_PROD,
+    AGG_STDDEV_SAMP,
+    AGG_STDDEV_POP,
+    AGG_VAR_SAMP,
+    AGG_VAR_POP,
+    AGG_WEIGHTED_AVG,
+    AGG_QUANTILE,
+    AGG_MODE,
+    AGG_ARGMIN,
+    AGG_ARGMAX,
+    AGG_FIRST,
+    AGG_LAST,
+    AGG_ONLY,
+    AGG_CORR,
+    AGG_COVAR_POP,
+    AGG_COVAR_SAMP,
+    AGG_REGR_SLOPE,
+    AGG_REGR_INTERCEPT,
+    AGG_REGR_R2,
+    AGG_HISTOGRAM,
+    AGG_MISSING /* known by name, not here yet */
+};
+
+enum agg_args { /* what the columns' types must be */
+                ARGS_ANY,
+                ARGS_NUMERIC,
+                ARGS_DOUBLE, /* cast to DOUBLE PRECISION */
+                ARGS_BOOL
+};
+
+struct agg {
+    const char *name;
+    enum agg_id id;
+    int n_cols;   /* arguments that are evaluated a cell */
+    int n_consts; /* constants after them */
+    enum agg_args args;
+    bool skip_nan; /* NaN counts as NULL */
+};
+
+/* ---- bound calls ---- */
+struct agg_bound;
+struct text_heap { /* texts that states own; freed together */
+    void *last;    /* block; each starts with a pointer to the one before */
+    char *at;
+    int64_t left_bytes, total_bytes;
+};
+/* What a kernel is handed: n cells without NULLs in the arguments that must have none. */
+struct agg_block {
+    int64_t n;
+    const void *arg[2];
+    const uint8_t *null; /* a byte a cell for the value argument of argmin …; NULL: none is */
+    const int64_t *rank; /* row-major numbers of the cells, when the call wants them */
+};
+struct agg_ops {
+    int n_texts; /* text_refs in the state */
+    size_t state_bytes, text_at[2];
+    bool empty_is_zero; /* an empty state is all zeros */
+    void (*init)(const struct agg_bound *k, void *state);
+    /* All cells into one state; cell i into states[g[i]]. */
+    enum status (*run)(struct ctx *c, const struct agg_bound *k, struct text_heap *heap,
+                       void *state, const struct agg_block *b);
+    enum status (*scatter)(struct ctx *c, const struct agg_bound *k, struct text_heap *heap,
+                           void *states, const int32_t *g, const struct agg_block *b);
+    enum status (*merge)(struct ctx *c, const struct agg_bound *k, struct text_heap *heap,
+                         void *state, const void *other);
+    /* The result to out's row i. */
+    enum status (*finish)(struct ctx *c, const struct agg_bound *k, const void *state,
+                          struct column *out, int64_t i);
+};
+struct agg_bound {
+    const struct agg *agg;
+    const struct agg_ops *ops;
+    size_t state_bytes;
+    int n_args;
+    enum type types[2]; /* of the evaluated arguments */
+    enum type result;
+    int slots[2], filter; /* columns of the program's output; filter -1: none */
+    int value_arg; /* argmin …: which argument is returned; it alone may be NULL. Else -1 */
+    bool ranks, distinct, holistic;
+    double q, lo, hi;
+    int64_t bins;
+};
+/* Decides everything about a call. Its columns become slots *n_slots … of the program, appended to
+ * es. */
+enum status agg_bind(struct ctx *c, const struct agg_call *call, const struct env *env,
+                     struct expr **es, int *n_slots, struct agg_bound *out);
+/* The same call without DISTINCT and FILTER: for values that are set apart already. Not of a
+ * quantile or mode. */
+struct agg_bound agg_bound_of_values(const struct agg_bound *k);
+/* Kernels by argument type, each family in its own file. */
+const struct agg_ops *agg_count_ops(void);
+const struct agg_ops *agg_number_ops(enum agg_id id, enum type t); /* sum avg min max prod */
+const struct agg_ops *agg_moment_ops(enum agg_id id);
+const struct agg_ops *agg_pick_ops(void); /* argmin … only, min and max of texts, intervals */
+const struct agg_ops *agg_histogram_ops(void);
+
+static inline void column_put_null(struct column *col, int64_t i)
+{
+    bit_clear(col->valid, i);
+}
+
+struct text_ref { /* a text in a heap; room for cap bytes */
+    char *s;
+    int64_t len, cap;
+};
+enum status text_heap_put(struct ctx *c, struct text_heap *h, struct text_ref *ref, const char *s,
+                          int64_t len);
+void text_heap_free(struct text_heap *h);
+
+/* ---- a chunk's arguments ---- */
+struct agg_set {
+    int n;
+    struct agg_bound *calls;
+    bool ranks; /* some call wants them */
+};
+struct call_input {
+    const struct column *args[2];
+    const uint64_t *mask; /* the cells that count; NULL: all */
+    bool none;            /* no cell counts */
+};
+struct agg_input {
+    const struct chunk *chunk;
+    const struct box *outer; /* ranks are row-major numbers in it */
+    struct call_input *calls;
+    const struct column *cols; /* the program's output */
+};
+/* Masks of every call over the chunk, from c->scratch. */
+enum status agg_input_make(struct ctx *c, const struct agg_set *set, const struct chunk *chunk,
+                           const struct column *cols, const struct box *outer,
+                           struct agg_input *out);
+/* The set bits of mask (NULL: all) in [at, at + n), n ≤ AGG_BLOCK, as offsets from at, of cells
+ * whose group (g NULL: any) is not negative; returns how many. */
+int64_t mask_select(const uint64_t *mask, int64_t at, int64_t n, const int32_t *g, int32_t *sel);
+
+/* ---- accumulators ---- */
+struct acc {
+    const struct agg_set *set;
+    int64_t n, cap; /* groups */
+    int64_t *cells; /* of each group */
+    void **states;  /* set->n arrays */
+    struct text_heap heap;
+};
+enum status acc_init(struct ctx *c, const struct agg_set *set, struct acc *a);
+void acc_free(struct acc *a);
+int64_t acc_group_bytes(const struct agg_set *set);
+int64_t acc_bytes(const struct acc *a);
+/* Makes room for n groups; *ok false: memory was refused and nothing changed. */
+enum status acc_reserve(struct ctx *c, struct acc *a, int64_t n, bool *ok);
+void acc_grow(struct acc *a, int64_t n); /* to n empty groups; room was made */
+/* Cells [at, at + n) of the input into one group. */
+enum status acc_add_run(struct ctx *c, struct acc *a, int64_t group, const struct agg_input *in,
+                        int64_t at, int64_t n);
+/* Cell at + i into group g[i], negative: left out. */
+enum status acc_add_scatter(struct ctx *c, struct acc *a, const int32_t *g,
+                            const struct agg_input *in, int64_t at, int64_t n);
+enum status acc_merge(struct ctx *c, struct acc *a, int64_t group, const struct acc *b,
+                      int64_t from);
+static inline void *acc_state(const struct acc *a, int call, int64_t group)
+{
+    return (char *)a->states[call] + (size_t)group * a->set->calls[call].state_bytes;
+}
+/* Results of groups [lo, hi) of a call into rows 0 … of a column with validity. A holistic call's
+ * is its count. */
+enum status acc_finish(struct ctx *c, const struct acc *a, int call, int64_t lo, int64_t hi,
+                       struct column *out);
+enum type agg_partial_type(const struct agg_bound *k); /* of that column */
+
+/* ---- grouping by values ---- */
+struct hashagg;
+/* mem_bytes: for all workers' tables together. The set may be empty (DISTINCT). */
+enum status hashagg_new(struct ctx *c, const enum type *key_types, int n_keys,
+                        const struct agg_set *set, int n_workers, int64_t mem_bytes,
+                        const char *tmp_dir, struct hashagg **out);
+void hashagg_free(struct hashagg *h);
+/* The cells of the chunk with a bit in mask (NULL: all); keys are columns over it. in NULL: the set
+ * is empty. */
+enum status hashagg_add(struct ctx *c, struct hashagg *h, int worker, const struct column *keys,
+                        const uint64_t *mask, const struct agg_input *in, int64_t n);
+/* A row a group, sorted by the keys: keys, number of cells (BIGINT), results. */
+enum status hashagg_finish(struct ctx *c, struct hashagg *h, struct rowset **out);
+
+/* ---- holistic ---- */
+struct holistic;
+enum status holistic_new(struct ctx *c, const struct agg_bound *k, const enum type *key_types,
+                         int n_keys, int n_workers, int64_t mem_bytes, const char *tmp_dir,
+                         struct holistic **out);
+void holistic_free(struct holistic *h);
+enum status holistic_add(struct ctx *c, struct holistic *h, int worker, const struct column *keys,
+                         const struct call_input *in, int64_t n);
+/* Sorts. Then results are asked for group by group in key order. */
+enum status holistic_finish(struct ctx *c, struct holistic *h);
+/* The result of the next group, of so many values, to out's row i. */
+enum status holistic_next(struct ctx *c, struct holistic *h, int64_t n_values, struct column *out,
+                          int64_t i);
+
+#endif
