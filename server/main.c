@@ -18,6 +18,7 @@ static const char usage[] =
     "      --set NAME=VALUE   a setting; wins over the file\n"
     "      --embedded         stop when the last client has left\n"
     "      --ready-fd FD      write a byte to FD when clients can connect\n"
+    "      --print-config     print every setting with its default, as a configuration file\n"
     "  -V, --version          print the version\n"
     "  -h, --help             print this\n";
 
@@ -28,16 +29,33 @@ struct args {
     bool embedded;
 };
 
+/* conf/tessera.conf is this output. */
+static int print_config(void)
+{
+    int n;
+    const struct setting_info *list = settings_list(&n);
+    puts("# Every setting of Tessera at its default. Server settings are read at start only; the "
+         "others are where");
+    puts("# each session begins, and SET changes them there. Units: B kB MB GB TB, ms s min h d.");
+    for (int i = 0; i < n; i++) {
+        printf("\n# %s%s\n", list[i].doc, list[i].scope == SCOPE_SERVER ? " (server)" : "");
+        const char *quote = list[i].kind == SET_TEXT ? "'" : "";
+        printf("#%s = %s%s%s\n", list[i].name, quote, list[i].deflt, quote);
+    }
+    return 0;
+}
+
 /* -1: go on; else the exit status. */
 static int parse_args(int argc, char **argv, struct args *a)
 {
-    enum { OPT_SET = 256, OPT_EMBEDDED, OPT_READY };
+    enum { OPT_SET = 256, OPT_EMBEDDED, OPT_READY, OPT_PRINT_CONFIG };
     static const struct option options[] = {{"dir", required_argument, NULL, 'D'},
                                             {"port", required_argument, NULL, 'p'},
                                             {"config", required_argument, NULL, 'c'},
                                             {"set", required_argument, NULL, OPT_SET},
                                             {"embedded", no_argument, NULL, OPT_EMBEDDED},
                                             {"ready-fd", required_argument, NULL, OPT_READY},
+                                            {"print-config", no_argument, NULL, OPT_PRINT_CONFIG},
                                             {"version", no_argument, NULL, 'V'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
@@ -64,6 +82,8 @@ static int parse_args(int argc, char **argv, struct args *a)
         case OPT_READY:
             a->ready_fd = atoi(optarg);
             break;
+        case OPT_PRINT_CONFIG:
+            return print_config();
         case 'V':
             return puts("tesserad (Tessera) 0.1"), 0;
         case 'h':

@@ -1,0 +1,92 @@
+"""Kills the server with -9 over and over while transactions run, and checks after every restart that what was committed is
+there, what was not is gone, and no array is torn.
+
+    crash.py [CYCLES]
+
+Each transaction writes its number k into two arrays (a cell of each, and a block of the second one). After a crash both must
+hold exactly the same numbers: all that were acknowledged, and perhaps the one whose answer the crash swallowed. Half of the cycles
+die at a random moment, the others at a named step of the commit protocol."""
+import os
+import random
+import re
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+from harness import Count, Server, psycopg, seed  # noqa: E402
+
+
+def fault_points():
+    """Names of the commit protocol's steps, from the list in the sources."""
+    with open("storage/fault.h") as f:
+        return re.findall(r'X\(FAULT_\w+, "(\w+)"\)', f.read())
+
+
+def write(server, acknowledged, attempted):
+    try:
+        with server.connect(autocommit=False) as conn:
+            while True:
+                k = attempted[0] = max(attempted[0], *acknowledged, 0) + 1
+                conn.execute(f"INSERT INTO a VALUES ({k}, {k})")
+                conn.execute(f"INSERT INTO b SELECT [k], [j], k * 100 + j AS v FROM GRID [k => {k} : {k}, j => 0 : 99]")
+                conn.commit()
+                acknowledged.add(k)
+    except psycopg.Error:
+        pass
+
+
+def verify(server, count, acknowledged, attempted, cycle):
+    with server.connect() as conn:
+        a = {r[0] for r in conn.execute("SELECT i FROM a WHERE v = i").fetchall()}
+        b = {r[0] for r in conn.execute("SELECT k FROM b WHERE v = k * 100 + j GROUP BY k HAVING count(*) = 100").fetchall()}
+        cells = conn.execute("SELECT count(*) FROM b").fetchone()[0]
+        conn.execute("CHECK ARRAY a")
+        conn.execute("CHECK ARRAY b")
+    lost, extra = acknowledged - a, a - acknowledged
+    ok = not lost and a == b and cells == 100 * len(b) and extra <= {attempted}
+    count.check(ok, f"cycle {cycle}: lost {sorted(lost)}, only in a {sorted(a - b)}, only in b {sorted(b - a)}, "
+                    f"unexpected {sorted(extra - {attempted})}, cells {cells} of {100 * len(b)}")
+    acknowledged |= extra
+
+
+def main():
+    cycles = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    random.seed(seed())
+    count, faults = Count(), fault_points()
+    count.check(faults, "the sources name fault points")
+    server = Server()
+    with server.start().connect() as conn:
+        conn.execute("CREATE ARRAY a (i BIGINT DIMENSION [0 : *] TILE 64, v BIGINT)")
+        conn.execute("CREATE ARRAY b (k BIGINT DIMENSION [0 : *] TILE 3, j BIGINT DIMENSION [0 : 99] TILE 37, v BIGINT)")
+    server.stop()
+    acknowledged = set()
+    for cycle in range(cycles):
+        server.env = {"TESSERA_FAULT": f"{random.choice(faults)}:{random.randrange(1, 12)}"} if cycle % 2 else {}
+        attempted = [0]
+        try:
+            server.start()
+            writer = threading.Thread(target=write, args=(server, acknowledged, attempted))
+            writer.start()
+            writer.join(random.uniform(0.02, 0.25))
+            server.process.kill()
+            writer.join()
+        except RuntimeError:
+            pass             # the fault struck while it started
+        server.stop()
+        server.env = {}
+        server.start()
+        verify(server, count, acknowledged, attempted[0], cycle)
+        server.process.kill() if cycle % 3 else server.process.terminate()
+        server.stop()
+    print(f"{cycles} crashes, {len(acknowledged)} transactions kept")
+    with server:
+        pass
+    return count.finish()
+
+
+if __name__ == "__main__":
+    started = time.time()
+    status = main()
+    print(f"{time.time() - started:.0f} s", file=sys.stderr)
+    sys.exit(status)

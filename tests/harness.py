@@ -1,0 +1,98 @@
+"""What the Python tests share: starting and stopping a server, connecting, counting passes and failures."""
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+import psycopg
+
+BUILD = os.environ.get("TESSERA_BUILD", "build/release")
+TESSERAD = os.path.join(BUILD, "tesserad")
+
+
+class Server:
+    """A tesserad on a data directory of its own (removed at the end unless `dir` is given)."""
+
+    def __init__(self, dir=None, port=None, sets=(), env=None):
+        self.own = dir is None
+        self.dir = dir or tempfile.mkdtemp(prefix="tessera-test-")
+        self.port, self.sets, self.env = port, list(sets), env or {}
+        self.process = None
+
+    def start(self):
+        """Returns once clients can connect; RuntimeError with what the server said when it does not come up."""
+        ready_read, ready_write = os.pipe()
+        args = [TESSERAD, "-D", self.dir, "--ready-fd", str(ready_write), "--set", "log_level=warning"]
+        if self.port:
+            args += ["-p", str(self.port)]
+        for s in self.sets:
+            args += ["--set", s]
+        self.process = subprocess.Popen(args, pass_fds=[ready_write], stderr=subprocess.PIPE,
+                                        env={**os.environ, **self.env})
+        os.close(ready_write)
+        ready = os.read(ready_read, 1)
+        os.close(ready_read)
+        if ready != b"1":
+            raise RuntimeError(self.process.communicate()[1].decode())
+        return self
+
+    def connect(self, **kwargs):
+        return psycopg.connect(host=self.dir, port=5432, user="test", dbname="test", **{"autocommit": True, **kwargs})
+
+    def stop(self, sig=signal.SIGTERM):
+        """Stops it and returns the exit status."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(sig)
+        status = self.process.wait() if self.process else None
+        if self.process and self.process.stderr:
+            self.process.stderr.close()
+        self.process = None
+        return status
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+        if self.own:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+    def peak_anonymous_bytes(self):
+        """The largest anonymous resident set so far, sampled: what memory_limit bounds."""
+        with open(f"/proc/{self.process.pid}/status") as f:
+            for line in f:
+                if line.startswith("RssAnon"):
+                    return int(line.split()[1]) * 1024
+        return 0
+
+
+class Count:
+    """Passes and failures; `finish()` prints them and gives the exit status."""
+
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def check(self, ok, what):
+        if ok:
+            self.passed += 1
+        else:
+            self.failed += 1
+            print(f"FAILED: {what}", file=sys.stderr)
+        return ok
+
+    def equal(self, got, want, what):
+        return self.check(got == want, f"{what}: got {got!r}, wanted {want!r}")
+
+    def finish(self):
+        print(f"{self.passed} passed, {self.failed} failed")
+        return 1 if self.failed else 0
+
+
+def seed():
+    """A seed that a failure can be repeated with: TESSERA_SEED, else a fresh one, printed."""
+    s = int(os.environ.get("TESSERA_SEED", random.SystemRandom().randrange(1 << 30)))
+    print(f"seed {s}")
+    return s

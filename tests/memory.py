@@ -1,0 +1,80 @@
+"""Works on an array ten times memory_limit and watches the server's anonymous memory: it may exceed the limit by 64 MiB.
+
+    memory.py [LIMIT_MIB]
+"""
+import sys
+import threading
+import time
+
+from harness import Count, Server
+
+ALLOWANCE = 64 << 20
+
+
+class Watch(threading.Thread):
+    """Samples the server's anonymous resident memory until stopped."""
+
+    def __init__(self, server):
+        super().__init__(daemon=True)
+        self.server, self.peak, self.stopped = server, 0, False
+
+    def run(self):
+        while not self.stopped:
+            self.peak = max(self.peak, self.server.peak_anonymous_bytes())
+            time.sleep(0.005)
+
+    def take(self):
+        peak, self.peak = self.peak, 0
+        return peak
+
+
+def statements(n):
+    """What is asked: name, statement, check of the rows (None: any)."""
+    half = n // 2
+    return [
+        ("create", f"CREATE ARRAY big AS SELECT [i], random(7) AS v, i % 1000 AS k FROM GRID [i => 0 : {n - 1}]", None),
+        ("scan", "SELECT count(*), sum(v), min(k), max(k) FROM big", lambda r: r[0][0] == n and abs(r[0][1] / half - 1) < 0.01),
+        ("filter", "SELECT count(*) FROM big WHERE v < 0.25", lambda r: abs(r[0][0] / (n / 4) - 1) < 0.01),
+        ("group by dimension", "SELECT count(*) FROM (SELECT [i // 1000 AS b], avg(v) AS m FROM big GROUP BY b) AS s WHERE m > 0",
+         lambda r: r[0][0] == (n + 999) // 1000),
+        ("group by value", "SELECT k, avg(v) FROM big GROUP BY k ORDER BY k", lambda r: len(r) == 1000),
+        ("group by many values", "SELECT count(*) FROM (SELECT (v * 1e7)::bigint AS b, count(*) AS c FROM big GROUP BY b) AS s",
+         lambda r: r[0][0] > n // 10),
+        ("median", "SELECT median(v) FROM big", lambda r: abs(r[0][0] - 0.5) < 0.01),
+        ("sort", "SELECT i FROM big ORDER BY v DESC LIMIT 10", lambda r: len(r) == 10),
+        ("sort all", "SELECT max(v) FROM (SELECT v FROM big ORDER BY v OFFSET 10) AS s", lambda r: r[0][0] > 0.99),
+        ("join", "SELECT count(*) FROM big AS a JOIN big AS b ON a.i = b.i WHERE a.v = b.v", lambda r: r[0][0] == n),
+        ("rewrite", "UPDATE big SET v = v + 1", None),
+        ("after the rewrite", "SELECT min(v) >= 1 FROM big", lambda r: r[0][0] is True),
+        ("copy of it", "CREATE ARRAY other AS SELECT [i], v * 2 AS w FROM big WHERE k < 500", None),
+        ("delete", "DELETE FROM big WHERE k >= 500", None),
+        ("after the delete", "SELECT count(*) FROM big", lambda r: abs(r[0][0] / half - 1) < 0.01),
+    ]
+
+
+def main():
+    limit = (int(sys.argv[1]) if len(sys.argv) > 1 else 64) << 20
+    n = limit * 10 // 16     # two columns of 8 bytes
+    count = Count()
+    with Server(sets=[f"memory_limit={limit}B", "file_root=/tmp"]) as server, server.connect() as conn:
+        watch = Watch(server)
+        watch.start()
+        for name, sql, good in statements(n):
+            started = time.time()
+            rows = []
+            try:
+                cursor = conn.execute(sql)
+                rows = cursor.fetchall() if cursor.description else []
+                problem = None if good is None or good(rows) else f"answered {rows[:3]}"
+            except Exception as e:  # whatever the server or the driver says is the test's result
+                problem = str(e).splitlines()[0]
+            peak = watch.take()
+            print(f"{name:22} {time.time() - started:6.2f} s   peak {peak >> 20:4} MiB of {limit >> 20}")
+            count.check(problem is None, f"{name}: {problem}")
+            count.check(peak <= limit + ALLOWANCE, f"{name}: {peak >> 20} MiB, limit {limit >> 20}")
+        watch.stopped = True
+    return count.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
