@@ -1,0 +1,280 @@
+/* Sums: the same bits in any order and partition; the correctly rounded exact sum where the window
+ * holds every bit. */
+#include "storage/base/fsum.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+// clang-format off
+#include <cmocka.h>
+// clang-format on
+
+static uint64_t state = 88172645463325252u;
+static uint64_t random_u64(void)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    return state ^= state << 17;
+}
+static double random_unit(void)
+{
+    return (double)(random_u64() >> 11) * 0x1p-53;
+}
+
+static void same_bits(double a, double b)
+{
+    uint64_t x, y;
+    memcpy(&x, &a, 8);
+    memcpy(&y, &b, 8);
+    if (x != y) fail_msg("%a against %a", a, b);
+}
+
+/* Every double is a multiple of 2^-1074: the exact sum in 32-bit limbs. */
+enum { LIMBS = 70 };
+struct exact {
+    int64_t limb[LIMBS];
+};
+static void exact_add(struct exact *e, double x)
+{
+    int exponent;
+    double m = frexp(fabs(x), &exponent);
+    uint64_t mant = (uint64_t)ldexp(m, 53);
+    int shift = exponent - 53 + 1074;
+    if (shift < 0) {
+        mant >>= -shift;
+        shift = 0;
+    }
+    __extension__ unsigned __int128 wide = (unsigned __int128)mant << (shift % 32);
+    for (int i = shift / 32; wide; i++, wide >>= 32)
+        e->limb[i] += x < 0 ? -(int64_t)(uint32_t)wide : (int64_t)(uint32_t)wide;
+}
+/* To decimal-free hexadecimal text, which strtod rounds correctly. */
+static double exact_value(const struct exact *e)
+{
+    struct exact n = *e;
+    bool negative = false;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i + 1 < LIMBS; i++) {
+            int64_t low = n.limb[i] & 0xffffffff;
+            n.limb[i + 1] += (n.limb[i] - low) / (INT64_C(1) << 32);
+            n.limb[i] = low;
+        }
+        if (n.limb[LIMBS - 1] >= 0) break;
+        negative = true;
+        for (int i = 0; i < LIMBS; i++)
+            n.limb[i] = -n.limb[i];
+    }
+    char text[LIMBS * 8 + 32], *at = text;
+    at += sprintf(at, "%s0x", negative ? "-" : "");
+    for (int i = LIMBS - 1; i >= 0; i--)
+        at += sprintf(at, "%08llx", (unsigned long long)n.limb[i]);
+    sprintf(at, "p-1074");
+    return strtod(text, NULL);
+}
+
+static double sum_of(const double *x, int64_t n)
+{
+    struct fsum s;
+    fsum_init(&s);
+    fsum_add_block(&s, x, n);
+    return fsum_value(&s);
+}
+
+enum { N = 5000 };
+
+static void fill(double *x, int kind)
+{
+    for (int i = 0; i < N; i++) {
+        double u = random_unit() - 0.3;
+        switch (kind) {
+        case 0:
+            x[i] = u;
+            break;
+        case 1:
+            x[i] = 20 + u * 0.01;
+            break;
+        case 2:
+            x[i] = ldexp(u, (int)(random_u64() % 40));
+            break;
+        case 3:
+            x[i] = ldexp(u, (int)(random_u64() % 2000) - 1000);
+            break;
+        case 4:
+            x[i] = ldexp(u, -1060 - (int)(random_u64() % 14));
+            break;
+        case 5:
+            x[i] = ldexp(u, 1010);
+            break;
+        case 6:
+            x[i] = (i & 1) ? -x[i - 1] : u * 1e10;
+            break;
+        default:
+            x[i] = i == N / 2 ? 1e300 : u;
+            break;
+        }
+    }
+}
+
+static void test_order(void **unused)
+{
+    (void)unused;
+    double *x = malloc(N * sizeof *x);
+    for (int kind = 0; kind < 8; kind++) {
+        fill(x, kind);
+        double expected = sum_of(x, N);
+        struct fsum one_by_one;
+        fsum_init(&one_by_one);
+        for (int i = 0; i < N; i++)
+            fsum_add(&one_by_one, x[i]);
+        same_bits(expected, fsum_value(&one_by_one));
+        for (int round = 0; round < 20; round++) {
+            for (int i = N - 1; i > 0; i--) {
+                int j = (int)(random_u64() % (uint64_t)(i + 1));
+                double t = x[i];
+                x[i] = x[j];
+                x[j] = t;
+            }
+            struct fsum parts[3];
+            for (int p = 0; p < 3; p++)
+                fsum_init(&parts[p]);
+            for (int64_t at = 0; at < N;) {
+                int64_t n = 1 + (int64_t)(random_u64() % 1500);
+                if (n > N - at) n = N - at;
+                fsum_add_block(&parts[random_u64() % 3], x + at, n);
+                at += n;
+            }
+            int first = (int)(random_u64() % 3);
+            fsum_merge(&parts[first], &parts[(first + 1) % 3]);
+            fsum_merge(&parts[first], &parts[(first + 2) % 3]);
+            same_bits(expected, fsum_value(&parts[first]));
+        }
+    }
+    free(x);
+}
+
+static void test_exact(void **unused)
+{
+    (void)unused;
+    static const int in_window[] = {0, 1, 2, 4, 5, 6};
+    double *x = malloc(N * sizeof *x);
+    for (int k = 0; k < 6; k++) {
+        for (int round = 0; round < 5; round++) {
+            struct exact e = {{0}};
+            fill(x, in_window[k]);
+            for (int i = 0; i < N; i++)
+                exact_add(&e, x[i]);
+            double expected = exact_value(&e);
+            if (in_window[k] == 6) assert_true(expected == 0);
+            if (expected == 0)
+                assert_true(sum_of(x, N) == 0);
+            else
+                same_bits(expected, sum_of(x, N));
+        }
+    }
+    /* Widely spread numbers: off by less than an ulp of the largest. */
+    fill(x, 7);
+    struct exact e = {{0}};
+    for (int i = 0; i < N; i++)
+        exact_add(&e, x[i]);
+    same_bits(exact_value(&e), sum_of(x, N));
+    free(x);
+}
+
+static void test_rounding(void **unused)
+{
+    (void)unused;
+    /* A half is rounded to even, a half and a bit up, on both sides of 0. */
+    double even[] = {0x1p53, 1}, odd[] = {0x1p53, 2, 1}, up[] = {0x1p53, 1, 0x1p-30};
+    same_bits(sum_of(even, 2), 0x1p53);
+    same_bits(sum_of(odd, 3), 0x1p53 + 4);
+    same_bits(sum_of(up, 3), 0x1p53 + 2);
+    double negative[] = {-0x1p53, -2, -1};
+    same_bits(sum_of(negative, 3), -0x1p53 - 4);
+    double tiny[] = {0x1p-1074, 0x1p-1074, -0x1p-1073};
+    same_bits(sum_of(tiny, 2), 0x1p-1073);
+    assert_true(sum_of(tiny, 3) == 0);
+    double huge[] = {0x1.fffffffffffffp1023, 0x1.fffffffffffffp1023, -0x1.fffffffffffffp1023};
+    assert_true(isinf(sum_of(huge, 2)));
+    same_bits(sum_of(huge, 3), huge[0]);
+    assert_true(sum_of(NULL, 0) == 0);
+}
+
+static void test_special(void **unused)
+{
+    (void)unused;
+    double x[1000] = {0};
+    x[700] = INFINITY;
+    assert_true(sum_of(x, 1000) == INFINITY);
+    x[3] = -INFINITY;
+    assert_true(isnan(sum_of(x, 1000)));
+    x[700] = 1;
+    assert_true(sum_of(x, 1000) == -INFINITY);
+    x[3] = NAN;
+    assert_true(isnan(sum_of(x, 1000)));
+    struct fsum s;
+    fsum_init(&s);
+    fsum_add_product(&s, 1e200, 1e200);
+    assert_true(fsum_value(&s) == INFINITY);
+}
+
+static void test_products(void **unused)
+{
+    (void)unused;
+    double *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y);
+    fill(x, 1);
+    fill(y, 0);
+    struct fsum block, single;
+    struct exact e = {{0}};
+    fsum_init(&block);
+    fsum_init(&single);
+    fsum_add_product_block(&block, x, y, N);
+    for (int i = 0; i < N; i++) {
+        fsum_add_product(&single, x[i], y[i]);
+        double p = x[i] * y[i];
+        exact_add(&e, p);
+        exact_add(&e, fma(x[i], y[i], -p));
+    }
+    same_bits(fsum_value(&block), fsum_value(&single));
+    same_bits(fsum_value(&block), exact_value(&e));
+    assert_true((double)fsum_wide(&block) == fsum_value(&block));
+    /* n Σx² - (Σx)² of a narrow spread needs more than a double. */
+    struct fsum sum, sum2;
+    fsum_init(&sum);
+    fsum_init(&sum2);
+    for (int i = 0; i < N; i++)
+        x[i] = 1e9 + (i & 1);
+    fsum_add_block(&sum, x, N);
+    fsum_add_product_block(&sum2, x, x, N);
+    f128 m2 = fsum_wide(&sum2) - fsum_wide(&sum) * fsum_wide(&sum) / N;
+    assert_true(fabs((double)m2 - N / 4.0) < 1e-6);
+    fsum_init(&sum);
+    fsum_add(&sum, -0x1p-1074);
+    assert_true(fsum_wide(&sum) == (f128)-0x1p-1074);
+    free(x);
+    free(y);
+}
+
+static void test_floats(void **unused)
+{
+    (void)unused;
+    float f[777];
+    double d[777];
+    for (int i = 0; i < 777; i++)
+        d[i] = (double)(f[i] = (float)(random_unit() * 100 - 50));
+    struct fsum s;
+    fsum_init(&s);
+    fsum_add_block_f32(&s, f, 777);
+    same_bits(fsum_value(&s), sum_of(d, 777));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_order),    cmocka_unit_test(test_exact),
+        cmocka_unit_test(test_rounding), cmocka_unit_test(test_special),
+        cmocka_unit_test(test_products), cmocka_unit_test(test_floats)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
