@@ -4,7 +4,8 @@
  * loaded once however many ask; the others wait. Scans do not wash it out: a tile seen once leaves
  * before tiles seen twice (S3-FIFO: Yang et al., "FIFO queues are all you need for cache eviction",
  * SOSP 2023). When memory is refused, tiles not in use are dropped; when that does not help, the
- * tile is loaded all the same, charged to the asker's budget, and goes when its users do.
+ * tile is loaded all the same, past the cache's limit but within the server's, and goes when its
+ * users do.
  *
  * Threads: any. Users pin tiles by cache_get() and must cache_release() each pin. */
 #ifndef TESSERA_CACHE_H
@@ -14,8 +15,8 @@
 struct cache;
 struct cache_slot;
 
-/* server: the budget that cached tiles are charged to, at most limit_bytes of it (0: nothing is
- * cached, but tiles asked for at the same time are still loaded once). */
+/* server: the budget that tiles are charged to, at most limit_bytes of it by those kept (0: none is
+ * kept, but a tile that is in use serves all who ask). */
 enum status cache_new(struct ctx *c, struct budget *server, int64_t limit_bytes,
                       struct cache **out);
 void cache_free(struct cache *k); /* no tile may be pinned; NULL is allowed */
