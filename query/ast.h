@@ -64,7 +64,7 @@ enum ast_expr_kind {
     X_POSITION, /* #d: name */
     X_STAR,     /* count(*) only */
     X_OP, /* op, args (1 or 2): "+", "-", "=", "<>", "and", "or", "not", "||", "~", "@", "like",
-             "ilike", "similar", "not like" … */
+             "ilike", "similar", "not like" …; args[2]: LIKE's ESCAPE */
     X_OP_ANY,
     X_OP_ALL,   /* x op ANY (args[1] | select) */
     X_CAST,     /* args[0], type */
@@ -74,7 +74,7 @@ enum ast_expr_kind {
     X_IN,       /* args[0] IN (args[1] …), or select; flag: NOT */
     X_CASE,     /* operand (may be NULL), args: when, then, when, then …; otherwise */
     X_CALL,     /* name, args, call modifiers below. COALESCE, NULLIF, GREATEST, EXTRACT (field as
-                   X_STRING first),     SUBSTRING, POSITION, TRIM, OVERLAY, CURRENT_DATE … come as calls of
+                   X_STRING first), SUBSTRING, POSITION, TRIM, OVERLAY, CURRENT_DATE … come as calls of
                    that lower-case name */
     X_SUBQUERY, /* (select) as a value */
     X_EXISTS,
@@ -146,6 +146,7 @@ struct ast_expr {
     bool within_group;
     struct ast_expr *filter;
     struct ast_window *over;
+    int depth; /* levels of expressions and queries below and with this one */
 };
 
 /* ---- queries ---- */
@@ -171,7 +172,7 @@ struct ast_from {
     enum from_kind kind;
     int pos;
     struct ast_name name;  /* NAME, FUNCTION */
-    struct ast_expr *call; /* FUNCTION: an X_CALL */
+    struct ast_expr *call; /* FUNCTION: an X_CALL; ROWS_FROM: an X_ROW of them */
     struct ast_select *select;
     struct ast_axes axes; /* the slice; GRID: its dimensions */
     bool has_axes;
@@ -186,6 +187,7 @@ struct ast_from {
     const char *alias;
     struct ast_names columns;       /* alias (a, b) */
     struct ast_type **column_types; /* alias (a int, b text); NULL when none */
+    int depth;
 };
 AST_LIST(ast_froms, struct ast_from *);
 
@@ -239,6 +241,8 @@ struct ast_select {
     struct ast_window_def *windows;
     struct ast_sorts order;
     struct ast_expr *limit, *offset; /* NULL: none, LIMIT ALL */
+    const char *locking;             /* FOR "update" or "share"; NULL */
+    int depth;
 };
 
 /* ---- definitions ---- */
@@ -263,6 +267,7 @@ struct ast_option { /* name = value, name value; a bare name has value NULL */
     const char *value; /* text of a string, number, word, true/false; "*" */
     bool value_is_string;
     struct ast_names list; /* (a, b) */
+    struct ast_expr *e;    /* a schedule's START and END, instead of value */
     int pos;
 };
 AST_LIST(ast_options, struct ast_option);
@@ -376,15 +381,21 @@ struct ast_stmt {
     /* definitions */
     struct ast_columns defs;
     struct ast_names primary_key; /* table constraint */
+    int n_uniques;
+    struct ast_names *uniques; /* table constraints */
+    struct ast_exprs checks;   /* table constraints */
     struct ast_options options;
     struct ast_names params; /* CREATE FUNCTION */
     struct ast_expr *expr;   /* CREATE FUNCTION's body, with body_pos, body_end its text */
     int body_pos, body_end;  /* text range of a view's select or a function's expression */
+    /* ALTER: what is altered in drop; the column or dimension in from_name; ADD's column in defs;
+     * RESIZE's range in axes */
     enum alter_kind alter;
+    bool part_if_exists, part_if_not_exists; /* DROP COLUMN IF EXISTS, ADD COLUMN IF NOT EXISTS */
     const char *from_name, *to_name; /* RENAME x TO y; COMMENT's text in to_name (NULL: IS NULL) */
     enum drop_kind drop;
     int n_names;
-    struct ast_name *names; /* DROP, TRUNCATE, LOCK */
+    struct ast_name *names; /* DROP, TRUNCATE, LOCK; CREATE INDEX: the array, columns in exprs */
     enum comment_kind comment;
     /* COPY */
     bool copy_from;
@@ -393,21 +404,33 @@ struct ast_stmt {
     /* transactions */
     bool read_only, read_write, chain;
     const char *isolation; /* "read committed" …; NULL */
-    /* SHOW, SET, RESET */
+    /* SHOW, SET, RESET: the setting is name.part[0], "a.b" in one; TIME ZONE is "timezone", NAMES
+     * "client_encoding", TRANSACTION ISOLATION LEVEL "transaction_isolation". SET TRANSACTION with
+     * all: SET SESSION CHARACTERISTICS. */
     bool local, all;         /* SET LOCAL; SHOW ALL, RESET ALL, DEALLOCATE ALL, CLOSE ALL */
     struct ast_names values; /* SET x = a, b; n 0: DEFAULT */
     /* PREPARE, EXECUTE, DECLARE, FETCH, EXPLAIN, VACUUM, CANCEL */
     int n_types;
     struct ast_type **types;
-    struct ast_stmt *inner;
-    struct ast_exprs exprs;
+    struct ast_stmt *inner; /* PREPARE, EXPLAIN, DECLARE, CREATE SCHEDULE, COPY (INSERT …) */
+    struct ast_exprs exprs; /* EXECUTE's values; RUN SCHEDULE's FOR and TO */
     bool analyze, verbose, scroll, hold, binary;
     const char *format; /* EXPLAIN (FORMAT json) */
+    /* FETCH, MOVE: "forward", "backward", "absolute" or "relative" by count, or all (NEXT is
+     * forward 1, PRIOR backward 1, FIRST absolute 1, LAST absolute -1). ALTER SCHEDULE: "suspend",
+     * "resume". CANCEL: count. */
     const char *direction;
     int64_t count;
     bool has_count;
     int64_t keep;
     bool has_keep;
+    /* GRANT, REVOKE: options are the privileges (list: columns) or the roles granted, all: every
+     * privilege; names what they are on (direction "array", "schema" or "all in schema"), params
+     * the grantees. Roles: options. Schedules: options every, offset, cron, after, time_zone,
+     * start, end, on_overlap, on_missed, missed_max, retry, backoff, timeout, suspend_after, and
+     * body for AS $$…$$. Materialized arrays: options refresh (every, commit, manual), every,
+     * incremental. */
+    bool grant_option;
 };
 AST_LIST(ast_script, struct ast_stmt *);
 

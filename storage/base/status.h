@@ -43,6 +43,7 @@
     X(ERR_INVALID_PARAMETER, "22023", "an argument out of its domain")                             \
     X(ERR_INVALID_ARGUMENT, "2201E", "a logarithm or power outside its domain")                    \
     X(ERR_INVALID_REGEX, "2201B", "a regular expression that does not parse")                      \
+    X(ERR_INVALID_ESCAPE, "22025", "an escape that stands for no character")                       \
     X(ERR_INVALID_LIMIT, "2201W", "a negative LIMIT or OFFSET")                                    \
     X(ERR_INVALID_ENCODING, "22021", "bytes that are not UTF-8")                                   \
     X(ERR_BAD_COPY_FORMAT, "22P04", "COPY data that does not follow its format")                   \
