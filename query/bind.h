@@ -3,6 +3,7 @@
 #ifndef TESSERA_BIND_H
 #define TESSERA_BIND_H
 #include "query/plan.h"
+#include "storage/base/names.h"
 
 struct bind_env {
     struct txn *txn;
@@ -14,6 +15,8 @@ struct bind_env {
                                    describing (such a statement binds again) */
     const char *file_root;
     int64_t statement_us;
+    bool stored; /* the result is to become an array: its brackets give its shape even under
+                    LIMIT, and ORDER BY alone says nothing */
 };
 
 /* A SELECT, VALUES or TABLE. Scalar sub-queries in slices and constant places are refused with
@@ -59,7 +62,5 @@ enum status bind_const(struct ctx *c, struct bind_env *env, const struct ast_exp
                        enum type want, struct value *out);
 /* A written type to a type, with the language's NOTICEs (NUMERIC, TIMESTAMPTZ). */
 enum status bind_type(struct ctx *c, const struct ast_type *t, enum type *out);
-/* The nearest of some names, for hints; NULL when none is near. */
-const char *nearest_name(const char *name, const char *const *among, int n);
 
 #endif

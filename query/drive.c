@@ -6,7 +6,7 @@
  * parallel; each waits for its turn before it hands its slab on, so at most one slab a worker is
  * ahead. */
 #include "query/reach.h"
-#include "query/settings.h"
+#include "storage/base/settings.h"
 #include "storage/base/pool.h"
 #include <errno.h>
 #include <pthread.h>

@@ -6,7 +6,7 @@
 #ifndef TESSERA_SESSION_H
 #define TESSERA_SESSION_H
 #include "query/chunk.h"
-#include "query/settings.h"
+#include "storage/base/settings.h"
 #include "storage/db.h"
 
 struct engine; /* one a process: db, pool, budget, server settings, sessions */

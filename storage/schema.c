@@ -70,14 +70,14 @@ static int64_t even_tile(int64_t length, int64_t tile)
     return (length + n_tiles - 1) / n_tiles;
 }
 
-void schema_choose_tiles(struct schema *s)
+void schema_choose_tiles(struct schema *s, int64_t target_bytes)
 {
     int64_t widest = 1, budget;
     for (int a = 0; a < s->n_attrs; a++) {
         int64_t bytes = stored_bytes(s->attrs[a].type);
         if (bytes > widest) widest = bytes;
     }
-    budget = TILE_TARGET_BYTES / widest;
+    budget = target_bytes / widest;
     bool open[MAX_DIMS];
     int n_open = 0;
     for (int d = 0; d < s->n_dims; d++) {

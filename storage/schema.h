@@ -3,9 +3,9 @@
 #ifndef TESSERA_SCHEMA_H
 #define TESSERA_SCHEMA_H
 #include "storage/axis.h"
+#include "storage/base/names.h"
 
 #define MAX_ATTRS 4096
-#define NAME_BYTES 64 /* names have at most 63, as PostgreSQL's */
 #define TILE_TARGET_BYTES (256 * 1024)
 
 /* A growing list of distinct strings: TEXT attributes store codes into it. Codes are never reused.
@@ -52,8 +52,8 @@ int schema_attr(const struct schema *s, const char *name);
 /* All positions of the snapshot. */
 void schema_box(const struct schema *s, struct box *out);
 void schema_tile_extents(const struct schema *s, int64_t *extents);
-/* Fills dims[].tile where it is 0: tiles of about TILE_TARGET_BYTES of the widest attribute,
+/* Fills dims[].tile where it is 0: tiles of about target_bytes of the widest attribute,
  * near-cubic, stretched along a growing dimension; never longer than a fixed axis. */
-void schema_choose_tiles(struct schema *s);
+void schema_choose_tiles(struct schema *s, int64_t target_bytes);
 
 #endif

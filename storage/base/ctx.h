@@ -64,7 +64,7 @@ struct ctx {
     struct progress *progress;       /* may be NULL */
     struct counters *counters;       /* may be NULL */
     struct pool *pool;               /* NULL: run tasks in the caller */
-    const struct settings *settings; /* the session's (query/settings.h); NULL in unit tests */
+    const struct settings *settings; /* the session's (settings.h); NULL in unit tests */
     notice_fn *notice;               /* may be NULL */
     void *notice_self;
     struct error err;

@@ -42,6 +42,8 @@ enum setting_scope { SCOPE_SERVER, /* at start only */ SCOPE_SESSION };
       "Plan rewriting; off only to compare answers.")                                              \
     X(tile_cache, SET_BOOL, SCOPE_SESSION, "on", 0, 1,                                             \
       "Whether decoded tiles are looked up and kept.")                                             \
+    X(tile_size, SET_BYTES, SCOPE_SESSION, "256kB", 64, 1 << 30,                                   \
+      "Bytes of a tile of the widest attribute, where a definition leaves TILE out.")              \
     X(progress_interval, SET_MS, SCOPE_SESSION, "0", 0, INT32_MAX,                                 \
       "How often a long statement reports its progress as a NOTICE-like message; 0: never.")       \
     X(application_name, SET_TEXT, SCOPE_SESSION, "", 0, 0, "The client's name for itself.")        \

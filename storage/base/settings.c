@@ -1,6 +1,6 @@
 /* The settings: reading, checking and showing their values. */
-#include "query/settings.h"
-#include "query/bind.h"
+#include "storage/base/settings.h"
+#include "storage/base/names.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
