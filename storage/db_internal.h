@@ -1,0 +1,244 @@
+/* What the files behind db.h share: the snapshot of the catalog in memory, transactions, open
+ * arrays.
+ *
+ * A `rev` is one committed version of one array; a `state` is all current revs and objects, sorted
+ * by name: immutable, shared by reference count. A commit swaps db->current for a new state; a
+ * transaction's snapshot is a reference to one. A `slot` is what is known of an array's id whatever
+ * the version: the next number, the versions that never count.
+ *
+ * Order of locks: locks.mu, publish_mu, the catalog's own, mu. Under mu nothing waits. */
+#ifndef TESSERA_DB_INTERNAL_H
+#define TESSERA_DB_INTERNAL_H
+#include "storage/cache.h"
+#include "storage/catalog.h"
+#include "storage/def.h"
+#include "storage/locks.h"
+#include "storage/store.h"
+
+struct slot {
+    uint32_t id;
+    int64_t next_version;
+    int64_t *dead; /* ascending: versions not to be read, not swept yet */
+    int n_dead, cap_dead;
+    int64_t oldest;   /* older versions cannot be opened by number any more */
+    int n_revs;       /* revs of this array that somebody may still read */
+    int n_writers;    /* transactions with a change of it: it is not swept away */
+    bool dropped;     /* committed: goes when nobody reads it */
+    bool needs_sweep; /* dead or superseded records may be there */
+};
+
+struct rev {
+    atomic_int refs;
+    struct db *db;
+    struct slot *slot;
+    char *name;
+    int64_t version, committed_us;
+    struct totals totals;
+    pthread_mutex_t load_mu;
+    struct def *_Atomic def; /* NULL until asked for */
+};
+
+struct object {
+    atomic_int refs;
+    enum object_kind kind;
+    char *name, *text;
+};
+
+struct state {
+    atomic_int refs;
+    struct state *next, *prev; /* of db->states */
+    int n_revs, n_objects;
+    struct rev **revs;       /* by name */
+    struct object **objects; /* by kind and name */
+};
+
+/* A version opened by number or time: not to be swept away while somebody reads it. */
+struct lease {
+    struct lease *next;
+    uint32_t array;
+    int64_t version;
+};
+
+struct db {
+    char *dir, *tmp;
+    int lock_fd;
+    struct db_options options;
+    struct budget *budget;
+    struct catalog *catalog;
+    struct store *store;
+    struct cache *cache;
+    struct locks locks;
+
+    pthread_mutex_t publish_mu; /* commits take turns */
+    pthread_mutex_t mu;         /* everything below */
+    pthread_cond_t changed;     /* the sweeper has work, or has finished some */
+    struct state *current, *states;
+    struct slot **slots; /* by id, ascending */
+    int n_slots, cap_slots;
+    uint32_t next_array;
+    struct lease *leases;
+    int64_t last_commit_us;
+    atomic_bool unknown_outcome; /* a COMMIT may or may not have happened: no more writes */
+
+    pthread_t sweeper;
+    bool sweeper_runs, stop, sweeping, sweep_asked;
+    int64_t next_retention_ns;
+    struct cancel stop_sweeping;
+    pthread_mutex_t sweep_mu; /* one sweep at a time */
+};
+
+/* ---- state.c ---- */
+struct slot *slot_get(struct db *db, uint32_t id);                       /* under mu; NULL: none */
+struct slot *slot_add(struct db *db, uint32_t id, int64_t next_version); /* under mu */
+void slot_kill(struct slot *s, int64_t version);                         /* under mu */
+struct rev *rev_new(struct db *db, struct slot *slot, const char *name, int64_t version);
+struct rev *rev_ref(struct rev *r);
+void rev_unref(struct rev *r);
+/* The definition, loaded at the first call; a reference of the rev's. */
+enum status rev_def(struct ctx *c, struct rev *r, struct def **out);
+struct object *object_new(enum object_kind kind, const char *name, const char *text);
+struct state *state_acquire(struct db *db);
+void state_release(struct db *db, struct state *s);
+struct rev *state_find(const struct state *s, const char *name);
+struct rev *state_find_id(const struct state *s, uint32_t id);
+struct object *state_object(const struct state *s, enum object_kind kind, const char *name);
+/* What a commit changes. Takes the references in it. */
+struct state_edit {
+    int n_revs, n_objects;
+    uint32_t *ids;           /* of arrays whose rev goes … */
+    struct rev **revs;       /* … for this one, or NULL */
+    struct object **objects; /* text NULL: it goes */
+};
+void state_publish(struct db *db, const struct state_edit *e);
+enum status state_load(struct ctx *c, struct db *db); /* at open */
+
+/* ---- txn.c ---- */
+/* What a transaction has done to one array. */
+struct change {
+    struct change *next;
+    struct slot *slot;
+    struct rev *base; /* NULL: created here */
+    struct def *def;  /* as of now */
+    bool dropped;
+    bool touched; /* something is to be published */
+    bool relabel[MAX_DIMS];
+    int64_t *versions; /* pending, ascending */
+    int n_versions, cap_versions;
+    struct totals totals;
+};
+
+struct object_change {
+    enum object_kind kind;
+    char *name, *text; /* text NULL: dropped */
+};
+
+struct mark { /* a change as of a savepoint */
+    struct change *change;
+    struct def *def;
+    bool dropped, touched;
+    bool relabel[MAX_DIMS];
+    int n_versions;
+    struct totals totals;
+};
+
+struct savepoint {
+    char *name; /* NULL: of a statement */
+    struct savepoint *below;
+    int n_marks, n_objects;
+    struct mark *marks;
+};
+
+struct txn {
+    struct db *db;
+    bool read_only, in_statement;
+    bool undone;          /* by expiry: nothing of it is left */
+    atomic_bool has_read; /* cells of the snapshot */
+    int64_t began_us;
+    struct lock_owner owner;
+    struct state *snapshot; /* NULL until needed */
+    struct change *changes;
+    struct object_change *objects;
+    int n_objects, cap_objects;
+    struct savepoint *top;
+    struct array *arrays;
+    struct arena *arena; /* texts given out */
+};
+
+/* An array as one statement sees it. */
+struct array {
+    struct array *next; /* of the transaction's */
+    struct txn *txn;
+    struct db *db;
+    struct slot *slot;
+    struct def *def;
+    struct rev *rev;     /* held: NULL for own changes and old versions */
+    struct lease *lease; /* of an old version */
+    int64_t version;
+    struct totals totals;
+    struct store_view view;
+    int64_t *dead;
+    int64_t extents[MAX_DIMS]; /* of tiles */
+    int64_t tile_cells;
+    bool permuted; /* some axis is stored in another order than the logical one */
+};
+
+enum status txn_snapshot(struct ctx *c, struct txn *t);
+/* Writing is allowed: not read-only, no unknown outcome. */
+enum status txn_may_write(struct ctx *c, struct txn *t);
+/* The change or rev of that name as the transaction sees it now; both NULL: there is none. */
+void txn_find(struct txn *t, const char *name, struct change **ch, struct rev **r);
+/* Takes the array's lock and gives its change record, making it. */
+enum status txn_change(struct ctx *c, struct txn *t, const char *name, struct change **out);
+enum status txn_lock_name(struct ctx *c, struct txn *t, char kind, const char *name);
+struct change *change_new(struct txn *t, struct slot *slot, struct rev *base, struct def *def);
+/* A definition nobody else sees, to change: replaces ch->def. */
+struct def *change_edit(struct change *ch, int extra_attrs);
+/* A new pending version, known to the catalog. */
+enum status change_begin_version(struct ctx *c, struct txn *t, struct change *ch, int64_t *version);
+void change_kill_version(struct txn *t, struct change *ch, int64_t version);
+/* Opens what a change shows now. */
+enum status change_open(struct ctx *c, struct txn *t, struct change *ch, struct array **out);
+enum status undefined_array(struct ctx *c, struct txn *t, const char *name, int position);
+
+/* ---- read.c ---- */
+void array_close(struct array *a);
+/* The presence of a tile: *found false: no cell. The tile is pinned until tile_done(). cached:
+ * through the cache of decoded tiles. */
+struct tile_ref {
+    const struct tile *tile; /* NULL: none */
+    bool pinned;
+    struct tile own;
+};
+enum status tile_fetch(struct ctx *c, const struct array *a, uint16_t attr, enum type type,
+                       const int64_t *coords, bool cached, struct tile_ref *out);
+void tile_done(const struct array *a, struct tile_ref *r);
+/* The tile's box of positions. */
+void tile_box(const struct array *a, const int64_t *coords, struct box *out);
+/* Boxes in stored positions that make up a logical box, one at a time. */
+struct stored_runs {
+    const struct array *array;
+    struct box want;         /* logical, within the array */
+    struct box part;         /* logical: the run given last */
+    int64_t shift[MAX_DIMS]; /* logical minus stored position in it */
+    bool started;
+};
+void stored_runs_init(struct stored_runs *r, const struct array *a, const struct box *want);
+bool stored_runs_next(struct stored_runs *r);
+
+/* ---- summaries.c ---- */
+enum status summary_fetch(struct ctx *c, const struct array *a, int attr, const int64_t *tile,
+                          struct summary *out, bool *found);
+
+/* ---- writer.c ---- */
+/* Makes every cell of the array EMPTY that lies outside `keep` (NULL: all cells). */
+enum status writer_clear(struct ctx *c, struct writer *w, const struct box *keep);
+enum status writer_open_change(struct ctx *c, struct txn *t, struct change *ch, enum conflict mode,
+                               const int *attrs, int n, struct writer **out);
+uint64_t tile_digest(const struct tile_key *key);
+
+/* ---- sweep.c ---- */
+enum status sweeper_start(struct ctx *c, struct db *db);
+void sweeper_stop(struct db *db);
+void sweeper_wake(struct db *db); /* under mu */
+
+#endif

@@ -1,0 +1,578 @@
+/* How a transaction begins, remembers what it did, goes back to a savepoint, and is published.
+ *
+ * Invariants:
+ * 1. What a transaction wrote has version numbers above every committed one of the array, which it
+ *    holds the lock of; until they are published nobody else's view reaches them.
+ * 2. A version that is given up joins its slot's dead ones before the array's lock is dropped, so
+ *    every later version's reader knows it.
+ * 3. The catalog's COMMIT comes before the new state is shown, and before anyone hears of it. */
+#include "storage/db_internal.h"
+#include "storage/fault.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static void *must(void *p)
+{
+    if (!p) abort();
+    return p;
+}
+
+static struct txn *txn_of(struct lock_owner *o)
+{
+    return (struct txn *)(void *)((char *)o - offsetof(struct txn, owner));
+}
+
+/* Another transaction waited too long for this idle one. Its memory is its own thread's: only the
+ * versions are given up here. */
+static void expire(struct lock_owner *o)
+{
+    struct txn *t = txn_of(o);
+    pthread_mutex_lock(&t->db->mu);
+    for (struct change *ch = t->changes; ch; ch = ch->next)
+        for (int i = 0; i < ch->n_versions; i++)
+            slot_kill(ch->slot, ch->versions[i]);
+    pthread_mutex_unlock(&t->db->mu);
+}
+
+enum status txn_begin(struct ctx *c, struct db *db, bool read_only, struct txn **out)
+{
+    struct txn *t = calloc(1, sizeof(*t));
+    if (!t) return fail(c, ERR_MEMORY, "out of memory");
+    t->db = db;
+    t->read_only = read_only;
+    t->began_us = wall_us();
+    t->owner.expire = expire;
+    t->arena = arena_new();
+    *out = t;
+    return OK;
+}
+
+int64_t txn_time_us(const struct txn *t)
+{
+    return t->began_us;
+}
+
+enum status txn_snapshot(struct ctx *c, struct txn *t)
+{
+    if (t->snapshot) return OK;
+    TRY(check_cancel(c));
+    t->snapshot = state_acquire(t->db);
+    return OK;
+}
+
+enum status txn_may_write(struct ctx *c, struct txn *t)
+{
+    if (t->read_only) return fail(c, ERR_READ_ONLY, "cannot write in a read-only transaction");
+    if (atomic_load(&t->db->unknown_outcome)) {
+        fail(c, ERR_IO,
+             "writing has stopped: whether an earlier COMMIT reached the disk is unknown");
+        return hint(c, "Restart the server: it finds out.");
+    }
+    return OK;
+}
+
+bool txn_has_writes(const struct txn *t)
+{
+    for (const struct change *ch = t->changes; ch; ch = ch->next)
+        if (ch->touched) return true;
+    return t->n_objects > 0;
+}
+
+/* ---- changes ---- */
+
+void txn_find(struct txn *t, const char *name, struct change **ch, struct rev **r)
+{
+    *ch = NULL;
+    *r = NULL;
+    for (struct change *k = t->changes; k; k = k->next)
+        if (!k->dropped && strcmp(k->def->s.name, name) == 0) {
+            *ch = k;
+            return;
+        }
+    struct rev *rev = state_find(t->snapshot, name);
+    for (struct change *k = t->changes; rev && k; k = k->next)
+        if (k->slot == rev->slot) rev = NULL; /* renamed or dropped here */
+    *r = rev;
+}
+
+struct change *change_new(struct txn *t, struct slot *slot, struct rev *base, struct def *def)
+{
+    struct change *ch = must(calloc(1, sizeof(*ch)));
+    ch->slot = slot;
+    ch->base = base ? rev_ref(base) : NULL;
+    ch->def = def_ref(def);
+    if (base) ch->totals = base->totals;
+    ch->next = t->changes;
+    t->changes = ch;
+    pthread_mutex_lock(&t->db->mu);
+    slot->n_writers++;
+    pthread_mutex_unlock(&t->db->mu);
+    return ch;
+}
+
+static void change_free(struct txn *t, struct change *ch)
+{
+    pthread_mutex_lock(&t->db->mu);
+    if (--ch->slot->n_writers == 0 && ch->slot->dropped) sweeper_wake(t->db);
+    pthread_mutex_unlock(&t->db->mu);
+    rev_unref(ch->base);
+    def_unref(ch->def);
+    free(ch->versions);
+    free(ch);
+}
+
+struct def *change_edit(struct change *ch, int extra_attrs)
+{
+    struct def *d = def_copy(ch->def, extra_attrs);
+    def_unref(ch->def);
+    ch->def = d;
+    ch->touched = true;
+    return d;
+}
+
+enum status change_begin_version(struct ctx *c, struct txn *t, struct change *ch, int64_t *version)
+{
+    if (ch->n_versions == ch->cap_versions) {
+        ch->cap_versions = ch->cap_versions ? 2 * ch->cap_versions : 4;
+        ch->versions =
+            must(realloc(ch->versions, sizeof(*ch->versions) * (size_t)ch->cap_versions));
+    }
+    pthread_mutex_lock(&t->db->mu);
+    int64_t v = ch->slot->next_version++;
+    pthread_mutex_unlock(&t->db->mu);
+    TRY(catalog_pending(c, t->db->catalog, ch->slot->id, v));
+    ch->versions[ch->n_versions++] = v;
+    *version = v;
+    return OK;
+}
+
+void change_kill_version(struct txn *t, struct change *ch, int64_t version)
+{
+    int n = 0;
+    for (int i = 0; i < ch->n_versions; i++)
+        if (ch->versions[i] != version) ch->versions[n++] = ch->versions[i];
+    if (n == ch->n_versions) return;
+    ch->n_versions = n;
+    pthread_mutex_lock(&t->db->mu);
+    slot_kill(ch->slot, version);
+    sweeper_wake(t->db);
+    pthread_mutex_unlock(&t->db->mu);
+}
+
+enum status txn_lock_name(struct ctx *c, struct txn *t, char kind, const char *name)
+{
+    char key[NAME_BYTES + 8], what[NAME_BYTES + 16];
+    bool waited;
+    snprintf(key, sizeof(key), "%c%.*s", kind, NAME_BYTES, name);
+    snprintf(what, sizeof(what), "name \"%.*s\"", NAME_BYTES, name);
+    return locks_take(c, &t->db->locks, &t->owner, key, what, &waited);
+}
+
+/* May a plan made for one definition write to the other? */
+static bool same_columns(const struct schema *a, const struct schema *b)
+{
+    if (a->n_dims != b->n_dims || a->n_attrs != b->n_attrs) return false;
+    for (int i = 0; i < a->n_attrs; i++)
+        if (a->attrs[i].id != b->attrs[i].id) return false;
+    return true;
+}
+
+static enum status out_of_date(struct ctx *c)
+{
+    return fail(c, ERR_SERIALIZATION, "could not serialize access due to concurrent update");
+}
+
+/* The array's lock is held: is the snapshot's rev still the newest? A transaction that has read no
+ * cell and written nothing moves on to the newest instead. */
+static enum status newest(struct ctx *c, struct txn *t, const char *name, struct rev **r)
+{
+    struct state *now = state_acquire(t->db);
+    struct rev *latest = state_find_id(now, (*r)->slot->id);
+    enum status s = OK;
+    if (latest == *r) goto out;
+    if (!latest || atomic_load(&t->has_read) || txn_has_writes(t) || strcmp(latest->name, name)) {
+        s = out_of_date(c);
+        goto out;
+    }
+    struct def *before, *after;
+    s = rev_def(c, *r, &before);
+    if (s == OK) s = rev_def(c, latest, &after);
+    if (s == OK && !same_columns(&before->s, &after->s)) s = out_of_date(c);
+    if (s == OK) {
+        *r = latest;
+        struct state *old = t->snapshot;
+        t->snapshot = now;
+        now = old;
+    }
+out:
+    state_release(t->db, now);
+    return s;
+}
+
+enum status txn_change(struct ctx *c, struct txn *t, const char *name, struct change **out)
+{
+    struct rev *r;
+    TRY(txn_may_write(c, t));
+    TRY(txn_snapshot(c, t));
+    txn_find(t, name, out, &r);
+    if (*out) return OK;
+    if (!r) return undefined_array(c, t, name, -1);
+    char key[32], what[NAME_BYTES + 16];
+    bool waited;
+    snprintf(key, sizeof(key), "a%u", r->slot->id);
+    snprintf(what, sizeof(what), "array \"%.*s\"", NAME_BYTES, name);
+    TRY(locks_take(c, &t->db->locks, &t->owner, key, what, &waited));
+    TRY(txn_may_write(c, t));
+    TRY(newest(c, t, name, &r));
+    struct def *d;
+    TRY(rev_def(c, r, &d));
+    *out = change_new(t, r->slot, r, d);
+    return OK;
+}
+
+/* ---- savepoints ---- */
+
+static void push_savepoint(struct txn *t, const char *name)
+{
+    struct savepoint *sp = must(calloc(1, sizeof(*sp)));
+    sp->name = name ? must(strdup(name)) : NULL;
+    int n = 0;
+    for (struct change *ch = t->changes; ch; ch = ch->next)
+        n++;
+    sp->marks = must(calloc((size_t)n + 1, sizeof(*sp->marks)));
+    for (struct change *ch = t->changes; ch; ch = ch->next) {
+        struct mark *m = &sp->marks[sp->n_marks++];
+        *m = (struct mark){.change = ch,
+                           .def = def_ref(ch->def),
+                           .dropped = ch->dropped,
+                           .touched = ch->touched,
+                           .n_versions = ch->n_versions,
+                           .totals = ch->totals};
+        memcpy(m->relabel, ch->relabel, sizeof(m->relabel));
+    }
+    sp->n_objects = t->n_objects;
+    sp->below = t->top;
+    t->top = sp;
+}
+
+static void free_savepoint(struct savepoint *sp)
+{
+    for (int i = 0; i < sp->n_marks; i++)
+        def_unref(sp->marks[i].def);
+    free(sp->marks);
+    free(sp->name);
+    free(sp);
+}
+
+static void pop_savepoint(struct txn *t)
+{
+    struct savepoint *sp = t->top;
+    t->top = sp->below;
+    free_savepoint(sp);
+}
+
+static void kill_versions_from(struct txn *t, struct change *ch, int n_kept)
+{
+    pthread_mutex_lock(&t->db->mu);
+    for (int i = n_kept; i < ch->n_versions; i++)
+        slot_kill(ch->slot, ch->versions[i]);
+    if (n_kept < ch->n_versions) sweeper_wake(t->db);
+    pthread_mutex_unlock(&t->db->mu);
+    ch->n_versions = n_kept;
+}
+
+static void restore(struct txn *t, struct change *ch, const struct mark *m)
+{
+    kill_versions_from(t, ch, m->n_versions);
+    def_unref(ch->def);
+    ch->def = def_ref(m->def);
+    ch->dropped = m->dropped;
+    ch->touched = m->touched;
+    ch->totals = m->totals;
+    memcpy(ch->relabel, m->relabel, sizeof(ch->relabel));
+}
+
+static const struct mark *mark_of(const struct savepoint *sp, const struct change *ch)
+{
+    for (int i = 0; i < sp->n_marks; i++)
+        if (sp->marks[i].change == ch) return &sp->marks[i];
+    return NULL;
+}
+
+static void slot_dropped(struct txn *t, struct slot *slot)
+{
+    pthread_mutex_lock(&t->db->mu);
+    slot->dropped = true;
+    sweeper_wake(t->db);
+    pthread_mutex_unlock(&t->db->mu);
+}
+
+/* A change made after the savepoint: gone, as if it had never been. */
+static void forget_change(struct txn *t, struct change *ch)
+{
+    kill_versions_from(t, ch, 0);
+    if (!ch->base) slot_dropped(t, ch->slot);
+    change_free(t, ch);
+}
+
+static void free_object_change(struct object_change *o)
+{
+    free(o->name);
+    free(o->text);
+}
+
+static void go_back_to(struct txn *t, const struct savepoint *sp)
+{
+    struct change **at = &t->changes;
+    while (*at) {
+        struct change *ch = *at;
+        const struct mark *m = mark_of(sp, ch);
+        if (m) {
+            restore(t, ch, m);
+            at = &ch->next;
+        } else {
+            *at = ch->next;
+            forget_change(t, ch);
+        }
+    }
+    while (t->n_objects > sp->n_objects)
+        free_object_change(&t->objects[--t->n_objects]);
+}
+
+static struct savepoint *named_savepoint(struct txn *t, const char *name)
+{
+    struct savepoint *sp = t->top;
+    while (sp && !(sp->name && strcmp(sp->name, name) == 0))
+        sp = sp->below;
+    return sp;
+}
+
+enum status txn_savepoint(struct ctx *c, struct txn *t, const char *name)
+{
+    TRY(check_cancel(c));
+    push_savepoint(t, name);
+    return OK;
+}
+
+enum status txn_rollback_to(struct ctx *c, struct txn *t, const char *name)
+{
+    struct savepoint *sp = named_savepoint(t, name);
+    if (!sp) return fail(c, ERR_UNDEFINED_SAVEPOINT, "savepoint \"%s\" does not exist", name);
+    while (t->top != sp)
+        pop_savepoint(t);
+    go_back_to(t, sp);
+    return OK;
+}
+
+enum status txn_release(struct ctx *c, struct txn *t, const char *name)
+{
+    struct savepoint *sp = named_savepoint(t, name);
+    if (!sp) return fail(c, ERR_UNDEFINED_SAVEPOINT, "savepoint \"%s\" does not exist", name);
+    while (t->top != sp)
+        pop_savepoint(t);
+    pop_savepoint(t);
+    return OK;
+}
+
+enum status txn_statement_begin(struct ctx *c, struct txn *t)
+{
+    TRY(locks_busy(c, &t->db->locks, &t->owner));
+    t->in_statement = true;
+    push_savepoint(t, NULL);
+    return OK;
+}
+
+void txn_statement_end(struct txn *t, bool keep)
+{
+    if (!t->in_statement) return;
+    t->in_statement = false;
+    struct savepoint **at = &t->top;
+    while (*at && (*at)->name)
+        at = &(*at)->below;
+    struct savepoint *sp = *at;
+    if (sp && keep) { /* SAVEPOINT itself stands above */
+        *at = sp->below;
+        free_savepoint(sp);
+    } else if (sp) {
+        while (t->top != sp)
+            pop_savepoint(t);
+        go_back_to(t, sp);
+        pop_savepoint(t);
+    }
+    locks_idle(&t->db->locks, &t->owner);
+}
+
+/* ---- the end ---- */
+
+static void txn_free(struct txn *t)
+{
+    struct array *next;
+    for (struct array *a = t->arrays; a; a = next) {
+        next = a->next;
+        array_close(a);
+    }
+    while (t->top)
+        pop_savepoint(t);
+    struct change *next_change;
+    for (struct change *ch = t->changes; ch; ch = next_change) {
+        next_change = ch->next;
+        change_free(t, ch);
+    }
+    for (int i = 0; i < t->n_objects; i++)
+        free_object_change(&t->objects[i]);
+    free(t->objects);
+    state_release(t->db, t->snapshot);
+    locks_drop(&t->db->locks, &t->owner);
+    arena_free(t->arena);
+    free(t);
+}
+
+static void undo(struct txn *t)
+{
+    for (struct change *ch = t->changes; ch; ch = ch->next) {
+        if (!t->owner.expired) kill_versions_from(t, ch, 0);
+        if (!ch->base) slot_dropped(t, ch->slot);
+    }
+}
+
+void txn_rollback(struct txn *t)
+{
+    if (!t) return;
+    struct ctx ignored = {0};
+    (void)locks_busy(&ignored, &t->db->locks, &t->owner);
+    undo(t);
+    txn_free(t);
+}
+
+static int64_t last_version(struct txn *t, struct change *ch)
+{
+    if (ch->n_versions) return ch->versions[ch->n_versions - 1];
+    pthread_mutex_lock(&t->db->mu);
+    int64_t v = ch->slot->next_version++;
+    pthread_mutex_unlock(&t->db->mu);
+    return v;
+}
+
+static enum status put_change(struct ctx *c, struct txn *t, struct change *ch, int64_t now_us,
+                              int64_t version)
+{
+    struct catalog *cat = t->db->catalog;
+    struct def *base = NULL;
+    if (ch->base) base = atomic_load(&ch->base->def);
+    for (int i = 0; i + 1 < ch->n_versions; i++) {
+        struct version_row merged = {.array = ch->slot->id,
+                                     .version = ch->versions[i],
+                                     .state = VERSION_MERGED,
+                                     .committed_us = now_us};
+        TRY(catalog_put_version(c, cat, &merged));
+    }
+    struct version_row row = {.array = ch->slot->id,
+                              .version = version,
+                              .state = ch->dropped ? VERSION_DEAD : VERSION_LIVE,
+                              .committed_us = now_us,
+                              .totals = ch->totals};
+    TRY(catalog_put_version(c, cat, &row));
+    return catalog_put_schema(c, cat, base ? &base->s : NULL, ch->dropped ? NULL : &ch->def->s,
+                              ch->relabel, version);
+}
+
+/* The commit in the catalog; versions[] are the numbers that it gives the changes. */
+static enum status publish(struct ctx *c, struct txn *t, int64_t now_us, const int64_t *versions)
+{
+    bool unknown = false;
+    TRY(check_cancel(c));
+    TRY(catalog_begin(c, t->db->catalog));
+    enum status s = OK;
+    int i = 0;
+    for (struct change *ch = t->changes; s == OK && ch; ch = ch->next, i++)
+        if (versions[i]) s = put_change(c, t, ch, now_us, versions[i]);
+    for (int k = 0; s == OK && k < t->n_objects; k++)
+        s = catalog_put_object(c, t->db->catalog, t->objects[k].kind, t->objects[k].name,
+                               t->objects[k].text);
+    if (s == OK) s = check_cancel(c);
+    if (s < 0) {
+        catalog_abort(t->db->catalog);
+        return s;
+    }
+    s = catalog_commit(c, t->db->catalog, &unknown);
+    if (unknown) atomic_store(&t->db->unknown_outcome, true);
+    struct ctx nobody = {0}; /* it is committed: this point can only die */
+    if (s == OK) (void)fault_point(&nobody, FAULT_PUBLISHED);
+    return s;
+}
+
+static void show(struct txn *t, int64_t now_us, const int64_t *versions, int n_changes)
+{
+    struct state_edit e = {0};
+    e.ids = must(calloc((size_t)n_changes + 1, sizeof(*e.ids)));
+    e.revs = must(calloc((size_t)n_changes + 1, sizeof(*e.revs)));
+    e.objects = must(calloc((size_t)t->n_objects + 1, sizeof(struct object *)));
+    int i = 0;
+    for (struct change *ch = t->changes; ch; ch = ch->next, i++) {
+        if (!versions[i]) continue;
+        struct rev *r = NULL;
+        if (!ch->dropped) {
+            r = rev_new(t->db, ch->slot, ch->def->s.name, versions[i]);
+            r->committed_us = now_us;
+            r->totals = ch->totals;
+            atomic_store(&r->def, def_ref(ch->def));
+        }
+        e.ids[e.n_revs] = ch->slot->id;
+        e.revs[e.n_revs++] = r;
+        pthread_mutex_lock(&t->db->mu);
+        if (ch->dropped) ch->slot->dropped = true;
+        if (!ch->slot->oldest) ch->slot->oldest = versions[i];
+        if (ch->n_versions > 1) ch->slot->needs_sweep = true;
+        pthread_mutex_unlock(&t->db->mu);
+    }
+    for (int k = 0; k < t->n_objects; k++) {
+        bool last = true; /* only the last word on a name counts */
+        for (int m = k + 1; m < t->n_objects; m++)
+            if (t->objects[m].kind == t->objects[k].kind &&
+                strcmp(t->objects[m].name, t->objects[k].name) == 0)
+                last = false;
+        if (last)
+            e.objects[e.n_objects++] =
+                object_new(t->objects[k].kind, t->objects[k].name, t->objects[k].text);
+    }
+    state_publish(t->db, &e);
+    free(e.ids);
+    free(e.revs);
+    free(e.objects);
+}
+
+enum status txn_commit(struct ctx *c, struct txn *t)
+{
+    enum status s = locks_busy(c, &t->db->locks, &t->owner);
+    bool writes = txn_has_writes(t);
+    if (s == OK && writes) s = txn_may_write(c, t);
+    if (s < 0 || !writes) {
+        undo(t);
+        txn_free(t);
+        return s;
+    }
+    struct db *db = t->db;
+    int n = 0;
+    for (struct change *ch = t->changes; ch; ch = ch->next)
+        n++;
+    int64_t *versions = must(calloc((size_t)n + 1, sizeof(*versions)));
+    int i = 0;
+    for (struct change *ch = t->changes; ch; ch = ch->next, i++)
+        if (ch->touched && !(ch->dropped && !ch->base)) versions[i] = last_version(t, ch);
+    pthread_mutex_lock(&db->publish_mu);
+    int64_t now_us = wall_us();
+    if (now_us <= db->last_commit_us) now_us = db->last_commit_us + 1;
+    s = publish(c, t, now_us, versions);
+    if (s == OK) {
+        db->last_commit_us = now_us;
+        show(t, now_us, versions, n);
+    }
+    pthread_mutex_unlock(&db->publish_mu);
+    free(versions);
+    if (s < 0 && !atomic_load(&db->unknown_outcome)) undo(t);
+    if (s == OK)
+        for (struct change *ch = t->changes; ch; ch = ch->next)
+            if (ch->dropped && !ch->base) slot_dropped(t, ch->slot);
+    txn_free(t);
+    return s;
+}
