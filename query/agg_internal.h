@@ -213,7 +213,8 @@ enum status holistic_add(struct ctx *c, struct holistic *h, int worker, const st
                          const struct call_input *in, int64_t n);
 /* Sorts. Then results are asked for group by group in key order. */
 enum status holistic_finish(struct ctx *c, struct holistic *h);
-/* The result of the next group, of so many values, to out's row i. */
+/* The result of the next group, of so many values, to out's row i. Texts live until the next call
+ * with i = 0. */
 enum status holistic_next(struct ctx *c, struct holistic *h, int64_t n_values, struct column *out,
                           int64_t i);
 

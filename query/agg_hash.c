@@ -1,0 +1,328 @@
+/* How are cells grouped by values? Each worker fills a table of its own; one that reaches its share
+ * of memory is spilled by partitions of the hash; at the end tables are merged, all at once or
+ * partition by partition, and the groups sorted by key, so that the result depends neither on
+ * threads nor on memory.
+ *
+ * NULL is one group, NaN is one, -0.0 is 0.0. */
+#include "query/agg_hash_internal.h"
+#include "query/rowset_internal.h"
+#include "query/sortkey.h"
+#include "query/spill.h"
+#include <pthread.h>
+#include <stdlib.h>
+
+struct hashagg {
+    struct key_layout layout;
+    enum type *types;
+    const struct agg_set *set;
+    struct agg_set no_calls;
+    int n_workers;
+    int64_t mem_bytes;
+    char *tmp_dir;
+    struct group_table *tables; /* one a worker; layout NULL: not used yet */
+    struct spill *file;
+    struct partition parts[N_PARTITIONS];
+    bool spilled;
+    pthread_mutex_t lock; /* file's making, parts */
+};
+
+static enum status lay_out(struct ctx *c, struct hashagg *h, const enum type *types, int n)
+{
+    struct key_layout *l = &h->layout;
+    h->types = calloc((size_t)n + 1, sizeof *h->types);
+    l->word_of = calloc((size_t)n + 1, sizeof *l->word_of);
+    if (!h->types || !l->word_of) return fail(c, ERR_MEMORY, "out of memory");
+    l->n_keys = n;
+    l->types = h->types;
+    l->n_null_words = (n + 63) / 64;
+    l->n_words = l->n_null_words;
+    for (int k = 0; k < n; k++) {
+        h->types[k] = types[k];
+        l->word_of[k] = l->n_words;
+        l->n_words += 1 + type_is_varlen(types[k]);
+        l->n_texts += type_is_varlen(types[k]);
+    }
+    return OK;
+}
+
+enum status hashagg_new(struct ctx *c, const enum type *key_types, int n_keys,
+                        const struct agg_set *set, int n_workers, int64_t mem_bytes,
+                        const char *tmp_dir, struct hashagg **out)
+{
+    struct hashagg *h = calloc(1, sizeof *h);
+    if (!h) return fail(c, ERR_MEMORY, "out of memory");
+    pthread_mutex_init(&h->lock, NULL);
+    h->set = set ? set : &h->no_calls;
+    h->n_workers = n_workers;
+    h->mem_bytes = mem_bytes;
+    h->tmp_dir = tmp_dir ? strdup(tmp_dir) : NULL;
+    h->tables = calloc((size_t)n_workers, sizeof *h->tables);
+    enum status s = h->tables && (h->tmp_dir || !tmp_dir) ? lay_out(c, h, key_types, n_keys)
+                                                          : fail(c, ERR_MEMORY, "out of memory");
+    if (s < 0)
+        hashagg_free(h);
+    else
+        *out = h;
+    return s;
+}
+
+void hashagg_free(struct hashagg *h)
+{
+    if (!h) return;
+    for (int i = 0; h->tables && i < h->n_workers; i++)
+        if (h->tables[i].layout) table_free(&h->tables[i]);
+    free(h->tables);
+    partitions_free(h->parts);
+    spill_free(h->file);
+    pthread_mutex_destroy(&h->lock);
+    free(h->layout.word_of);
+    free(h->types);
+    free(h->tmp_dir);
+    free(h);
+}
+
+/* ---- filling ---- */
+
+static enum status spill_table(struct ctx *c, struct hashagg *h, struct group_table *t)
+{
+    enum status s = OK;
+    pthread_mutex_lock(&h->lock);
+    if (!h->file) s = spill_new(c, h->tmp_dir, &h->file);
+    h->spilled = true;
+    pthread_mutex_unlock(&h->lock);
+    TRY(s);
+    return table_spill(c, t, 0, h->file, h->parts, &h->lock);
+}
+
+/* Keys of the cells at + sel[0 … n), one after the other. */
+static void make_keys(const struct key_layout *l, const struct column *cols, int64_t at,
+                      const int32_t *sel, int64_t n, uint64_t *keys)
+{
+    int64_t width = l->n_words;
+    memset(keys, 0, (size_t)(n * width) * 8);
+    for (int k = 0; k < l->n_keys; k++) {
+        const struct column *col = &cols[k];
+        const char *values = (const char *)col->values + (size_t)at * type_bytes(col->type);
+        uint64_t *to = keys + l->word_of[k];
+        if (type_is_varlen(col->type)) {
+            for (int64_t i = 0; i < n; i++) {
+                const struct text *t = (const struct text *)values + sel[i];
+                to[i * width] = (uint64_t)(uintptr_t)t->s;
+                to[i * width + 1] = (uint64_t)t->len;
+            }
+        } else {
+            uint64_t words[AGG_BLOCK];
+            sortkey_encode_sel(col->type, values, sel, n, words);
+            for (int64_t i = 0; i < n; i++)
+                to[i * width] = words[i];
+        }
+        if (!col->valid) continue;
+        for (int64_t i = 0; i < n; i++) {
+            if (bit_get(col->valid, at + sel[i])) continue;
+            to[i * width] = 0;
+            if (type_is_varlen(col->type)) to[i * width + 1] = 0;
+            keys[i * width + k / 64] |= UINT64_C(1) << (k % 64);
+        }
+    }
+}
+
+/* Groups of keys [0, n) into g[sel[i]]; *done: how many, fewer when memory is short (then the
+ * groups in g are to be used before the table is spilled). */
+static enum status find_groups(struct ctx *c, const struct hashagg *h, struct group_table *t,
+                               const uint64_t *keys, const int32_t *sel, int64_t n, int32_t *g,
+                               int64_t *done)
+{
+    int64_t max_bytes = h->mem_bytes / h->n_workers;
+    *done = 0;
+    bool ok = false;
+    int64_t step = n;
+    for (; step > 0 && !ok; step = ok ? step : step / 4)
+        TRY(table_reserve(c, t, step, max_bytes, &ok));
+    if (!ok) return OK;
+    for (int64_t i = 0; i < step; i++) {
+        const uint64_t *key = keys + i * h->layout.n_words;
+        TRY(table_group(c, t, key, key_hash(&h->layout, key), &g[sel[i]]));
+    }
+    *done = step;
+    return OK;
+}
+
+static enum status add_to_groups(struct ctx *c, struct group_table *t, const int32_t *g,
+                                 const struct agg_input *in, int64_t at, int64_t n)
+{
+    if (in) return acc_add_scatter(c, &t->acc, g, in, at, n);
+    for (int64_t i = 0; i < n; i++)
+        if (g[i] >= 0) t->acc.cells[g[i]]++;
+    return OK;
+}
+
+static enum status add_block(struct ctx *c, struct hashagg *h, struct group_table *t,
+                             const struct column *cols, const struct agg_input *in, int64_t at,
+                             int64_t len, const int32_t *sel, int64_t n, uint64_t *keys)
+{
+    int32_t g[AGG_BLOCK];
+    bool emptied = false;
+    make_keys(&h->layout, cols, at, sel, n, keys);
+    while (n > 0) {
+        int64_t done;
+        memset(g, 0xff, (size_t)len * sizeof *g);
+        TRY(find_groups(c, h, t, keys, sel, n, g, &done));
+        if (!done) {
+            if (emptied)
+                return fail(c, ERR_MEMORY, "out of memory: memory_limit leaves no room for groups");
+            TRY(spill_table(c, h, t));
+            emptied = true;
+            continue;
+        }
+        TRY(add_to_groups(c, t, g, in, at, len));
+        emptied = false;
+        keys += done * h->layout.n_words;
+        sel += done;
+        n -= done;
+    }
+    return OK;
+}
+
+enum status hashagg_add(struct ctx *c, struct hashagg *h, int worker, const struct column *keys,
+                        const uint64_t *mask, const struct agg_input *in, int64_t n)
+{
+    struct group_table *t = &h->tables[worker];
+    if (!t->layout) TRY(table_init(c, &h->layout, h->set, t));
+    struct scratch_mark mark = scratch_mark(c->scratch);
+    void *words;
+    int32_t sel[AGG_BLOCK];
+    TRY(scratch_alloc(c, (size_t)h->layout.n_words * AGG_BLOCK * 8 + 8, &words));
+    for (int64_t at = 0; at < n; at += AGG_BLOCK) {
+        int64_t len = n - at < AGG_BLOCK ? n - at : AGG_BLOCK;
+        int64_t m = mask_select(mask, at, len, NULL, sel);
+        if (m) TRY(add_block(c, h, t, keys, in, at, len, sel, m, words));
+    }
+    scratch_release(c->scratch, mark);
+    return OK;
+}
+
+/* ---- results ---- */
+
+struct emitter {
+    struct hashagg *h;
+    struct rowset *out;
+};
+
+static enum status key_column(struct ctx *c, const struct group_table *t, int k, int64_t lo,
+                              int64_t n, struct column *out)
+{
+    const struct key_layout *l = t->layout;
+    TRY(column_alloc(c, l->types[k], n, out));
+    uint64_t words[AGG_BLOCK];
+    bool nulls = false;
+    for (int64_t i = 0; i < n; i++) {
+        const uint64_t *key = t->keys + (lo + i) * l->n_words, *w = key + l->word_of[k];
+        nulls |= (key[k / 64] >> (k % 64)) & 1;
+        words[i] = w[0];
+        if (type_is_varlen(out->type))
+            ((struct text *)out->values)[i] =
+                (struct text){(const char *)(uintptr_t)w[0], (int64_t)w[1]};
+    }
+    if (!type_is_varlen(out->type)) sortkey_decode(out->type, words, n, out->values);
+    if (!nulls) return OK;
+    TRY(column_need_valid(c, out, n));
+    for (int64_t i = 0; i < n; i++) {
+        const uint64_t *key = t->keys + (lo + i) * l->n_words;
+        bit_put(out->valid, i, !((key[k / 64] >> (k % 64)) & 1));
+    }
+    return OK;
+}
+
+static enum status emit_block(struct ctx *c, struct emitter *e, struct group_table *t, int64_t lo,
+                              int64_t n)
+{
+    int n_keys = t->layout->n_keys, n_calls = t->acc.set->n;
+    void *mem;
+    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(n_keys + 1 + n_calls), &mem));
+    struct column *cols = mem;
+    for (int k = 0; k < n_keys; k++)
+        TRY(key_column(c, t, k, lo, n, &cols[k]));
+    cols[n_keys] = (struct column){.type = T_INT64, .values = t->acc.cells + lo};
+    for (int i = 0; i < n_calls; i++) {
+        struct column *out = &cols[n_keys + 1 + i];
+        TRY(column_alloc(c, agg_partial_type(&t->acc.set->calls[i]), n, out));
+        TRY(column_need_valid(c, out, n));
+        TRY(acc_finish(c, &t->acc, i, lo, lo + n, out));
+    }
+    return rowset_append(c, e->out, cols, NULL, n);
+}
+
+static enum status emit(struct ctx *c, void *self, struct group_table *t)
+{
+    for (int64_t lo = 0; lo < t->acc.n; lo += AGG_BLOCK) {
+        struct scratch_mark mark = scratch_mark(c->scratch);
+        int64_t n = t->acc.n - lo < AGG_BLOCK ? t->acc.n - lo : AGG_BLOCK;
+        TRY(check_cancel(c));
+        TRY(emit_block(c, self, t, lo, n));
+        scratch_release(c->scratch, mark);
+    }
+    return OK;
+}
+
+static enum status emit_all(struct ctx *c, struct hashagg *h, struct emitter *e)
+{
+    struct group_table *first = NULL;
+    for (int i = 0; i < h->n_workers && !h->spilled; i++) {
+        struct group_table *t = &h->tables[i];
+        if (!t->layout) continue;
+        bool ok = true;
+        if (!first) {
+            first = t;
+            continue;
+        }
+        TRY(table_merge(c, first, t, h->mem_bytes, &ok));
+        if (ok)
+            table_free(t);
+        else
+            h->spilled = true;
+    }
+    if (!h->spilled) return first ? emit(c, e, first) : OK;
+    for (int i = 0; i < h->n_workers; i++) {
+        if (!h->tables[i].layout) continue;
+        TRY(spill_table(c, h, &h->tables[i]));
+        table_free(&h->tables[i]);
+    }
+    for (int p = 0; p < N_PARTITIONS; p++)
+        TRY(partition_merge(c, &h->layout, h->set, h->file, &h->parts[p], 0, h->mem_bytes, emit,
+                            e));
+    return OK;
+}
+
+static enum status new_result(struct ctx *c, const struct hashagg *h, struct rowset **out)
+{
+    int n_keys = h->layout.n_keys, n = n_keys + 1 + h->set->n;
+    void *mem;
+    TRY(scratch_alloc(c, sizeof(enum type) * (size_t)n, &mem));
+    enum type *types = mem;
+    for (int k = 0; k < n_keys; k++)
+        types[k] = h->types[k];
+    types[n_keys] = T_INT64;
+    for (int i = 0; i < h->set->n; i++)
+        types[n_keys + 1 + i] = agg_partial_type(&h->set->calls[i]);
+    return rowset_new(c, types, n, h->tmp_dir, out);
+}
+
+enum status hashagg_finish(struct ctx *c, struct hashagg *h, struct rowset **out)
+{
+    struct scratch_mark mark = scratch_mark(c->scratch);
+    struct emitter e = {.h = h};
+    struct rowset_key *keys = NULL;
+    enum status s = new_result(c, h, &e.out);
+    if (s == OK) s = emit_all(c, h, &e);
+    for (int i = 0; i < h->n_workers; i++)
+        if (h->tables[i].layout) table_free(&h->tables[i]);
+    keys = calloc((size_t)h->layout.n_keys + 1, sizeof *keys);
+    if (s == OK && !keys) s = fail(c, ERR_MEMORY, "out of memory");
+    for (int k = 0; s == OK && k < h->layout.n_keys; k++)
+        keys[k].column = k;
+    if (s == OK) s = rowset_sort(c, e.out, keys, h->layout.n_keys, -1, out);
+    rowset_free(e.out);
+    free(keys);
+    scratch_release(c->scratch, mark);
+    return s;
+}

@@ -1,0 +1,70 @@
+/* What the hash table of groups (agg_table.c) and those who fill, spill and merge tables share. */
+#ifndef TESSERA_AGG_HASH_INTERNAL_H
+#define TESSERA_AGG_HASH_INTERNAL_H
+#include "query/agg_internal.h"
+
+/* How a group's key is laid out: words. First a bit a key that is NULL, then a word of sortkey.h
+ * for each fixed-size key, two (pointer and length) for a text. NULL's words are 0. */
+struct key_layout {
+    int n_keys, n_words, n_null_words;
+    const enum type *types;
+    int *word_of;
+    int n_texts;
+};
+
+/* Groups by key: an accumulator whose group g has the key at keys[g × n_words] and hash hashes[g].
+ * Slots are open addresses of group numbers + 1. Texts of keys lie in the table's heap. */
+struct group_table {
+    const struct key_layout *layout;
+    struct acc acc;
+    uint64_t *keys, *hashes;
+    uint32_t *slots;
+    int64_t n_slots; /* a power of two; 0: none yet */
+    struct text_heap heap;
+};
+
+enum status table_init(struct ctx *c, const struct key_layout *l, const struct agg_set *set,
+                       struct group_table *t);
+void table_free(struct group_table *t);
+int64_t table_bytes(const struct group_table *t);
+/* Room for n more groups within max_bytes; *ok false: refused. */
+enum status table_reserve(struct ctx *c, struct group_table *t, int64_t n, int64_t max_bytes,
+                          bool *ok);
+/* The group of a key, made when it is new (room was made). */
+enum status table_group(struct ctx *c, struct group_table *t, const uint64_t *key, uint64_t hash,
+                        int32_t *out);
+uint64_t key_hash(const struct key_layout *l, const uint64_t *key);
+/* Forgets all groups but keeps the memory of arrays. */
+void table_clear(struct group_table *t);
+
+/* ---- spilled groups (agg_partition.c) ---- */
+#define PARTITION_BITS 5
+#define N_PARTITIONS (1 << PARTITION_BITS)
+#define MAX_LEVEL 9
+
+struct blob { /* serialised groups in the file */
+    int64_t at, bytes;
+    int64_t n;
+};
+struct partition {
+    struct blob *blobs;
+    int n, cap;
+};
+struct spill;
+/* Writes all groups, apart by the level's bits of their hash, adds the blobs to parts[0 …
+ * N_PARTITIONS), and clears the table. lock guards parts. */
+enum status table_spill(struct ctx *c, struct group_table *t, int level, struct spill *file,
+                        struct partition *parts, void *lock);
+void partitions_free(struct partition *parts);
+/* Merges the groups of a partition, in parts of at most max_bytes, and hands each complete table to
+ * emit. */
+typedef enum status table_fn(struct ctx *c, void *self, struct group_table *t);
+enum status partition_merge(struct ctx *c, const struct key_layout *l, const struct agg_set *set,
+                            struct spill *file, const struct partition *p, int level,
+                            int64_t max_bytes, table_fn *emit, void *self);
+/* All groups of one table into another; *ok false: it did not fit, and both are to be spilled (no
+ * group is in both). */
+enum status table_merge(struct ctx *c, struct group_table *to, struct group_table *from,
+                        int64_t max_bytes, bool *ok);
+
+#endif
