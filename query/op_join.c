@@ -251,7 +251,6 @@ static enum status spread_column(struct ctx *c, const struct spread *s, const st
     }
     struct column col;
     TRY(column_alloc(c, src->type, n, &col));
-    if (s->partial) memset(col.values, 0, (size_t)n * type_bytes(col.type));
     gather_values(&s->g, col.values, src->values, type_bytes(col.type));
     if (src->valid) TRY(spread_bits(c, s, src->valid, n, &col.valid));
     *out = col;
@@ -294,9 +293,7 @@ static enum status inner_cells(struct ctx *c, const struct join *j, const struct
 static enum status no_match(struct ctx *c, struct chunk *out, int n_left)
 {
     for (int i = n_left; i < out->n_cols; i++) {
-        enum type t = out->rel->cols[i].type;
-        TRY(column_alloc(c, t, out->n, &out->cols[i]));
-        memset(out->cols[i].values, 0, (size_t)out->n * type_bytes(t));
+        TRY(column_alloc(c, out->rel->cols[i].type, out->n, &out->cols[i]));
         TRY(clear_bits(c, out->n, &out->cols[i].valid));
     }
     return OK;
