@@ -1,6 +1,7 @@
 /* What date is a number of days, and what happens when time is added, cut, taken apart or printed?
  */
 #include "storage/base/datetime.h"
+#include "storage/base/decimal.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -316,7 +317,7 @@ bool timestamp_extract(const char *unit, size_t unit_len, int64_t us, double *ou
         x = t.second * US_PER_SECOND + t.us;
         break;
     case UNIT_MILLISECOND:
-        *out = t.second * 1e3 + t.us / 1e3;
+        *out = ((double)t.second * 1e6 + t.us) / 1e3;
         return true;
     case UNIT_SECOND:
         *out = ((double)t.second * 1e6 + t.us) / 1e6;
@@ -365,7 +366,7 @@ bool timestamp_extract(const char *unit, size_t unit_len, int64_t us, double *ou
         x -= x <= 0;
         break;
     case UNIT_EPOCH:
-        *out = (double)us / 1e6;
+        *out = decimal_to_double((struct decimal){us, 6});
         return true;
     case UNIT_JULIAN:
         *out = (double)(days + JULIAN_DAY_OF_EPOCH) +

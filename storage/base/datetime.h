@@ -61,7 +61,8 @@ int64_t interval_us(const struct interval *iv);
  * ERR_DATETIME_FORMAT, ERR_DATETIME_OVERFLOW. */
 enum status date_parse(struct ctx *c, struct text s, int32_t *out);
 enum status timestamp_parse(struct ctx *c, struct text s, int64_t *out);
-/* '1 year 2 months', '1 day', '90 min', 'P1Y2M', '01:30:00', '1 day ago', PostgreSQL's forms. */
+/* '1 year 2 months', '1 day', '90 min', 'P1Y2M', '01:30:00', '1 day ago', PostgreSQL's forms.
+ * ERR_DATETIME_FORMAT, ERR_INTERVAL_OVERFLOW. */
 enum status interval_parse(struct ctx *c, struct text s, struct interval *out);
 void date_format(int32_t days, struct strbuf *out);
 void timestamp_format(int64_t us, struct strbuf *out);

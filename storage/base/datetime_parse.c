@@ -115,7 +115,7 @@ static enum parse read_clock(struct cursor *p, int64_t hour, struct moment *m)
     if (read_digits(p, &minute) == 0) return PARSE_SYNTAX;
     if (take(p, ':')) {
         if (read_digits(p, &second) == 0) return PARSE_SYNTAX;
-        if (take(p, '.') || take(p, ',')) us = read_fraction(p);
+        if (take(p, '.')) us = read_fraction(p);
     }
     if (hour > 24 || minute > 59 || second > 60 || (hour == 24 && (minute || second || us)))
         return PARSE_RANGE;
@@ -185,7 +185,8 @@ static enum parse read_number(struct cursor *p, bool after_t, struct moment *m)
     if (take(p, ':')) return read_clock(p, x, m);
     bool date_done = m->have_date || m->days_known;
     if (after_t) return clock_from_digits(p, x, n, m);
-    if (!date_done && p->s < p->end && (*p->s == '-' || *p->s == '/' || *p->s == '.')) {
+    if (!date_done && m->month == 0 && p->s < p->end &&
+        (*p->s == '-' || *p->s == '/' || *p->s == '.')) {
         char separator = *p->s++;
         return read_date_rest(p, x, n, separator, m);
     }
@@ -285,7 +286,7 @@ static enum parse read_word(struct cursor *p, struct moment *m)
         m->days_known = m->have_date = true;
         return PARSE_OK;
     }
-    if (word_is(s, n, "infinity") || word_is(s, n, "inf")) {
+    if (word_is(s, n, "infinity")) {
         m->infinite = m->infinite ? m->infinite : 1;
         m->have_date = true;
         return PARSE_OK;
@@ -343,6 +344,9 @@ static enum parse read_moment(struct text s, struct moment *m)
             if (!m->have_date || m->month) r = PARSE_SYNTAX;
         } else if ((ch == '-' || ch == '+') && m->have_time) {
             r = read_zone(&p, m);
+        } else if (ch == '-' && m->month && !m->have_date) { /* Jan-08-1999 */
+            p.s++;
+            continue;
         } else {
             return PARSE_SYNTAX;
         }
@@ -459,10 +463,6 @@ static bool span_add(struct span *v, enum time_unit unit, double whole, double f
     case UNIT_MONTH:
         v->months += whole;
         days = fraction * 30;
-        break;
-    case UNIT_QUARTER:
-        v->months += whole * 3;
-        months = fraction * 3;
         break;
     case UNIT_YEAR:
         v->months += whole * 12;
@@ -624,7 +624,7 @@ enum status interval_parse(struct ctx *c, struct text s, struct interval *out)
     if (fabs(v.us) < 1e30) v.us_exact += (i128)rint(v.us);
     if (!(fabs(v.months) <= INT32_MAX && fabs(v.days) <= INT32_MAX && fabs(v.us) < 1e30) ||
         v.us_exact > INT64_MAX || v.us_exact < -(i128)INT64_MAX)
-        return fail(c, ERR_DATETIME_OVERFLOW, "interval field value out of range: \"%.*s\"", n,
+        return fail(c, ERR_INTERVAL_OVERFLOW, "interval field value out of range: \"%.*s\"", n,
                     s.s);
     *out = (struct interval){
         .us = (int64_t)v.us_exact, .days = (int32_t)v.days, .months = (int32_t)v.months};

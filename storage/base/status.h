@@ -40,6 +40,7 @@
     X(ERR_INVALID_BINARY, "22P03", "bytes that are no value of their type")                        \
     X(ERR_DATETIME_FORMAT, "22007", "text that is no date or time")                                \
     X(ERR_DATETIME_OVERFLOW, "22008", "a date or time out of range")                               \
+    X(ERR_INTERVAL_OVERFLOW, "22015", "an interval out of range")                                  \
     X(ERR_INVALID_PARAMETER, "22023", "an argument out of its domain")                             \
     X(ERR_INVALID_ARGUMENT, "2201E", "a logarithm or power outside its domain")                    \
     X(ERR_INVALID_REGEX, "2201B", "a regular expression that does not parse")                      \
@@ -66,7 +67,7 @@
     X(ERR_NO_TRANSACTION, "25P01", "no transaction is open")                                       \
     X(ERR_ACTIVE_TRANSACTION, "25001", "not inside a transaction")                                 \
     X(ERR_FAILED_TRANSACTION, "25P02", "the transaction has failed; only ROLLBACK is left")        \
-    X(ERR_IDLE_TIMEOUT, "25P03", "an open transaction idled too long")                               \
+    X(ERR_IDLE_TIMEOUT, "25P03", "an open transaction idled too long")                             \
     X(ERR_READ_ONLY, "25006", "a write in a read-only transaction")                                \
     X(ERR_UNDEFINED_SAVEPOINT, "3B001", "no savepoint of this name")                               \
     X(ERR_CANCELLED, "57014", "cancelled by the user or by statement_timeout")                     \

@@ -438,6 +438,20 @@ static bool few_decimals(double x, uint64_t *mant, int *decimals)
     return false;
 }
 
+/* Does the text read back as x, and is it inside x's rounding interval? A text in the middle
+ * between two doubles reads back when x is even, but PostgreSQL wants one more digit. */
+static bool reads_back(const char *text, double x, bool is_float)
+{
+    long double at = strtold(text, NULL), gap = at - (long double)x;
+    if (is_float) {
+        float f = (float)x;
+        float next = nextafterf(f, gap < 0 ? 0 : INFINITY);
+        return strtof(text, NULL) == f && 2 * gap != (long double)next - (long double)f;
+    }
+    double next = nextafter(x, gap < 0 ? 0 : INFINITY);
+    return strtod(text, NULL) == x && 2 * gap != (long double)next - (long double)x;
+}
+
 /* Shortest digits by printing with more and more of them. A normal number of at most `sure` digits
  * is found at once; only denormal ones can be shorter than that by accident. */
 static int search_digits(double x, bool is_float, char *digits, int *exponent)
@@ -447,8 +461,7 @@ static int search_digits(double x, bool is_float, char *digits, int *exponent)
     int sure = is_float ? 6 : 15, most = is_float ? 9 : 17, n = normal ? sure : 1;
     for (;; n++) {
         snprintf(text, sizeof text, "%.*e", n - 1, x);
-        bool same = is_float ? strtof(text, NULL) == (float)x : strtod(text, NULL) == x;
-        if (same || n == most) break;
+        if (n == most || reads_back(text, x, is_float)) break;
     }
     digits[0] = text[0];
     if (n > 1) memcpy(digits + 1, text + 2, (size_t)n - 1);

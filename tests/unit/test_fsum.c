@@ -2,15 +2,11 @@
  * holds every bit. */
 #include "storage/base/fsum.h"
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+
+#include "tests/unit/unit.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-// clang-format off
-#include <cmocka.h>
-// clang-format on
 
 static uint64_t state = 88172645463325252u;
 static uint64_t random_u64(void)
