@@ -1,5 +1,6 @@
 /* The engine of one process: data directory, workers, memory, and who is connected. */
 #include "query/session_internal.h"
+#include "query/sysview.h"
 #include "storage/base/log.h"
 #include "storage/base/pool.h"
 #include <stdlib.h>
@@ -17,6 +18,50 @@ static int default_workers(void)
 {
     long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (int)n : 1;
+}
+
+/* ---- what runs: sys.sessions and sys.queries ---- */
+
+static enum status session_row(struct ctx *c, const struct session *s, sys_row_fn *fn, void *self)
+{
+    bool active = atomic_load(&s->running);
+    int state = atomic_load(&s->state_seen);
+    struct value row[] = {
+        value_int(T_INT32, s->pid),
+        value_text(active         ? "active"
+                   : state == 'T' ? "idle in transaction"
+                   : state == 'E' ? "idle in transaction (aborted)"
+                                  : "idle"),
+        value_text(s->application),
+        value_text(s->activity),
+        s->started_us ? value_int(T_TIMESTAMP, s->started_us) : value_null(T_TIMESTAMP),
+    };
+    return fn(c, self, row, 5);
+}
+
+static enum status query_row(struct ctx *c, const struct session *s, sys_row_fn *fn, void *self)
+{
+    if (!atomic_load(&s->running)) return OK;
+    struct value row[] = {
+        value_int(T_INT32, s->pid),
+        value_text(s->activity),
+        value_int(T_TIMESTAMP, s->started_us),
+        value_int(T_INT64, atomic_load(&s->progress.done)),
+        value_int(T_INT64, atomic_load(&s->progress.total)),
+    };
+    return fn(c, self, row, 5);
+}
+
+static enum status running(struct ctx *c, void *self, enum sys_running which, sys_row_fn *fn,
+                           void *row_self)
+{
+    struct engine *e = self;
+    enum status st = OK;
+    pthread_mutex_lock(&e->lock);
+    for (struct session *s = e->sessions; s && st == OK; s = s->next)
+        st = (which == SYS_SESSIONS ? session_row : query_row)(c, s, fn, row_self);
+    pthread_mutex_unlock(&e->lock);
+    return st;
 }
 
 enum status engine_open(struct ctx *c, const char *dir, const struct settings *settings,
@@ -47,6 +92,7 @@ enum status engine_open(struct ctx *c, const char *dir, const struct settings *s
         return s;
     }
     e->pool = pool_new((int)e->settings.workers.n);
+    sys_provide(e->db, running, e);
     *out = e;
     return OK;
 }
@@ -55,6 +101,7 @@ void engine_close(struct engine *e)
 {
     if (!e) return;
     pool_free(e->pool);
+    sys_provide(e->db, NULL, NULL);
     db_close(e->db);
     settings_release(&e->settings);
     pthread_mutex_destroy(&e->lock);

@@ -27,12 +27,12 @@ void session_enter(struct ctx *c, struct session *s, struct arena *arena, struct
     memset(&s->counters, 0, sizeof s->counters);
     atomic_store(&s->budget.peak_bytes, atomic_load(&s->budget.used_bytes));
     atomic_store(&s->progress_every_ms, s->settings.progress_interval.n);
-    s->started_us = wall_us();
     atomic_store(&s->running, true);
 }
 
 void session_leave(struct ctx *c, struct session *s)
 {
+    atomic_store(&s->state_seen, session_state(s));
     atomic_store(&s->running, false);
     scratch_reset(s->scratch);
     c->arena = NULL;
@@ -297,6 +297,8 @@ static void note_activity(struct session *s, const struct run *r)
                                                        : sizeof s->activity - 1;
     memcpy(s->activity, r->text + r->stmt->pos, take);
     s->activity[take] = 0;
+    s->started_us = wall_us();
+    snprintf(s->application, sizeof s->application, "%s", s->settings.application_name.s);
     pthread_mutex_unlock(&s->engine->lock);
 }
 

@@ -74,7 +74,9 @@ struct session {
     struct scratch *scratch;
     atomic_bool running;
     atomic_int_least64_t progress_every_ms; /* the setting, as other threads may read it */
-    char activity[256];
+    atomic_int state_seen;                  /* session_state(), as other threads may read it */
+    /* under the engine's lock: what sys.sessions shows */
+    char activity[256], application[NAME_BYTES];
     int64_t started_us;
     struct txn *txn;       /* NULL: none is open */
     bool in_block, failed; /* BEGIN was said; a statement of the block failed */
