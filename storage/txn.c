@@ -52,6 +52,11 @@ int64_t txn_time_us(const struct txn *t)
     return t->began_us;
 }
 
+struct db *txn_db(const struct txn *t)
+{
+    return t->db;
+}
+
 enum status txn_snapshot(struct ctx *c, struct txn *t)
 {
     if (t->snapshot) return OK;
