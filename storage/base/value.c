@@ -438,18 +438,34 @@ static bool few_decimals(double x, uint64_t *mant, int *decimals)
     return false;
 }
 
-/* Does the text read back as x, and is it inside x's rounding interval? A text in the middle
- * between two doubles reads back when x is even, but PostgreSQL wants one more digit. */
+/* Is the text d.ddde±x exactly in the middle between two floating-point numbers? Only integers, or
+ * halves, that need more bits than a number has can be: smaller ones would have too many digits. */
+static bool is_middle(const char *text, double x, bool is_float)
+{
+    if (x < (is_float ? 0x1p22 : 0x1p51) || x > 0x1p120) return false;
+    long double at = strtold(text, NULL);
+    double side = at < (long double)x ? 0 : INFINITY;
+    double next = is_float ? (double)nextafterf((float)x, (float)side) : nextafter(x, side);
+    wide four_middles = (wide)(2 * x) + (wide)(2 * next), digits = 0;
+    int exponent = atoi(strchr(text, 'e') + 1);
+    for (const char *p = text; *p != 'e'; p++) {
+        if (*p == '.') continue;
+        digits = digits * 10 + (*p - '0');
+        exponent -= p > text;
+    }
+    for (; exponent > 0 && digits < (wide)1 << 120; exponent--)
+        digits *= 10;
+    return exponent == 0    ? 4 * digits == four_middles
+           : exponent == -1 ? 4 * digits == 10 * four_middles
+                            : false;
+}
+
+/* Does the text read back as x? One in the middle between two numbers does when x is even, but
+ * PostgreSQL wants one more digit then. */
 static bool reads_back(const char *text, double x, bool is_float)
 {
-    long double at = strtold(text, NULL), gap = at - (long double)x;
-    if (is_float) {
-        float f = (float)x;
-        float next = nextafterf(f, gap < 0 ? 0 : INFINITY);
-        return strtof(text, NULL) == f && 2 * gap != (long double)next - (long double)f;
-    }
-    double next = nextafter(x, gap < 0 ? 0 : INFINITY);
-    return strtod(text, NULL) == x && 2 * gap != (long double)next - (long double)x;
+    bool same = is_float ? strtof(text, NULL) == (float)x : strtod(text, NULL) == x;
+    return same && !is_middle(text, x, is_float);
 }
 
 /* Shortest digits by printing with more and more of them. A normal number of at most `sure` digits
