@@ -48,6 +48,7 @@
     X(ERR_INVALID_LIMIT, "2201W", "a negative LIMIT or OFFSET")                                    \
     X(ERR_INVALID_ENCODING, "22021", "bytes that are not UTF-8")                                   \
     X(ERR_BAD_COPY_FORMAT, "22P04", "COPY data that does not follow its format")                   \
+    X(ERR_SUBSTRING, "22011", "a part of a text of negative length")                               \
     X(ERR_STRING_TOO_LONG, "22001", "a text longer than its limit")                                \
     X(ERR_OUT_OF_BOUNDS, "2202E", "a coordinate that is not on its axis")                          \
     X(ERR_AXIS_MISMATCH, "22000", "axes that do not line up")                                      \

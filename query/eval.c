@@ -1,0 +1,471 @@
+/* How does a program run over a chunk? Block by block, each step over a block that stays in the
+ * first-level cache. Nothing is allocated here but columns, and texts that cell functions make. */
+#include "query/machine.h"
+#include <string.h>
+
+static const uint64_t ALL = ~UINT64_C(0);
+
+/* Words of a bitmap that hold n cells, and the bits of the last one that count. */
+static uint64_t last_bits(int64_t n)
+{
+    return n % 64 ? ALL >> (64 - n % 64) : ALL;
+}
+
+static bool mask_empty(const struct machine *m, int mask)
+{
+    const uint64_t *bits = m->masks[mask];
+    uint64_t any = 0;
+    for (int64_t w = 0; w < m->words; w++)
+        any |= bits[w];
+    return any == 0;
+}
+
+/* ---- validity ---- */
+
+static void all_valid(struct machine *m, int r)
+{
+    m->lanes[r].valid = NULL;
+}
+
+/* The register's own bitmap, set to what it stands for now. */
+static uint64_t *own_valid(struct machine *m, int r)
+{
+    struct lane *l = &m->lanes[r];
+    uint64_t *own = m->valid_words + (size_t)r * BLOCK_WORDS;
+    if (l->valid == own) return own;
+    for (int64_t w = 0; w < m->words; w++)
+        own[w] = l->valid ? l->valid[w] : ALL;
+    l->valid = own;
+    return own;
+}
+
+/* dst is valid where both are (NULL: everywhere). */
+static void both_valid(struct machine *m, int dst, const uint64_t *a, const uint64_t *b)
+{
+    if (!a || !b || a == b) {
+        m->lanes[dst].valid = a ? a : b;
+        return;
+    }
+    uint64_t *own = m->valid_words + (size_t)dst * BLOCK_WORDS;
+    for (int64_t w = 0; w < m->words; w++)
+        own[w] = a[w] & b[w];
+    m->lanes[dst].valid = own;
+}
+
+/* ---- trouble ---- */
+
+static enum status trouble(struct ctx *c, const struct step *s, uint32_t what)
+{
+    if (what & TROUBLE_ZERO_DIVISOR)
+        return fail_at(c, ERR_DIVISION_BY_ZERO, s->pos, "division by zero");
+    return fail_at(c, ERR_OVERFLOW, s->pos, "%s out of range", type_name(s->type));
+}
+
+/* A kernel met trouble somewhere: is it in a cell that counts? */
+static enum status find_trouble(struct ctx *c, struct machine *m, const struct step *s)
+{
+    const struct reg *regs = m->code->regs;
+    const uint64_t *live = m->masks[s->mask], *valid = m->lanes[s->dst].valid;
+    const char *a = m->lanes[s->a].values, *b = s->b >= 0 ? m->lanes[s->b].values : NULL;
+    size_t a_bytes = regs[s->a].constant && !regs[s->a].filled ? 0 : type_bytes(regs[s->a].type);
+    size_t b_bytes = 0;
+    if (s->b >= 0 && !(regs[s->b].constant && !regs[s->b].filled))
+        b_bytes = type_bytes(regs[s->b].type);
+    for (int64_t i = bits_next(live, 0, m->n); i < m->n; i = bits_next(live, i + 1, m->n)) {
+        if (valid && !bit_get(valid, i)) continue;
+        char one[16];
+        uint32_t what = s->kind == STEP_UNARY
+                            ? s->unary(one, a + (size_t)i * a_bytes, 1)
+                            : s->binary(one, a + (size_t)i * a_bytes, b + (size_t)i * b_bytes, 1);
+        if (what) return trouble(c, s, what);
+    }
+    return OK;
+}
+
+/* ---- steps ---- */
+
+static enum status run_binary(struct ctx *c, struct machine *m, const struct step *s)
+{
+    const struct lane *a = &m->lanes[s->a], *b = &m->lanes[s->b];
+    uint32_t what = s->binary(m->lanes[s->dst].values, a->values, b->values, m->n);
+    both_valid(m, s->dst, a->valid, b->valid);
+    return what ? find_trouble(c, m, s) : OK;
+}
+
+static enum status run_unary(struct ctx *c, struct machine *m, const struct step *s)
+{
+    const struct lane *a = &m->lanes[s->a];
+    uint32_t what = s->unary(m->lanes[s->dst].values, a->values, m->n);
+    m->lanes[s->dst].valid = a->valid;
+    return what ? find_trouble(c, m, s) : OK;
+}
+
+static void run_extreme(struct machine *m, const struct step *s)
+{
+    const struct lane *a = &m->lanes[s->a], *b = &m->lanes[s->b];
+    struct lane *dst = &m->lanes[s->dst];
+    size_t bytes = type_bytes(m->code->regs[s->dst].type);
+    s->binary(dst->values, a->values, b->values, m->n);
+    dst->valid = NULL;
+    if (!a->valid && !b->valid) return;
+    uint64_t only_a[BLOCK_WORDS], only_b[BLOCK_WORDS], any[BLOCK_WORDS];
+    for (int64_t w = 0; w < m->words; w++) {
+        uint64_t va = a->valid ? a->valid[w] : ALL, vb = b->valid ? b->valid[w] : ALL;
+        only_a[w] = va & ~vb;
+        only_b[w] = vb & ~va;
+        any[w] = va | vb;
+    }
+    kernel_blend(dst->values, a->values, only_a, m->n, bytes);
+    kernel_blend(dst->values, b->values, only_b, m->n, bytes);
+    if (a->valid && b->valid) memcpy(own_valid(m, s->dst), any, (size_t)m->words * 8);
+}
+
+static enum status run_cell(struct ctx *c, struct machine *m, const struct step *s)
+{
+    const struct reg *regs = m->code->regs;
+    const uint64_t *live = m->masks[s->mask];
+    uint64_t todo[BLOCK_WORDS];
+    memcpy(todo, live, sizeof todo);
+    bool strict = !s->func || s->func->how != HOW_CELL_ALL;
+    struct operand *args = m->operands;
+    all_valid(m, s->dst);
+    uint64_t *valid = own_valid(m, s->dst);
+    for (int j = 0; j < s->n_args; j++) {
+        int r = s->args[j];
+        const struct lane *l = &m->lanes[r];
+        args[j] = (struct operand){.values = l->values, .valid = l->valid, .type = regs[r].type};
+        args[j].step = regs[r].constant && !regs[r].filled ? 0 : 1;
+        for (int64_t w = 0; w < m->words && strict && l->valid; w++) {
+            todo[w] &= l->valid[w];
+            valid[w] &= l->valid[w];
+        }
+    }
+    struct lane *dst = &m->lanes[s->dst];
+    if (type_is_varlen(s->type)) memset(dst->values, 0, (size_t)m->n * type_bytes(s->type));
+    struct call call = {.func = s->func,
+                        .type = s->type,
+                        .n_args = s->n_args,
+                        .arg = args,
+                        .out = dst->values,
+                        .valid = valid,
+                        .todo = todo,
+                        .n = m->n,
+                        .now_us = m->now_us,
+                        .pool = &m->pool};
+    TRY(at(c, s->cell(c, &call), s->pos));
+    if (bits_all(valid, 0, m->n)) all_valid(m, s->dst);
+    return OK;
+}
+
+static void run_copy(struct machine *m, const struct step *s)
+{
+    const struct lane *a = &m->lanes[s->a];
+    memcpy(m->lanes[s->dst].values, a->values,
+           (size_t)m->n * type_bytes(m->code->regs[s->dst].type));
+    m->lanes[s->dst].valid = a->valid;
+}
+
+/* Three-valued: AND is decided by a false operand, OR by a true one, whatever the other is; so what
+ * stands where a NULL is does no harm. */
+static void run_logical(struct machine *m, const struct step *s)
+{
+    const struct lane *a = &m->lanes[s->a];
+    struct lane *dst = &m->lanes[s->dst];
+    bool is_and = s->kind == STEP_AND;
+    if (a->valid || dst->valid) {
+        uint64_t old[BLOCK_WORDS], other[BLOCK_WORDS];
+        m->kernels->to_bits(old, dst->values, m->n);
+        m->kernels->to_bits(other, a->values, m->n);
+        uint64_t *own = own_valid(m, s->dst), flip = is_and ? ALL : 0;
+        for (int64_t w = 0; w < m->words; w++) {
+            uint64_t va = own[w], vb = a->valid ? a->valid[w] : ALL;
+            own[w] = (va & vb) | (va & (old[w] ^ flip)) | (vb & (other[w] ^ flip));
+        }
+    }
+    (is_and ? m->kernels->logical_and : m->kernels->logical_or)(dst->values, a->values, m->n);
+}
+
+static void run_is_null(struct machine *m, const struct step *s)
+{
+    const struct lane *a = &m->lanes[s->a];
+    uint8_t *out = m->lanes[s->dst].values;
+    all_valid(m, s->dst);
+    if (!a->valid) {
+        memset(out, s->negated, (size_t)m->n);
+        return;
+    }
+    bits_to_bytes(out, a->valid, m->n);
+    if (!s->negated)
+        for (int64_t i = 0; i < m->n; i++)
+            out[i] ^= 1;
+}
+
+static void run_distinct(struct machine *m, const struct step *s)
+{
+    const struct lane *ne = &m->lanes[s->a], *b = &m->lanes[s->b], *cc = &m->lanes[s->c];
+    uint8_t *out = m->lanes[s->dst].values;
+    uint64_t bits[BLOCK_WORDS];
+    m->kernels->to_bits(bits, ne->values, m->n);
+    for (int64_t w = 0; w < m->words; w++) {
+        uint64_t vb = b->valid ? b->valid[w] : ALL, vc = cc->valid ? cc->valid[w] : ALL;
+        bits[w] = ((vb & vc & bits[w]) | (vb ^ vc)) ^ (s->negated ? ALL : 0);
+    }
+    bits_to_bytes(out, bits, m->n);
+    all_valid(m, s->dst);
+}
+
+/* Types without a kernel: texts and intervals, by binary search. */
+static bool set_has(const struct step *s, const void *values, int64_t i)
+{
+    struct value v = value_get(s->type, values, i);
+    int64_t lo = 0, hi = s->n_set;
+    while (lo < hi) {
+        int64_t mid = lo + (hi - lo) / 2;
+        struct value have = value_get(s->type, s->set, mid);
+        int order = value_compare(&have, &v);
+        if (order == 0) return true;
+        if (order < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return false;
+}
+
+static void run_in(struct machine *m, const struct step *s)
+{
+    const struct lane *a = &m->lanes[s->a];
+    uint8_t *out = m->lanes[s->dst].values;
+    if (s->n_set == 0) {
+        memset(out, 0, (size_t)m->n);
+    } else if (s->in) {
+        s->in(out, a->values, m->n, s->set, s->n_set);
+    } else {
+        const uint64_t *live = m->masks[s->mask];
+        for (int64_t i = 0; i < m->n; i++)
+            out[i] =
+                bit_get(live, i) && (!a->valid || bit_get(a->valid, i)) && set_has(s, a->values, i);
+    }
+    m->lanes[s->dst].valid = a->valid;
+    if (!s->set_has_null) return;
+    uint64_t found[BLOCK_WORDS], *own = own_valid(m, s->dst);
+    m->kernels->to_bits(found, out, m->n);
+    for (int64_t w = 0; w < m->words; w++)
+        own[w] &= found[w];
+}
+
+static void run_blend(struct machine *m, const struct step *s)
+{
+    const struct lane *a = &m->lanes[s->a];
+    struct lane *dst = &m->lanes[s->dst];
+    const uint64_t *mask = m->masks[s->mask];
+    kernel_blend(dst->values, a->values, mask, m->n, type_bytes(m->code->regs[s->dst].type));
+    if (!a->valid && !dst->valid) return;
+    uint64_t *own = own_valid(m, s->dst);
+    for (int64_t w = 0; w < m->words; w++)
+        own[w] = (own[w] & ~mask[w]) | ((a->valid ? a->valid[w] : ALL) & mask[w]);
+}
+
+static void make_mask(struct machine *m, const struct step *s)
+{
+    const struct lane *a = &m->lanes[s->a];
+    const uint64_t *from = m->masks[s->mask];
+    uint64_t *out = m->masks[s->dst], bits[BLOCK_WORDS];
+    if (s->kind != STEP_NULL) m->kernels->to_bits(bits, a->values, m->n);
+    for (int64_t w = 0; w < m->words; w++) {
+        uint64_t valid = a->valid ? a->valid[w] : ALL, keep;
+        if (s->kind == STEP_TRUE)
+            keep = bits[w] & valid;
+        else if (s->kind == STEP_NOT_TRUE)
+            keep = ~(bits[w] & valid);
+        else if (s->kind == STEP_NOT_FALSE)
+            keep = bits[w] | ~valid;
+        else
+            keep = ~valid;
+        out[w] = from[w] & keep;
+    }
+}
+
+static void run_column(struct machine *m, const struct step *s)
+{
+    const struct column *col = &m->chunk->cols[s->index];
+    m->lanes[s->dst].values = (char *)col->values + (size_t)m->start * type_bytes(col->type);
+    m->lanes[s->dst].valid = col->valid ? col->valid + m->start / 64 : NULL;
+}
+
+static void store_validity(struct machine *m, int output, const uint64_t *valid)
+{
+    uint64_t *to = m->out_valid[output];
+    if (!to) return;
+    for (int64_t w = 0; w < m->words; w++)
+        to[m->start / 64 + w] = valid ? valid[w] : ALL;
+}
+
+static enum status note_nulls(struct ctx *c, struct machine *m, int output, const uint64_t *valid)
+{
+    if (valid && !m->out_valid[output]) {
+        TRY(column_need_valid(c, &m->out[output], m->chunk->n));
+        m->out_valid[output] = m->out[output].valid;
+    }
+    store_validity(m, output, valid);
+    return OK;
+}
+
+static enum status run_step(struct ctx *c, struct machine *m, const struct step *s)
+{
+    switch (s->kind) {
+    case STEP_COLUMN:
+        run_column(m, s);
+        break;
+    case STEP_AXIS:
+        machine_axis(m, s);
+        break;
+    case STEP_BINARY:
+        return run_binary(c, m, s);
+    case STEP_UNARY:
+        return run_unary(c, m, s);
+    case STEP_EXTREME:
+        run_extreme(m, s);
+        break;
+    case STEP_CELL:
+        return run_cell(c, m, s);
+    case STEP_RANDOM:
+        machine_random(m, s);
+        break;
+    case STEP_COPY:
+        run_copy(m, s);
+        break;
+    case STEP_AND:
+    case STEP_OR:
+        run_logical(m, s);
+        break;
+    case STEP_NOT:
+        m->kernels->logical_not(m->lanes[s->dst].values, m->lanes[s->a].values, m->n);
+        m->lanes[s->dst].valid = m->lanes[s->a].valid;
+        break;
+    case STEP_IS_NULL:
+        run_is_null(m, s);
+        break;
+    case STEP_DISTINCT:
+        run_distinct(m, s);
+        break;
+    case STEP_IN:
+        run_in(m, s);
+        break;
+    case STEP_CLEAR:
+        all_valid(m, s->dst);
+        if (type_is_varlen(m->code->regs[s->dst].type))
+            memset(m->lanes[s->dst].values, 0, (size_t)m->n * sizeof(struct text));
+        break;
+    case STEP_BLEND:
+        run_blend(m, s);
+        break;
+    case STEP_TRUE:
+    case STEP_NOT_FALSE:
+    case STEP_NOT_TRUE:
+    case STEP_NULL:
+        make_mask(m, s);
+        break;
+    case STEP_STORE: {
+        const struct lane *a = &m->lanes[s->a];
+        size_t bytes = type_bytes(m->out[s->index].type);
+        memcpy((char *)m->out[s->index].values + (size_t)m->start * bytes, a->values,
+               (size_t)m->n * bytes);
+        return note_nulls(c, m, s->index, a->valid);
+    }
+    case STEP_RESULT:
+        memcpy(m->result, m->masks[s->mask], (size_t)m->words * 8);
+        break;
+    case STEP_SKIP:
+        break;
+    }
+    return OK;
+}
+
+/* ---- blocks ---- */
+
+/* False when no cell of the block exists. */
+static bool start_block(struct machine *m, int64_t start)
+{
+    const struct chunk *ch = m->chunk;
+    m->start = start;
+    m->n = ch->n - start < BLOCK ? ch->n - start : BLOCK;
+    m->words = bits_words(m->n);
+    uint64_t any = 0;
+    for (int64_t w = 0; w < m->words; w++) {
+        uint64_t bits = ch->present ? ch->present[start / 64 + w] : ALL;
+        if (w == m->words - 1) bits &= last_bits(m->n);
+        m->masks[0][w] = bits;
+        any |= bits;
+    }
+    for (int r = 0; r < m->code->n_regs; r++) {
+        const struct reg *reg = &m->code->regs[r];
+        if (reg->output >= 0)
+            m->lanes[r].values =
+                (char *)m->out[reg->output].values + (size_t)start * type_bytes(reg->type);
+    }
+    return any != 0;
+}
+
+static enum status run_block(struct ctx *c, struct machine *m)
+{
+    const struct code *code = m->code;
+    for (int i = 0; i < code->n_steps;) {
+        const struct step *s = &code->steps[i++];
+        if (s->kind == STEP_SKIP) {
+            if (mask_empty(m, s->mask)) i = s->target;
+            continue;
+        }
+        TRY(run_step(c, m, s));
+    }
+    for (int o = 0; o < code->n_outputs && m->out; o++) {
+        int r = code->outputs[o].reg;
+        if (r >= 0 && code->regs[r].output == o) TRY(note_nulls(c, m, o, m->lanes[r].valid));
+    }
+    return OK;
+}
+
+enum status program_run(struct ctx *c, const struct program *p, const struct chunk *in,
+                        struct column *out)
+{
+    const struct code *code = &p->run;
+    bool none = in->n_present == 0;
+    for (int o = 0; o < code->n_outputs; o++) {
+        const struct output *to = &code->outputs[o];
+        if (none)
+            out[o] = (struct column){.type = to->type};
+        else if (to->column >= 0)
+            out[o] = in->cols[to->column];
+        else if (to->same_as < 0)
+            TRY(column_alloc(c, to->type, in->n, &out[o]));
+    }
+    if (none || code->n_steps == 0) return OK;
+    struct machine m;
+    TRY(machine_open(c, &m, p, code, in, out));
+    for (int64_t start = 0; start < in->n; start += BLOCK)
+        if (start_block(&m, start)) TRY(run_block(c, &m));
+    for (int o = 0; o < code->n_outputs; o++)
+        if (code->outputs[o].same_as >= 0) out[o] = out[code->outputs[o].same_as];
+    return OK;
+}
+
+enum status program_filter(struct ctx *c, const struct program *p, struct chunk *chunk)
+{
+    if (chunk->n_present == 0) return OK;
+    TRY(chunk_need_present(c, chunk));
+    struct scratch_mark mark = scratch_mark(c->scratch);
+    struct machine m;
+    enum status s = machine_open(c, &m, p, p->filter, chunk, NULL);
+    int64_t left = 0;
+    for (int64_t start = 0; s == OK && start < chunk->n; start += BLOCK) {
+        memset(m.result, 0, sizeof m.result);
+        if (start_block(&m, start)) s = run_block(c, &m);
+        for (int64_t w = 0; w < m.words; w++) {
+            chunk->present[start / 64 + w] = m.result[w];
+            left += __builtin_popcountll(m.result[w]);
+        }
+    }
+    scratch_release(c->scratch, mark);
+    if (s == OK) chunk->n_present = left;
+    return s;
+}

@@ -1,0 +1,95 @@
+/* Which kernels does this processor run, and which one is it for an operation and a type? */
+#include "query/kernels_isa.h"
+#include <string.h>
+
+struct choice {
+    const struct kernels *plain;
+    const struct math_kernels *math;
+};
+
+static struct choice choose(void)
+{
+#ifdef KERNELS_ALL
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+        return (struct choice){&kernels_avx512, &math_kernels_avx512};
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return (struct choice){&kernels_avx2, &math_kernels_avx2};
+#endif
+    return (struct choice){&kernels_baseline, &math_kernels_baseline};
+}
+
+const struct kernels *kernels_get(void)
+{
+    return choose().plain;
+}
+
+enum type kernel_type(enum type t)
+{
+    return t == T_BOOL ? T_UINT8 : t == T_DATE ? T_INT32 : t == T_TIMESTAMP ? T_INT64 : t;
+}
+
+binary_fn *kernel_binary(enum binary_kernel k, enum type t, enum kernel_form form)
+{
+    struct choice ch = choose();
+    binary_fn *fn = ch.plain->binary[k][kernel_type(t)][form];
+    return fn ? fn : ch.math->binary[k][kernel_type(t)][form];
+}
+
+unary_fn *kernel_unary(enum unary_kernel k, enum type t)
+{
+    struct choice ch = choose();
+    unary_fn *fn = ch.plain->unary[k][kernel_type(t)];
+    return fn ? fn : ch.math->unary[k][kernel_type(t)];
+}
+
+#define BLEND(T)                                                                                   \
+    {                                                                                              \
+        T *restrict o = out;                                                                       \
+        const T *restrict v = a;                                                                   \
+        for (int64_t i = at; i < end; i++)                                                         \
+            o[i] = (bits >> (i - at)) & 1 ? v[i] : o[i];                                           \
+        break;                                                                                     \
+    }
+
+static void blend_word(void *out, const void *a, uint64_t bits, int64_t at, int64_t end,
+                       size_t bytes)
+{
+    switch (bytes) {
+    case 1:
+        BLEND(uint8_t)
+    case 2:
+        BLEND(uint16_t)
+    case 4:
+        BLEND(uint32_t)
+    case 8:
+        BLEND(uint64_t)
+    default:
+        BLEND(struct interval)
+    }
+}
+
+void kernel_blend(void *out, const void *a, const uint64_t *mask, int64_t n, size_t bytes)
+{
+    for (int64_t at = 0; at < n; at += 64) {
+        uint64_t bits = mask[at / 64];
+        int64_t end = at + 64 < n ? at + 64 : n;
+        if (bits == ~UINT64_C(0))
+            memcpy((char *)out + (size_t)at * bytes, (const char *)a + (size_t)at * bytes,
+                   (size_t)(end - at) * bytes);
+        else if (bits != 0)
+            blend_word(out, a, bits, at, end, bytes);
+    }
+}
+
+void kernel_fill(void *out, const void *a, int64_t n, size_t bytes)
+{
+    if (n <= 0) return;
+    memcpy(out, a, bytes);
+    for (size_t done = bytes, all = (size_t)n * bytes; done < all;) {
+        size_t part = done < all - done ? done : all - done;
+        memcpy((char *)out + done, out, part);
+        done += part;
+    }
+}
