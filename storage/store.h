@@ -82,8 +82,9 @@ enum status store_scan_next(struct ctx *c, struct store_scan *sc, struct tile_ke
 void store_read_ahead(struct store *s, const struct tile_key *keys, int64_t n);
 
 /* ---- writing ---- */
-/* Records gathered in memory (charged to c->budget of the putting call) and written in synced
- * transactions of about batch_bytes, by whichever thread fills them up. */
+/* Records gathered in memory, charged to c->budget of the putting call (which must outlive the
+ * batch), and written in synced transactions of about batch_bytes by whichever thread fills them
+ * up. */
 struct store_batch;
 enum status store_batch_new(struct ctx *c, struct store *s, struct store_batch **out);
 /* Copies the record. A later put of the same key replaces the earlier one. Once a write has failed,
