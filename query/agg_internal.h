@@ -13,6 +13,7 @@
 #include "query/agg.h"
 #include "query/plan.h"
 #include "query/rowset.h"
+#include "storage/summary.h"
 
 #define AGG_BLOCK 1024 /* cells at a time where something has to be copied or looked up */
 
@@ -87,6 +88,8 @@ struct agg_ops {
                            void *states, const int32_t *g, const struct agg_block *b);
     enum status (*merge)(struct ctx *c, const struct agg_bound *k, struct text_heap *heap,
                          void *state, const void *other);
+    /* A whole tile by its summary; NULL: cannot be. Only when the summary has what it takes. */
+    void (*summary)(const struct agg_bound *k, void *state, const struct summary *s);
     /* The result to out's row i. */
     enum status (*finish)(struct ctx *c, const struct agg_bound *k, const void *state,
                           struct column *out, int64_t i);

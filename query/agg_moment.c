@@ -97,6 +97,17 @@ static enum status moments1_merge(struct ctx *c, const struct agg_bound *k, stru
     return OK;
 }
 
+/* Only of a REAL or DOUBLE column: of others squares are not kept. */
+static void moments1_summary(const struct agg_bound *k, void *state, const struct summary *s)
+{
+    (void)k;
+    struct moments1 *to = state;
+    if (s->n_cells == s->n_nulls) return;
+    fsum_merge(&to->x, &s->sum);
+    fsum_merge(&to->xx, &s->sum2);
+    to->n += s->n_cells - s->n_nulls;
+}
+
 static enum status moments1_finish(struct ctx *c, const struct agg_bound *k, const void *state,
                                    struct column *out, int64_t i)
 {
@@ -273,6 +284,7 @@ const struct agg_ops *agg_moment_ops(enum agg_id id)
                                        .run = moments1_run,
                                        .scatter = moments1_scatter,
                                        .merge = moments1_merge,
+                                       .summary = moments1_summary,
                                        .finish = moments1_finish};
     static const struct agg_ops two = {.state_bytes = sizeof(struct moments2),
                                        .init = moments2_init,

@@ -43,6 +43,11 @@ static enum status count_merge(MERGE_ARGS)
     return OK;
 }
 
+static void count_summary(const struct agg_bound *k, void *state, const struct summary *s)
+{
+    *(int64_t *)state += k->n_args ? s->n_cells - s->n_nulls : s->n_cells;
+}
+
 static enum status count_finish(FINISH_ARGS)
 {
     (void)c, (void)k;
@@ -57,6 +62,7 @@ const struct agg_ops *agg_count_ops(void)
                                        .run = count_run,
                                        .scatter = count_scatter,
                                        .merge = count_merge,
+                                       .summary = count_summary,
                                        .finish = count_finish};
     return &ops;
 }
@@ -323,6 +329,34 @@ static enum status extreme_merge(MERGE_ARGS)
     return OK;
 }
 
+/* ---- whole tiles ---- */
+
+static void int_sum_summary(const struct agg_bound *k, void *state, const struct summary *s)
+{
+    (void)k;
+    struct int_sum *to = state;
+    to->sum += s->isum;
+    to->n += s->n_cells - s->n_nulls;
+}
+
+static void float_sum_summary(const struct agg_bound *k, void *state, const struct summary *s)
+{
+    (void)k;
+    struct float_sum *to = state;
+    if (s->n_cells == s->n_nulls) return;
+    fsum_merge(&to->sum, &s->sum);
+    to->n += s->n_cells - s->n_nulls;
+}
+
+static void extreme_summary(const struct agg_bound *k, void *state, const struct summary *s)
+{
+    bool min = k->agg->id == AGG_MIN;
+    struct extreme tile = {.has = s->n_cells > s->n_nulls, .nan = s->n_nans > 0};
+    memcpy(&tile.v, min ? (const void *)&s->min : (const void *)&s->max, sizeof tile.v);
+    if (!s->has_range) tile.v.d = min ? (double)INFINITY : -(double)INFINITY;
+    extreme_merge(NULL, k, NULL, state, &tile);
+}
+
 /* ---- results ---- */
 
 static enum status out_of_range(struct ctx *c, const struct agg_bound *k)
@@ -468,12 +502,14 @@ static enum status extreme_finish(FINISH_ARGS)
                       .run = name##_sum_run,                                                       \
                       .scatter = name##_sum_scatter,                                               \
                       .merge = int_sum_merge,                                                      \
+                      .summary = int_sum_summary,                                                  \
                       .finish = int_sum_finish},                                                   \
               .avg = {.state_bytes = sizeof(struct int_sum),                                       \
                       .empty_is_zero = true,                                                       \
                       .run = name##_sum_run,                                                       \
                       .scatter = name##_sum_scatter,                                               \
                       .merge = int_sum_merge,                                                      \
+                      .summary = int_sum_summary,                                                  \
                       .finish = int_avg_finish},                                                   \
               .prod = {.state_bytes = sizeof(struct int_prod),                                     \
                        .empty_is_zero = true,                                                      \
@@ -488,12 +524,14 @@ static enum status extreme_finish(FINISH_ARGS)
                       .run = name##_sum_run,                                                       \
                       .scatter = name##_sum_scatter,                                               \
                       .merge = float_sum_merge,                                                    \
+                      .summary = float_sum_summary,                                                \
                       .finish = float_sum_finish},                                                 \
               .avg = {.state_bytes = sizeof(struct float_sum),                                     \
                       .init = float_sum_init,                                                      \
                       .run = name##_sum_run,                                                       \
                       .scatter = name##_sum_scatter,                                               \
                       .merge = float_sum_merge,                                                    \
+                      .summary = float_sum_summary,                                                \
                       .finish = float_avg_finish},                                                 \
               .prod = {.state_bytes = sizeof(struct float_prod),                                   \
                        .empty_is_zero = true,                                                      \
@@ -508,12 +546,14 @@ static enum status extreme_finish(FINISH_ARGS)
             .run = name##_min_run,                                                                 \
             .scatter = name##_min_scatter,                                                         \
             .merge = extreme_merge,                                                                \
+            .summary = extreme_summary,                                                            \
             .finish = extreme_finish},                                                             \
     .max = {.state_bytes = sizeof(struct extreme),                                                 \
             .empty_is_zero = true,                                                                 \
             .run = name##_max_run,                                                                 \
             .scatter = name##_max_scatter,                                                         \
             .merge = extreme_merge,                                                                \
+            .summary = extreme_summary,                                                            \
             .finish = extreme_finish}
 
 static const struct number_ops {

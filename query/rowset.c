@@ -372,8 +372,8 @@ static enum status put_rows(struct ctx *c, struct rowset *r, const struct column
                             const int64_t *sel, int64_t at, int64_t n)
 {
     while (n > 0) {
-        struct segment *s;
-        int64_t m;
+        struct segment *s = NULL;
+        int64_t m = 0;
         TRY(tail_with_room(c, r, n, &s, &m));
         for (int k = 0; k < r->n_cols; k++) {
             struct part *p = &s->parts[k];

@@ -1,0 +1,415 @@
+/* Grouping by dimensions (or not at all): groups are known before the data, so each is a number and
+ * its states lie in an array. Each worker has such an array; they are added up at the end.
+ *
+ * When states for all groups would take more than their share of memory, the result is made slab by
+ * slab: groups that are contiguous in its row-major order, from the input under them. */
+#include "query/op_aggregate.h"
+#include "query/rowset_internal.h"
+#include "storage/base/pool.h"
+#include "storage/base/strbuf.h"
+#include <stdlib.h>
+
+#define SHORT_RUN 24 /* cells of one group that lie together: fewer are added one by one */
+
+/* ---- which group ---- */
+
+static int64_t group_at(const struct aggregate *a, int k, int64_t pos)
+{
+    const struct group_key *key = &a->op->plan->keys[k];
+    const struct rel_dim *in = &a->op->plan->in[0]->rel.dims[key->dim];
+    if (key->group_of) return key->group_of[pos - in->lo];
+    return pos - a->op->box.lo[k];
+}
+
+void dim_shares(const struct aggregate *a, const struct dim_groups *g, int dim, int64_t lo,
+                int64_t hi, int32_t *out)
+{
+    const struct plan *p = a->op->plan;
+    int64_t strides[MAX_DIMS];
+    memset(out, 0, (size_t)(hi - lo) * sizeof *out);
+    box_strides(&g->slab, strides);
+    for (int k = 0; k < p->n_keys; k++) {
+        if (p->keys[k].dim != dim) continue;
+        for (int64_t i = 0; i < hi - lo; i++) {
+            int64_t group = group_at(a, k, lo + i);
+            bool inside = group >= g->slab.lo[k] && group < g->slab.hi[k];
+            if (!inside)
+                out[i] = -1;
+            else if (out[i] >= 0)
+                out[i] += (int32_t)((group - g->slab.lo[k]) * strides[k]);
+        }
+    }
+}
+
+static bool has_key(const struct plan *p, int dim)
+{
+    for (int k = 0; k < p->n_keys; k++)
+        if (p->keys[k].dim == dim) return true;
+    return false;
+}
+
+/* The chunk as rows: `row` cells each share a place in the outer dimensions. */
+struct shape {
+    int n_outer;      /* dimensions before the row */
+    int64_t row, run; /* a row is positions of the last keyed dimension times `run` */
+    const int32_t *shares[MAX_DIMS]; /* of the outer dimensions */
+    const int32_t *row_shares; /* of the row's positions; NULL: no key, the row is one group */
+};
+
+static enum status shape_of_chunk(struct ctx *c, const struct dim_sink *s, const struct box *b,
+                                  struct shape *out)
+{
+    const struct plan *p = s->a->op->plan;
+    struct shape sh = {.run = 1};
+    int last = b->n_dims - 1;
+    while (last >= 0 && !has_key(p, last))
+        sh.run *= box_extent(b, last--);
+    sh.row = sh.run;
+    sh.n_outer = last < 0 ? 0 : last;
+    for (int d = 0; d <= last; d++) {
+        void *mem;
+        TRY(scratch_alloc(c, (size_t)box_extent(b, d) * sizeof(int32_t), &mem));
+        dim_shares(s->a, s->groups, d, b->lo[d], b->hi[d], mem);
+        if (d < last)
+            sh.shares[d] = mem;
+        else
+            sh.row_shares = mem;
+    }
+    if (last >= 0) sh.row *= box_extent(b, last);
+    *out = sh;
+    return OK;
+}
+
+/* The outer dimensions' share of row number r's groups; -1: outside the slab. */
+static int64_t outer_share(const struct shape *sh, const struct box *b, int64_t r)
+{
+    int64_t sum = 0;
+    for (int d = sh->n_outer - 1; d >= 0; d--) {
+        int64_t n = box_extent(b, d), share = sh->shares[d][r % n];
+        if (share < 0) return -1;
+        sum += share;
+        r /= n;
+    }
+    return sum;
+}
+
+/* Every cell's group. */
+static enum status cell_groups(struct ctx *c, const struct shape *sh, const struct chunk *ch,
+                               int32_t **out)
+{
+    void *mem;
+    TRY(scratch_alloc(c, (size_t)ch->n * sizeof(int32_t), &mem));
+    int32_t *g = mem;
+    for (int64_t at = 0, r = 0; at < ch->n; at += sh->row, r++) {
+        int64_t base = outer_share(sh, &ch->box, r);
+        for (int64_t i = 0; i < sh->row / sh->run; i++) {
+            int32_t share = sh->row_shares ? sh->row_shares[i] : 0;
+            int32_t group = base < 0 || share < 0 ? -1 : (int32_t)(base + share);
+            for (int64_t j = 0; j < sh->run; j++)
+                *g++ = group;
+        }
+    }
+    *out = mem;
+    return OK;
+}
+
+/* Stretches of a row that go to one group. */
+static int64_t n_stretches(const struct shape *sh)
+{
+    int64_t n = 1;
+    for (int64_t i = 1; sh->row_shares && i < sh->row / sh->run; i++)
+        n += sh->row_shares[i] != sh->row_shares[i - 1];
+    return n;
+}
+
+static enum status add_runs(struct ctx *c, struct acc *acc, const struct shape *sh,
+                            const struct agg_input *in)
+{
+    const struct chunk *ch = in->chunk;
+    int64_t width = sh->row_shares ? sh->row / sh->run : 1;
+    for (int64_t at = 0, r = 0; at < ch->n; at += sh->row, r++) {
+        int64_t base = outer_share(sh, &ch->box, r);
+        if (base < 0) continue;
+        for (int64_t i = 0, j; i < width; i = j) {
+            int32_t share = sh->row_shares ? sh->row_shares[i] : 0;
+            for (j = i + 1; j < width && sh->row_shares[j] == share; j++) {
+            }
+            if (share < 0) continue;
+            TRY(acc_add_run(c, acc, base + share, in, at + i * sh->run, (j - i) * sh->run));
+        }
+    }
+    return OK;
+}
+
+/* ---- consuming ---- */
+
+static enum status no_room(struct ctx *c)
+{
+    fail(c, ERR_MEMORY, "out of memory: memory_limit leaves no room for the groups");
+    return hint(c, "Raise memory_limit, or group into fewer groups at once.");
+}
+
+enum status dim_sink_acc(struct ctx *c, struct dim_sink *s, int worker, struct acc **out)
+{
+    struct acc *acc = &s->accs[worker];
+    if (!acc->set) {
+        bool ok;
+        int64_t n = box_cells(&s->groups->slab);
+        TRY(acc_init(c, &s->a->set, acc));
+        TRY(acc_reserve(c, acc, n, &ok));
+        if (!ok) return no_room(c);
+        acc_grow(acc, n);
+    }
+    *out = acc;
+    return OK;
+}
+
+static enum status add_holistic(struct ctx *c, struct dim_sink *s, int worker,
+                                const struct agg_input *in, int32_t *g)
+{
+    struct aggregate *a = s->a;
+    struct column key = {.type = T_INT32, .values = g};
+    int64_t n = in->chunk->n;
+    void *inside = NULL;
+    for (int64_t i = 0; g && i < n; i++) {
+        if (g[i] >= 0) continue;
+        TRY(scratch_alloc(c, (size_t)bits_words(n) * 8, &inside));
+        memset(inside, 0, (size_t)bits_words(n) * 8);
+        for (int64_t j = 0; j < n; j++)
+            bit_put(inside, j, g[j] >= 0);
+        break;
+    }
+    for (int i = 0; i < a->set.n; i++) {
+        if (!a->holistic[i]) continue;
+        struct call_input ci = in->calls[i];
+        void *both = inside;
+        if (inside && ci.mask) {
+            TRY(scratch_alloc(c, (size_t)bits_words(n) * 8, &both));
+            memcpy(both, ci.mask, (size_t)bits_words(n) * 8);
+            bits_and(both, inside, n);
+        }
+        if (inside) ci.mask = both;
+        TRY(holistic_add(c, a->holistic[i], worker, &key, &ci, n));
+    }
+    return OK;
+}
+
+static bool any_holistic(const struct aggregate *a)
+{
+    for (int i = 0; i < a->set.n; i++)
+        if (a->holistic[i]) return true;
+    return false;
+}
+
+static enum status consume(struct ctx *c, struct sink *sink, int worker, int64_t seq,
+                           const struct chunk *ch)
+{
+    (void)seq;
+    struct dim_sink *s = (struct dim_sink *)sink;
+    struct acc *acc;
+    struct column *cols;
+    struct agg_input in;
+    struct shape sh;
+    TRY(dim_sink_acc(c, s, worker, &acc));
+    TRY(aggregate_columns(c, s->a, ch, &cols));
+    TRY(agg_input_make(c, &s->a->set, ch, cols, &s->a->op->in[0]->box, &in));
+    TRY(shape_of_chunk(c, s, &ch->box, &sh));
+    int32_t *g = NULL;
+    bool runs = n_stretches(&sh) * SHORT_RUN <= sh.row;
+    if (!runs || (any_holistic(s->a) && s->a->op->plan->n_keys)) TRY(cell_groups(c, &sh, ch, &g));
+    if (any_holistic(s->a)) TRY(add_holistic(c, s, worker, &in, g));
+    return runs ? add_runs(c, acc, &sh, &in) : acc_add_scatter(c, acc, g, &in, 0, ch->n);
+}
+
+/* ---- results ---- */
+
+static enum status merge_workers(struct ctx *c, struct dim_sink *s, struct acc **out)
+{
+    struct acc *first = NULL;
+    for (int w = 0; w < s->a->n_workers; w++) {
+        struct acc *acc = &s->accs[w];
+        if (!acc->set) continue;
+        if (!first) {
+            first = acc;
+            continue;
+        }
+        for (int64_t g = 0; g < acc->n; g++)
+            if (acc->cells[g]) TRY(acc_merge(c, first, g, acc, g));
+        acc_free(acc);
+    }
+    if (!first) TRY(dim_sink_acc(c, s, 0, &first));
+    *out = first;
+    return OK;
+}
+
+static enum status duplicate(struct ctx *c, const struct dim_sink *s, int64_t group)
+{
+    const struct op *op = s->a->op;
+    struct strbuf keys = STRBUF_INIT;
+    int64_t pos[MAX_DIMS];
+    box_position(&s->groups->slab, group, pos);
+    for (int k = 0; k < op->plan->n_keys; k++) {
+        const struct rel_dim *d = &op->plan->rel.dims[k];
+        int64_t at = op->box.lo[k] + pos[k];
+        struct value v = d->axis ? axis_coord(d->axis, at) : value_int(T_INT64, at);
+        strbuf_addf(&keys, "%s%s = ", k ? ", " : "", d->name ? d->name : "row");
+        value_format(&v, &keys);
+    }
+    enum status st = aggregate_duplicate(c, s->a, keys.s ? keys.s : "");
+    strbuf_release(&keys);
+    return st;
+}
+
+static enum status emit_block(struct ctx *c, struct dim_sink *s, const struct acc *acc, int64_t lo,
+                              int64_t n)
+{
+    struct aggregate *a = s->a;
+    void *mem;
+    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(a->set.n + 1), &mem));
+    struct column *cols = mem;
+    for (int i = 0; i < a->set.n; i++) {
+        TRY(column_alloc(c, agg_partial_type(&a->set.calls[i]), n, &cols[i]));
+        TRY(column_need_valid(c, &cols[i], n));
+        TRY(acc_finish(c, acc, i, lo, lo + n, &cols[i]));
+    }
+    TRY(aggregate_holistic_results(c, a, cols, n));
+    if (a->present_col >= 0) {
+        TRY(column_alloc(c, T_BOOL, n, &cols[a->present_col]));
+        for (int64_t i = 0; i < n; i++)
+            ((uint8_t *)cols[a->present_col].values)[i] = acc->cells[lo + i] > 0;
+    }
+    for (int64_t i = 0; a->unique && i < n; i++)
+        if (acc->cells[lo + i] > 1) return duplicate(c, s, lo + i);
+    return rowset_append(c, a->result, cols, NULL, n);
+}
+
+static enum status emit(struct ctx *c, struct dim_sink *s, const struct acc *acc)
+{
+    for (int i = 0; i < s->a->set.n; i++)
+        if (s->a->holistic[i]) TRY(holistic_finish(c, s->a->holistic[i]));
+    for (int64_t lo = 0; lo < acc->n; lo += AGG_BLOCK) {
+        struct scratch_mark mark = scratch_mark(c->scratch);
+        TRY(check_cancel(c));
+        TRY(emit_block(c, s, acc, lo, acc->n - lo < AGG_BLOCK ? acc->n - lo : AGG_BLOCK));
+        scratch_release(c->scratch, mark);
+    }
+    return OK;
+}
+
+/* ---- slabs ---- */
+
+/* The part of the input whose cells may go to the slab's groups. */
+static void region_of(const struct aggregate *a, const struct dim_groups *g, struct box *out)
+{
+    const struct plan *p = a->op->plan;
+    *out = a->op->in[0]->box;
+    for (int k = 0; k < p->n_keys; k++) {
+        int d = p->keys[k].dim;
+        if (g->slab.lo[k] == 0 && g->slab.hi[k] == g->all.hi[k]) continue;
+        int64_t lo = out->hi[d], hi = out->lo[d];
+        for (int64_t pos = out->lo[d]; pos < out->hi[d]; pos++) {
+            int64_t group = group_at(a, k, pos);
+            if (group < g->slab.lo[k] || group >= g->slab.hi[k]) continue;
+            if (pos < lo) lo = pos;
+            hi = pos + 1;
+        }
+        out->lo[d] = lo < hi ? lo : hi;
+        out->hi[d] = hi;
+    }
+}
+
+static enum status run_slab(struct ctx *c, struct aggregate *a, const struct dim_groups *g)
+{
+    struct dim_sink s = {.sink = {.consume = consume}, .a = a, .groups = g};
+    enum type key = T_INT32;
+    bool done = false;
+    struct box region;
+    struct acc *acc;
+    s.accs = calloc((size_t)a->n_workers, sizeof *s.accs);
+    enum status st = s.accs ? OK : fail(c, ERR_MEMORY, "out of memory");
+    if (st == OK) st = aggregate_holistic_new(c, a, &key, a->op->plan->n_keys ? 1 : 0);
+    if (st == OK && box_equal(&g->slab, &g->all)) st = aggregate_tiles(c, &s, &done);
+    if (st == OK && !done) {
+        region_of(a, g, &region);
+        if (!box_empty(&region)) st = exec_run(c, a->op->in[0], &region, &s.sink);
+    }
+    if (st == OK) st = merge_workers(c, &s, &acc);
+    if (st == OK) st = emit(c, &s, acc);
+    for (int w = 0; s.accs && w < a->n_workers; w++)
+        if (s.accs[w].set) acc_free(&s.accs[w]);
+    free(s.accs);
+    aggregate_holistic_free(a);
+    return st;
+}
+
+/* How many groups at once: what their share of memory holds, whole tiles of the result if it
+ * holds one. */
+static int64_t slab_extent(const struct aggregate *a, const struct box *all, int d, int64_t most)
+{
+    int64_t tile = a->op->grid[d], n = most;
+    if (n > box_extent(all, d)) n = box_extent(all, d);
+    if (n > tile && n < box_extent(all, d)) n -= n % tile;
+    return n < 1 ? 1 : n;
+}
+
+static enum status run_slabs(struct ctx *c, struct aggregate *a, struct dim_groups *g)
+{
+    int64_t most = memory_share(c, 4) / a->n_workers / acc_group_bytes(&a->set);
+    if (most < 1) most = 1;
+    if (most > INT32_MAX) most = INT32_MAX;
+    int n = g->all.n_dims, cut = n;
+    int64_t inner = 1;
+    while (cut > 0 && inner <= most / box_extent(&g->all, cut - 1))
+        inner *= box_extent(&g->all, --cut);
+    g->slab = g->all;
+    if (cut == 0) return run_slab(c, a, g);
+    int d = cut - 1; /* the dimension that is cut; those before it stand still */
+    int64_t extent = slab_extent(a, &g->all, d, most / inner);
+    for (int k = 0; k < d; k++)
+        g->slab.hi[k] = 1;
+    for (;;) {
+        for (int64_t lo = 0; lo < g->all.hi[d]; lo += extent) {
+            g->slab.lo[d] = lo;
+            g->slab.hi[d] = lo + extent < g->all.hi[d] ? lo + extent : g->all.hi[d];
+            TRY(check_cancel(c));
+            TRY(run_slab(c, a, g));
+        }
+        int k = d - 1;
+        for (; k >= 0 && g->slab.hi[k] == g->all.hi[k]; k--) {
+            g->slab.lo[k] = 0;
+            g->slab.hi[k] = 1;
+        }
+        if (k < 0) return OK;
+        g->slab.lo[k]++;
+        g->slab.hi[k]++;
+    }
+}
+
+enum status aggregate_dims(struct ctx *c, struct aggregate *a)
+{
+    struct op *op = a->op;
+    const struct plan *p = op->plan;
+    struct dim_groups g = {.all = {.n_dims = p->n_keys}};
+    enum type *types = arena_array(c->arena, enum type, a->set.n + 1);
+    int n_cols = a->set.n;
+    for (int i = 0; i < a->set.n; i++) {
+        types[i] = a->set.calls[i].result;
+        a->cols[i] = i;
+    }
+    if (p->n_keys) {
+        types[n_cols] = T_BOOL;
+        a->present_col = n_cols++;
+    }
+    for (int k = 0; k < p->n_keys; k++) {
+        const struct group_key *key = &p->keys[k];
+        const struct box *in = &op->in[0]->box;
+        if (!key->group_of) {
+            op->box.lo[k] = in->lo[key->dim];
+            op->box.hi[k] = in->hi[key->dim];
+        }
+        g.all.hi[k] = key->group_of ? key->n_groups : op->box.hi[k] - op->box.lo[k];
+    }
+    TRY(rowset_new(c, types, n_cols, exec_tmp_dir(op->exec), &a->result));
+    if (box_empty(&g.all)) return OK;
+    return run_slabs(c, a, &g);
+}

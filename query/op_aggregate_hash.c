@@ -1,0 +1,116 @@
+/* Grouping by values: the sink that fills hash tables, and what is left to do with their sorted
+ * groups. */
+#include "query/op_aggregate.h"
+#include "query/op_rowset.h"
+#include "query/rowset_internal.h"
+#include "storage/base/strbuf.h"
+
+struct hash_sink {
+    struct sink sink;
+    struct aggregate *a;
+    struct hashagg *groups;
+};
+
+static enum status consume(struct ctx *c, struct sink *sink, int worker, int64_t seq,
+                           const struct chunk *ch)
+{
+    (void)seq;
+    struct hash_sink *s = (struct hash_sink *)sink;
+    struct aggregate *a = s->a;
+    struct column *cols;
+    struct agg_input in;
+    TRY(aggregate_columns(c, a, ch, &cols));
+    TRY(agg_input_make(c, &a->set, ch, cols, &a->op->in[0]->box, &in));
+    TRY(hashagg_add(c, s->groups, worker, cols + a->key_slot, ch->present, &in, ch->n));
+    for (int i = 0; i < a->set.n; i++)
+        if (a->holistic[i])
+            TRY(holistic_add(c, a->holistic[i], worker, cols + a->key_slot, &in.calls[i], ch->n));
+    return OK;
+}
+
+static enum status duplicate(struct ctx *c, const struct aggregate *a, const struct column *cols,
+                             int64_t row)
+{
+    const struct plan *p = a->op->plan;
+    struct strbuf keys = STRBUF_INIT;
+    for (int k = 0; k < p->n_keys; k++) {
+        strbuf_addf(&keys, "%s%s = ", k ? ", " : "", p->rel.cols[k].name);
+        if (column_is_null(&cols[k], row))
+            strbuf_adds(&keys, "NULL");
+        else
+            value_format_at(cols[k].type, cols[k].values, row, &keys);
+    }
+    enum status s = aggregate_duplicate(c, a, keys.s ? keys.s : "");
+    strbuf_release(&keys);
+    return s;
+}
+
+/* Rows of the sorted groups: holistic results in place of counts, and no group of two cells where
+ * that is an error. */
+static enum status finish_block(struct ctx *c, struct aggregate *a, const struct rowset *groups,
+                                int64_t lo, int64_t hi, struct rowset *out)
+{
+    int n_keys = a->op->plan->n_keys;
+    void *mem;
+    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(n_keys + 1 + a->set.n), &mem));
+    struct column *cols = mem;
+    TRY(rowset_read(c, groups, lo, hi, NULL, 0, cols));
+    const int64_t *cells = cols[n_keys].values;
+    for (int64_t i = 0; a->unique && i < hi - lo; i++)
+        if (cells[i] > 1) return duplicate(c, a, cols, i);
+    TRY(aggregate_holistic_results(c, a, cols + n_keys + 1, hi - lo));
+    return rowset_append(c, out, cols, NULL, hi - lo);
+}
+
+static enum status finish_groups(struct ctx *c, struct aggregate *a, struct rowset *groups)
+{
+    int n_keys = a->op->plan->n_keys;
+    enum type *types = arena_array(c->arena, enum type, n_keys + 1 + a->set.n);
+    for (int k = 0; k <= n_keys; k++)
+        types[k] = rowset_type(groups, k);
+    for (int i = 0; i < a->set.n; i++) {
+        types[n_keys + 1 + i] = a->set.calls[i].result;
+        if (a->holistic[i]) TRY(holistic_finish(c, a->holistic[i]));
+    }
+    TRY(rowset_new(c, types, n_keys + 1 + a->set.n, exec_tmp_dir(a->op->exec), &a->result));
+    int64_t n = rowset_rows(groups);
+    for (int64_t lo = 0; lo < n; lo += AGG_BLOCK) {
+        struct scratch_mark mark = scratch_mark(c->scratch);
+        TRY(check_cancel(c));
+        TRY(finish_block(c, a, groups, lo, lo + AGG_BLOCK < n ? lo + AGG_BLOCK : n, a->result));
+        scratch_release(c->scratch, mark);
+    }
+    return OK;
+}
+
+enum status aggregate_hash(struct ctx *c, struct aggregate *a)
+{
+    const struct plan *p = a->op->plan;
+    struct hash_sink s = {.sink = {.consume = consume}, .a = a};
+    struct rowset *groups = NULL;
+    bool more = a->unique;
+    enum type *types = arena_array(c->arena, enum type, p->n_keys);
+    for (int k = 0; k < p->n_keys; k++) {
+        types[k] = p->keys[k].e->type;
+        a->cols[k] = k;
+    }
+    for (int i = 0; i < a->set.n; i++) {
+        a->cols[p->n_keys + i] = p->n_keys + 1 + i;
+        more |= a->set.calls[i].holistic;
+    }
+    TRY(aggregate_holistic_new(c, a, types, p->n_keys));
+    enum status st = hashagg_new(c, types, p->n_keys, &a->set, a->n_workers, memory_share(c, 4),
+                                 exec_tmp_dir(a->op->exec), &s.groups);
+    if (st == OK) st = exec_run(c, a->op->in[0], NULL, &s.sink);
+    if (st == OK) st = hashagg_finish(c, s.groups, &groups);
+    hashagg_free(s.groups);
+    if (st == OK && more)
+        st = finish_groups(c, a, groups);
+    else if (st == OK)
+        a->result = groups;
+    if (a->result != groups) rowset_free(groups);
+    aggregate_holistic_free(a);
+    TRY(st);
+    op_set_rows(a->op, rowset_rows(a->result));
+    return OK;
+}
