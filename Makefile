@@ -62,13 +62,12 @@ $(B)/%.o: %.c
 # The parser: lemon writes parse_gen.c and parse_gen.h beside the objects, and fails on a conflict.
 # The grammar lies in several files; storage/base/keywords.h says which keywords may be names.
 PARSE_Y  := query/parse.y $(sort $(wildcard query/parse_*.y))
-$(B)/query/parse_gen.c: $(PARSE_Y) storage/base/keywords.h
+$(B)/query/parse_gen.c $(B)/query/parse_gen.h &: $(PARSE_Y) storage/base/keywords.h
 	@mkdir -p $(@D)
 	awk '$$1 ~ /^X\(/ { gsub(/[(),"]/, " "); label = label "|" $$2; if ($$4 == "NAME") name = name " " $$2 } \
 	    END { print "%fallback ID" name "."; print "%token_class collabel ID" label "." }' \
 	    storage/base/keywords.h | cat - $(PARSE_Y) > $(B)/query/parse_gen.y
-	cd $(B)/query && lemon -c -q parse_gen.y
-$(B)/query/parse_gen.h: $(B)/query/parse_gen.c
+	cd $(B)/query && lemon -c -q parse_gen.y && touch parse_gen.h
 $(B)/query/parse_gen.o: $(B)/query/parse_gen.c
 	$(CC) $(filter-out -Wconversion -Wpedantic -Wundef -Wmissing-prototypes -Wcast-qual,$(CFLAGS)) -Wno-unused-parameter -Wno-unused-variable -c -o $@ $<
 $(patsubst %,$(B)/query/%.o,lex parse parse_tree parse_stmt): $(B)/query/parse_gen.h
@@ -77,6 +76,11 @@ unit: $(UNIT_BIN)
 $(B)/unit/%: tests/unit/%.c $(B)/libtessera.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libtessera.a $(LIBS) -lcmocka
+
+# Fuzz targets: make MODE=fuzz build/fuzz/fuzz/fuzz_parse, then run it.
+$(B)/fuzz/%: tests/fuzz/%.c $(B)/libtessera.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(B)/libtessera.a $(LIBS)
 
 packages:
 	@conf/install-packages

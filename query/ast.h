@@ -198,7 +198,7 @@ struct ast_group {
     struct ast_axes axes;  /* BLOCK: dim, and the size in lo */
     struct ast_exprs list; /* ROLLUP, CUBE */
     int n_sets;
-    struct ast_group *sets; /* SETS */
+    struct ast_group *sets; /* SETS; one of several columns is an X_ROW */
     int pos;
 };
 AST_LIST(ast_groups, struct ast_group);
@@ -290,7 +290,8 @@ enum ast_conflict {
 /* ---- statements ---- */
 #define STMT_LIST(X)                                                                               \
     X(S_SELECT, "SELECT")                                                                          \
-    X(S_INSERT, "INSERT") X(S_UPDATE, "UPDATE") X(S_DELETE, "DELETE") X(S_TRUNCATE, "TRUNCATE") X( \
+    X(S_INSERT, "INSERT")                                                                          \
+    X(S_UPDATE, "UPDATE") X(S_DELETE, "DELETE") X(S_TRUNCATE, "TRUNCATE") X(                       \
         S_CREATE_ARRAY, "CREATE ARRAY") X(S_CREATE_ARRAY_AS, "CREATE ARRAY AS")                    \
         X(S_CREATE_VIEW, "CREATE VIEW") X(S_CREATE_FUNCTION, "CREATE FUNCTION") X(                 \
             S_CREATE_MATERIALIZED,                                                                 \
@@ -302,11 +303,10 @@ enum ast_conflict {
                         S_SET_TRANSACTION, "SET TRANSACTION") X(S_SHOW, "SHOW") X(S_SET, "SET")    \
                         X(S_RESET, "RESET") X(S_DISCARD, "DISCARD ALL") X(S_LISTEN, "LISTEN") X(   \
                             S_UNLISTEN, "UNLISTEN") X(S_NOTIFY, "NOTIFY") X(S_PREPARE, "PREPARE")  \
-                            X(S_EXECUTE, "EXECUTE") X(S_DEALLOCATE, "DEALLOCATE")                  \
-                                X(S_DECLARE,                                                       \
-                                  "DECLARE CURSOR") X(S_FETCH, "FETCH") X(S_MOVE, "MOVE")          \
-                                    X(S_CLOSE, "CLOSE CURSOR") X(S_EXPLAIN, "EXPLAIN") X(          \
-                                        S_CHECK, "CHECK ARRAY") X(S_ANALYZE, "ANALYZE")            \
+                            X(S_EXECUTE, "EXECUTE") X(S_DEALLOCATE, "DEALLOCATE") X(               \
+                                S_DECLARE, "DECLARE CURSOR") X(S_FETCH, "FETCH") X(S_MOVE, "MOVE") \
+                                X(S_CLOSE, "CLOSE CURSOR") X(S_EXPLAIN, "EXPLAIN")                 \
+                                    X(S_CHECK, "CHECK ARRAY") X(S_ANALYZE, "ANALYZE")              \
                                         X(S_VACUUM, "VACUUM") X(S_BACKUP, "BACKUP")                \
                                             X(S_CANCEL, "CANCEL") X(S_LOCK, "LOCK TABLE") X(       \
                                                 S_CREATE_ROLE, "CREATE ROLE")                      \

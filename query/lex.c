@@ -243,30 +243,34 @@ static bool unicode_escape(struct lexer *l, uint32_t *code)
     return true;
 }
 
+/* \u or \U at the lexer's place into out, in UTF-8; bytes written, or 0 after bad(). */
+static size_t lex_unicode(struct lexer *l, struct token *t, char *out)
+{
+    int start = l->at;
+    uint32_t code, low = 0;
+    if (!unicode_escape(l, &code)) {
+        t->pos = start;
+        bad(l, t, start + 2, "invalid Unicode escape");
+        l->code = ERR_INVALID_ESCAPE;
+        l->hint = "Unicode escapes must be \\uXXXX or \\UXXXXXXXX.";
+        return 0;
+    }
+    if (code >= 0xd800 && code < 0xdc00 && peek(l, 0) == '\\' && fold(peek(l, 1)) == 'u' &&
+        unicode_escape(l, &low) && low >= 0xdc00 && low < 0xe000)
+        code = 0x10000 + ((code & 0x3ff) << 10) + (low & 0x3ff);
+    bool lone = code >= 0xd800 && code < 0xe000;
+    if (!lone && code && code <= 0x10ffff) return utf8_put(out, code);
+    t->pos = lone ? l->at : start;
+    bad(l, t, lone ? l->at + 1 : l->at,
+        lone ? "invalid Unicode surrogate pair" : "invalid Unicode escape value");
+    return 0;
+}
+
 /* The escape at the lexer's place, into out; bytes written, or 0 after bad(). */
 static size_t escape(struct lexer *l, struct token *t, char *out)
 {
     char ch = peek(l, 1);
-    int start = l->at;
-    if (ch == 'u' || ch == 'U') {
-        uint32_t code, low;
-        bool ok = unicode_escape(l, &code);
-        if (ok && code >= 0xd800 && code < 0xdc00) {
-            ok = peek(l, 0) == '\\' && fold(peek(l, 1)) == 'u' && unicode_escape(l, &low) &&
-                 low >= 0xdc00 && low < 0xe000;
-            code = ok ? 0x10000 + ((code & 0x3ff) << 10) + (low & 0x3ff) : 0;
-        }
-        if (ok && code && code <= 0x10ffff && !(code >= 0xdc00 && code < 0xe000))
-            return utf8_put(out, code);
-        t->pos = start;
-        bad(l, t, ok ? l->at : start + 2,
-            ok ? "invalid Unicode escape value" : "invalid Unicode escape");
-        if (!ok) {
-            l->code = ERR_INVALID_ESCAPE;
-            l->hint = "Unicode escapes must be \\uXXXX or \\UXXXXXXXX.";
-        }
-        return 0;
-    }
+    if (ch == 'u' || ch == 'U') return lex_unicode(l, t, out);
     l->at += 2;
     static const char letters[] = "bfnrt", meant[] = "\b\f\n\r\t";
     const char *letter = ch ? strchr(letters, ch) : NULL;
@@ -459,9 +463,9 @@ static void lex_number(struct lexer *l, struct token *t)
         }
     }
     if (is_name_start(peek(l, n))) {
-        int junk =
-            utf8_length((const unsigned char *)l->src + l->at + n, (size_t)(l->n - l->at - n));
-        bad(l, t, l->at + n + junk, "trailing junk after numeric literal");
+        while (is_name(peek(l, n)))
+            n++;
+        bad(l, t, l->at + n, "trailing junk after numeric literal");
         return;
     }
     t->text = arena_strndup(l->c->arena, l->src + l->at, (size_t)n);
@@ -476,7 +480,9 @@ static void lex_param(struct lexer *l, struct token *t)
     while (is_digit(peek(l, n)))
         n++;
     if (is_name_start(peek(l, n))) {
-        bad(l, t, l->at + n + 1, "trailing junk after parameter");
+        while (is_name(peek(l, n)))
+            n++;
+        bad(l, t, l->at + n, "trailing junk after parameter");
         return;
     }
     if (n > 6) {

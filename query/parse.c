@@ -61,12 +61,24 @@ static int kind_ahead(const struct parser *p, const struct token *next)
         return ONE_OF(after, TK_ICONST, TK_PARAM) ? kind : TK_ID;
     case TK_AT:
         return after == TK_TIME && next[1].kind == TK_ZONE ? kind : TK_ID;
+    case TK_CUBE:
+    case TK_ROLLUP:
     case TK_EXTRACT:
     case TK_SUBSTRING:
     case TK_POSITION:
     case TK_OVERLAY:
     case TK_TRIM:
         return after == TK_LP ? kind : TK_ID;
+    case TK_EXISTS:
+        return after == TK_LP || ONE_OF(p->last.kind, TK_IF, TK_NOT) ? kind : TK_ID;
+    case TK_IF:
+        return ONE_OF(after, TK_NOT, TK_EXISTS) ? kind : TK_ID;
+    case TK_VALUES:
+        return after == TK_LP || p->last.kind == TK_DEFAULT ? kind : TK_ID;
+    case TK_RECURSIVE:
+        return after == TK_AS ? TK_ID : kind;
+    case TK_NEAREST:
+        return ONE_OF(after, TK_ARROW, TK_COLON, TK_COMMA, TK_RB, TK_DOT) ? TK_ID : kind;
     case TK_GROUPING:
         return ONE_OF(after, TK_LP, TK_SETS) ? kind : TK_ID;
     default:

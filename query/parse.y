@@ -39,10 +39,10 @@
 %left LP RP.
 %left CAST_TO.
 %left DOT.
-%left ALIGN.
 %left JOIN CROSS LEFT FULL RIGHT INNER NATURAL ASOF.
+%left ALIGN.
 
-%fallback ID ROWS_LA WITHOUT_LA.
+%fallback ID ROW_LA ROWS_LA WITHOUT_LA.
 
 start ::= script.
 start ::= START_EXPR expr(X).           { p->expr = X; }

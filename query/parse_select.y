@@ -161,8 +161,8 @@ locking(A) ::= FOR UPDATE|SHARE(X).     { A = X.text; }
 %type limits {struct tail *}
 limits(A) ::= limit(X).                 { A = X; }
 limits(A) ::= offset(X).                { A = X; }
-limits(A) ::= limit(X) offset(Y).       { A = X; A->offset = Y->offset; A->offset_pos = Y->offset_pos; }
-limits(A) ::= offset(Y) limit(X).       { A = X; A->offset = Y->offset; A->offset_pos = Y->offset_pos; }
+limits(A) ::= limit(X) offset(Y).       { A = X; A->offset = Y->offset; }
+limits(A) ::= offset(Y) limit(X).       { A = X; A->offset = Y->offset; }
 %type limit {struct tail *}
 limit(A) ::= LIMIT(W) expr(X).          { A = tree_limit(p, W.pos, X); }
 limit(A) ::= LIMIT(W) ALL.              { A = tree_limit(p, W.pos, NULL); }
@@ -172,10 +172,10 @@ fetchn(A) ::= .           { A = tree_number(p, &(struct token){TK_ICONST, .text 
 fetchn(A) ::= ICONST(X).                { A = tree_number(p, &X); }
 fetchn(A) ::= PARAM(X).                 { A = tree_expr(p, X_PARAM, X.pos); A->number = atoi(X.text); }
 %type offset {struct tail *}
-offset(A) ::= OFFSET(W) expr(X).        { A = arena_new_of(p->c->arena, struct tail);
-                                          A->offset = X; A->offset_pos = W.pos; }
-offset(A) ::= OFFSET(W) c_expr(X) ROW|ROWS. { A = arena_new_of(p->c->arena, struct tail);
-                                          A->offset = X; A->offset_pos = W.pos; }
+offset(A) ::= OFFSET expr(X).        { A = arena_new_of(p->c->arena, struct tail);
+                                          A->offset = X; }
+offset(A) ::= OFFSET c_expr(X) ROW|ROWS. { A = arena_new_of(p->c->arena, struct tail);
+                                          A->offset = X; }
 
 /* ---- FROM ---- */
 %type from {struct ast_froms}
@@ -274,6 +274,6 @@ joinqual(A) ::= USING LP namelist(L) RP. { A = arena_new_of(p->c->arena, struct 
                                           A->using_cols = L; }
 joinqual(A) ::= ON expr(X).             { A = arena_new_of(p->c->arena, struct join_how); A->on = X; }
 %type align {struct ast_expr *}
-align(A) ::= . [ID]                     { A = NULL; }
+align(A) ::= . [JOIN]                   { A = NULL; }
 align(A) ::= ALIGN NEAREST TOLERANCE expr(X). { A = X; }
 

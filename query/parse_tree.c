@@ -427,9 +427,10 @@ struct ast_select *tree_tail(struct parser *p, struct ast_select *s, const struc
     if (t->order.n && s->order.n)
         parse_mistake(p, ERR_SYNTAX, t->order.v[0].e->pos, "multiple ORDER BY clauses not allowed");
     if (t->has_limit && s->limit)
-        parse_mistake(p, ERR_SYNTAX, t->limit_pos, "multiple LIMIT clauses not allowed");
+        parse_mistake(p, ERR_SYNTAX, t->limit ? t->limit->pos : t->limit_pos,
+                      "multiple LIMIT clauses not allowed");
     if (t->offset && s->offset)
-        parse_mistake(p, ERR_SYNTAX, t->offset_pos, "multiple OFFSET clauses not allowed");
+        parse_mistake(p, ERR_SYNTAX, t->offset->pos, "multiple OFFSET clauses not allowed");
     if (t->order.n) s->order = t->order;
     if (t->limit) s->limit = t->limit;
     if (t->offset) s->offset = t->offset;

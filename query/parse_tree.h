@@ -65,7 +65,7 @@ struct tail { /* what follows a select */
     struct ast_expr *limit, *offset;
     bool has_limit; /* LIMIT ALL has no expression */
     const char *locking;
-    int order_pos, limit_pos, offset_pos;
+    int limit_pos;
 };
 struct frame_edge {
     enum frame_bound bound;
