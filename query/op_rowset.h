@@ -20,5 +20,7 @@ enum status chunk_rows(struct ctx *c, const struct chunk *ch, int64_t **rows);
  * (negative: all), after the first `offset`. */
 enum status rowset_gather(struct ctx *c, struct op *op, int64_t offset, int64_t limit,
                           const char *tmp_dir, struct rowset **out);
+/* LIMIT (-1: none) and OFFSET of the operator's plan. ERR_INVALID_LIMIT. In op_limit.c. */
+enum status limit_of(struct ctx *c, struct op *op, int64_t *limit, int64_t *offset);
 
 #endif
