@@ -134,14 +134,30 @@ static double own_cell_bytes(const struct op *op)
     }
 }
 
+/* A box as large as `box` at the start of what the input has. */
+static struct box like(const struct op *in, const struct box *box)
+{
+    struct box b = in->box;
+    for (int d = 0; d < b.n_dims; d++)
+        if (box_extent(box, d) < box_extent(&b, d)) b.hi[d] = b.lo[d] + box_extent(box, d);
+    return b;
+}
+
 static double cost(const struct op *op, const struct box *box)
 {
-    double bytes = (double)box_cells(box) * own_cell_bytes(op);
+    double bytes = (double)box_cells(box) * own_cell_bytes(op), most = 0;
+    bool passes = op->plan->kind == P_LIMIT || op->plan->kind == P_CONCAT;
     for (int i = 0; i < op->n_in; i++) {
         struct box in;
-        if (op_reach(op, i, box, &in)) bytes += cost(op->in[i], &in);
+        if (op_reach(op, i, box, &in)) {
+            bytes += cost(op->in[i], &in);
+        } else if (passes && op->in[i]->box.n_dims == box->n_dims) {
+            in = like(op->in[i], box);
+            double part = cost(op->in[i], &in);
+            if (part > most) most = part;
+        }
     }
-    return bytes;
+    return bytes + most;
 }
 
 int64_t op_bytes(const struct op *op, const struct box *box)
