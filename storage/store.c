@@ -21,6 +21,7 @@
 #define LEAST_MAP_BYTES (INT64_C(1) << 30)
 #define MAX_READERS 2048
 #define FULL_BYTES (INT64_C(16) << 20) /* an I/O error with less room on the disk means that */
+#define PARTS 64                       /* segments copied out at a time */
 #define LOOSE_PAGES 64 /* the last transaction before a crash may leave so many pages unwritten */
 
 /* ---- errors ---- */
@@ -316,6 +317,67 @@ enum status store_find(struct ctx *c, struct store *s, const struct tile_key *ke
     return status;
 }
 
+/* Pages to ask for, joined while they lie side by side. */
+struct ahead {
+    uintptr_t lo, hi;
+};
+
+static void ahead_ask(struct ahead *a)
+{
+    if (a->hi > a->lo) madvise((void *)a->lo, a->hi - a->lo, MADV_WILLNEED);
+    a->lo = a->hi = 0;
+}
+
+static void ahead_add(struct ahead *a, const MDB_val *v, size_t page)
+{
+    uintptr_t lo = (uintptr_t)v->mv_data & ~(uintptr_t)(page - 1);
+    uintptr_t hi = ((uintptr_t)v->mv_data + v->mv_size + page - 1) & ~(uintptr_t)(page - 1);
+    if (lo != a->hi) {
+        ahead_ask(a);
+        a->lo = lo;
+    }
+    a->hi = hi;
+}
+
+/* A record being copied out, some segments at a time. */
+struct copy {
+    const struct tile_key *key;
+    MDB_cursor *cursor;
+    int segment;  /* the next one */
+    size_t total; /* bytes still to come, the length included */
+    int n;
+    struct {
+        const uint8_t *from;
+        size_t n_bytes;
+    } part[PARTS];
+};
+
+/* Finds the next segments, of which value is the first, and asks the system for them all. */
+static enum status copy_gather(struct ctx *c, struct store *s, struct copy *y, MDB_val value)
+{
+    struct ahead ahead = {0};
+    for (y->n = 0; y->total && y->n < PARTS; y->n++, y->segment++) {
+        struct store_key want;
+        store_key_put(&want, y->key, y->key->version, y->segment);
+        if (y->segment) {
+            MDB_val k;
+            int rc = mdb_cursor_get(y->cursor, &k, &value, MDB_NEXT);
+            if (rc && rc != MDB_NOTFOUND) return store_error(c, s, rc, "read");
+            if (rc || k.mv_size != want.bytes || memcmp(k.mv_data, want.b, want.bytes))
+                return record_corrupt(c, y->key, "a segment is missing");
+        }
+        size_t n = y->total < SEGMENT_BYTES ? y->total : SEGMENT_BYTES;
+        if (value.mv_size != segment_stored_bytes(s, want.bytes, n))
+            return record_corrupt(c, y->key, "a segment has another size");
+        if (value.mv_size > s->page_bytes) ahead_add(&ahead, &value, s->page_bytes);
+        y->part[y->n].from = value.mv_data;
+        y->part[y->n].n_bytes = n;
+        y->total -= n;
+    }
+    ahead_ask(&ahead);
+    return OK;
+}
+
 /* Copies the record out whose first segment the cursor stands on. */
 static enum status copy_out(struct ctx *c, struct store *s, MDB_cursor *cursor,
                             const struct tile_key *key, MDB_val value, struct store_record *out)
@@ -326,25 +388,16 @@ static enum status copy_out(struct ctx *c, struct store *s, MDB_cursor *cursor,
     void *mem;
     TRY(scratch_alloc(c, length ? length : 1, &mem));
 
-    size_t total = length + LENGTH_BYTES, skip = LENGTH_BYTES;
-    struct store_key want;
+    struct copy y = {.key = key, .cursor = cursor, .total = length + LENGTH_BYTES};
     uint8_t *to = mem;
-    for (int segment = 0; total; segment++) {
-        store_key_put(&want, key, key->version, segment);
-        if (segment) {
-            MDB_val k;
-            int rc = mdb_cursor_get(cursor, &k, &value, MDB_NEXT);
-            if (rc && rc != MDB_NOTFOUND) return store_error(c, s, rc, "read");
-            if (rc || k.mv_size != want.bytes || memcmp(k.mv_data, want.b, want.bytes))
-                return record_corrupt(c, key, "a segment is missing");
+    size_t skip = LENGTH_BYTES;
+    while (y.total) {
+        TRY(copy_gather(c, s, &y, value));
+        for (int i = 0; i < y.n; i++) {
+            memcpy(to, y.part[i].from + skip, y.part[i].n_bytes - skip);
+            to += y.part[i].n_bytes - skip;
+            skip = 0;
         }
-        size_t n = total < SEGMENT_BYTES ? total : SEGMENT_BYTES;
-        if (value.mv_size != segment_stored_bytes(s, want.bytes, n))
-            return record_corrupt(c, key, "a segment has another size");
-        memcpy(to, (const uint8_t *)value.mv_data + skip, n - skip);
-        to += n - skip;
-        skip = 0;
-        total -= n;
     }
     out->bytes = mem;
     out->n_bytes = length;
@@ -473,28 +526,6 @@ enum status store_scan_next(struct ctx *c, struct store_scan *sc, struct tile_ke
 }
 
 /* ---- read-ahead ---- */
-
-/* Pages to ask for, joined while they lie side by side. */
-struct ahead {
-    uintptr_t lo, hi;
-};
-
-static void ahead_ask(struct ahead *a)
-{
-    if (a->hi > a->lo) madvise((void *)a->lo, a->hi - a->lo, MADV_WILLNEED);
-    a->lo = a->hi = 0;
-}
-
-static void ahead_add(struct ahead *a, const MDB_val *v, size_t page)
-{
-    uintptr_t lo = (uintptr_t)v->mv_data & ~(uintptr_t)(page - 1);
-    uintptr_t hi = ((uintptr_t)v->mv_data + v->mv_size + page - 1) & ~(uintptr_t)(page - 1);
-    if (lo != a->hi) {
-        ahead_ask(a);
-        a->lo = lo;
-    }
-    a->hi = hi;
-}
 
 void store_read_ahead(struct store *s, const struct tile_key *keys, int64_t n)
 {

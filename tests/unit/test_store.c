@@ -96,9 +96,10 @@ static void check_get(struct ctx *c, struct store *s, struct tile_key k, size_t 
     scratch_reset(c->scratch);
 }
 
-static const size_t sizes[] = {0,     1,     100,   1980,  1990,  2000,   2030,   2040,  4072,
-                               4073,  8168,  8169,  12264, 16360, 16361,  32744,  32745, 50000,
-                               65511, 65512, 65513, 65520, 66000, 131032, 131033, 300000};
+static const size_t sizes[] = {
+    0,     1,     100,   1980,   1990,   2000,   2030,           2040,          4072,  4073,
+    8168,  8169,  12264, 16360,  16361,  32744,  32745,          50000,         65511, 65512,
+    65513, 65520, 66000, 131032, 131033, 300000, 64 * 65520 - 8, 64 * 65520 - 7};
 #define N_SIZES (int)(sizeof sizes / sizeof *sizes)
 
 static void every_size_comes_back(void **state)
