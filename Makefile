@@ -77,8 +77,8 @@ $(B)/unit/%: tests/unit/%.c $(B)/libtessera.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libtessera.a $(LIBS) -lcmocka
 
-# Fuzz targets: make MODE=fuzz build/fuzz/fuzz/fuzz_parse, then run it.
-$(B)/fuzz/%: tests/fuzz/%.c $(B)/libtessera.a
+# Fuzz targets, run by tests/fuzz/run.sh: make MODE=fuzz build/fuzz/fuzz_parse
+$(B)/fuzz_%: tests/fuzz/fuzz_%.c $(B)/libtessera.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(B)/libtessera.a $(LIBS)
 

@@ -1,0 +1,1 @@
+CREATE ARRAY profile (depth DOUBLE DIMENSION (0, 10, 20, 30, 50, 75, 100), t REAL);   -- fixed labels

@@ -1,0 +1,1 @@
+CREATE ARRAY clim AS SELECT [lat], [lon], avg(temp) AS mean FROM sst GROUP BY lat, lon;

@@ -1,0 +1,1 @@
+CREATE VIEW  kelvin AS SELECT [*], temp + 273.15 AS k FROM sst;

@@ -1,0 +1,1 @@
+CREATE FUNCTION celsius(k) AS k - 273.15;

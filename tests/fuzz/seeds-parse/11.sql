@@ -1,0 +1,1 @@
+SELECT * FROM sst[lat => 40:60, lon => *:*:2]

@@ -1,0 +1,1 @@
+SELECT * FROM sst[#time => -1, lat => NEAREST 47.4]

@@ -1,0 +1,1 @@
+SELECT * FROM sst[#time => -1, lat => NEAREST 47.4 TOLERANCE 0.1, lon => $1:$2, time=>$3::timestamp:'2021-01-01'::timestamp:2] AS s

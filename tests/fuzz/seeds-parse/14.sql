@@ -1,0 +1,1 @@
+SELECT [time], [lat // 4 AS block], [*] FROM sst

@@ -1,0 +1,1 @@
+SELECT v[#i - 1] + v[#i + 1] - 2 * v, temp - temp[time - INTERVAL '1 year'], close / close[day => DATE '2020-01-02'], v[i => idx], a.v[i => idx] FROM a

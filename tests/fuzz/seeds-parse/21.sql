@@ -1,0 +1,1 @@
+SELECT avg(temp) FROM sst GROUP BY BLOCK [lat => 4, lon => 4, time => INTERVAL '1 month'], ticker

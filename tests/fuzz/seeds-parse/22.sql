@@ -1,0 +1,1 @@
+SELECT a, sum(b) FILTER (WHERE b > 0) FROM t GROUP BY GROUPING SETS ((a), (a, b), ()), ROLLUP (a, b), CUBE (a)

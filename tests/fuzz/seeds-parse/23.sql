@@ -1,0 +1,1 @@
+SELECT block FROM (SELECT [lat // 4 AS block], temp FROM sst) s GROUP BY block

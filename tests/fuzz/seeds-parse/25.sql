@@ -1,0 +1,1 @@
+SELECT count(DISTINCT x), quantile(x, 0.5) FILTER (WHERE x > 0), argmin(x, d), string_agg(a, ',' ORDER BY b), array_agg(x), histogram(x, 0, 1, 10), first(x, d), last(x, d), mode() WITHIN GROUP (ORDER BY x) FROM t

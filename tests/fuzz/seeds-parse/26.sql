@@ -1,0 +1,1 @@
+SELECT * FROM GRID [i => 0:99, j => 0:99] g; SELECT * FROM read_csv('f.csv'); SELECT * FROM read_netcdf('f.nc', 'SST')[lat => 3:4] n; SELECT * FROM generate_series(1, 10) AS g(x); VALUES (1,2),(3,4); SELECT * FROM (VALUES (1,2)) v(a,b)

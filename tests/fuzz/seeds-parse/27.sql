@@ -1,0 +1,1 @@
+SELECT * FROM filled(a, 0), transpose(a), reshape(a, [i => 0:9, j => 0:9]), concat(a, b, dim), regrid(a, [x => 0:99], 'linear'), fft(a, dim), diff(a, dim), roll(a, dim, n), filled(sst[time => '2020-01-01':*, lat => 3], 0)

@@ -1,0 +1,1 @@
+SELECT random(1), random_normal(2) FROM GRID [i => 0:9]

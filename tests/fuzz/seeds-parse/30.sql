@@ -1,0 +1,1 @@
+SELECT * FROM a @ b; SELECT [a.i], [b.k], sum(a.v * b.v) AS v FROM a JOIN b ON a.j = b.j GROUP BY a.i, b.k; SELECT * FROM solve(gram, transpose(x) @ y); WITH (u, s, vt) AS svd(m, 20) SELECT * FROM s; SELECT * FROM a @ b @ c AS p, (a @ b)[i => 3] q, (SELECT * FROM a) @ b[j => 1:2]

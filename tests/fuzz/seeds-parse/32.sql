@@ -1,0 +1,1 @@
+INSERT INTO vec [x => 0:2] VALUES (1, 2, EMPTY)

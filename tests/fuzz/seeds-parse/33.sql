@@ -1,0 +1,1 @@
+UPDATE a[x => 1:2] SET v = v + 1, w = DEFAULT FROM b WHERE a.x = b.x; DELETE FROM a[x => 3] WHERE v IS NULL; TRUNCATE a; UPDATE a SET (v, w) = (1, 2)

@@ -1,0 +1,1 @@
+COPY a FROM 'f.nc'; COPY a FROM 'dir/*.npy' (FORMAT npy, ON CONFLICT REPLACE); COPY a FROM STDIN (FORMAT csv, HEADER true, DELIMITER ';', NULL ''); COPY a TO STDOUT (FORMAT binary); COPY (SELECT * FROM a) TO 'f.zarr' (FORMAT zarr); COPY a (x, v) FROM STDIN WITH CSV HEADER; COPY "t" (a) FROM stdin WITH DELIMITER AS ',' NULL AS '\\N'; COPY (a @ b) TO 'f'

@@ -1,0 +1,1 @@
+SELECT [lat], avg(temp) FROM sst[time => '2021-01-01' : *] WHERE qc = 0 GROUP BY lat

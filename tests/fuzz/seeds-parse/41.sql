@@ -1,0 +1,1 @@
+SELECT row, time, version, block, grid, empty, first, last, nearest, tolerance, dimension, tile, codec, edge, wrap, schedule, every, cron, values_ FROM t version WHERE t.block > 3 ORDER BY block
