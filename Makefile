@@ -37,7 +37,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 
 include $(wildcard conf/*.mk)
 
-.PHONY: all packages demo check bench install clean lib unit
+.PHONY: all packages venv demo check bench install clean lib unit sql-runner fuzzers crash fuzz
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 all: $(B)/tesserad $(B)/tessera
@@ -82,8 +82,58 @@ $(B)/fuzz_%: tests/fuzz/fuzz_%.c $(B)/libtessera.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(B)/libtessera.a $(LIBS)
 
+# The runner of tests/sql/*.test.
+sql-runner: $(B)/sql-runner
+$(B)/sql-runner: tests/sql/runner.c $(B)/libtessera.a
+	$(CC) $(CFLAGS) -I/usr/include/postgresql $(LDFLAGS) -o $@ $< $(B)/libtessera.a $(LIBS) -lpq
+
+# MODE=fuzz: one fuzzer a file.
+FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
+fuzzers: $(FUZZERS)
+$(B)/fuzz_%: tests/fuzz/fuzz_%.c $(B)/libtessera.a $(B)/server/protocol.o $(B)/server/message.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(B)/server/protocol.o $(B)/server/message.o \
+	    $(B)/libtessera.a $(LIBS)
+
 packages:
 	@conf/install-packages
+
+# Test clients and peers that Debian lacks come from the Python registry.
+venv: build/venv/ready
+build/venv/ready: conf/python-packages
+	/usr/bin/python3 -m venv --system-site-packages build/venv
+	build/venv/bin/pip install --quiet --disable-pip-version-check -r conf/python-packages
+	touch $@
+
+JOBS := $(shell nproc)
+demo: packages
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all
+	@client/demo/demo.sh build/release
+
+check: packages
+	@$(MAKE) --no-print-directory -s venv
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all sql-runner
+	@$(MAKE) --no-print-directory -s -j$(JOBS) MODE=asan all unit sql-runner
+	@$(MAKE) --no-print-directory -s -j$(JOBS) MODE=tsan unit
+	@$(MAKE) --no-print-directory -s -j$(JOBS) MODE=fuzz fuzzers
+	@tests/check.sh
+
+bench: packages
+	@$(MAKE) --no-print-directory -s venv
+	@$(MAKE) --no-print-directory -s -j$(JOBS) all
+	@build/venv/bin/python tests/bench/bench.py
+
+# Longer forms of what make check does shortly.
+crash: all
+	build/venv/bin/python tests/crash/crash.py 5000
+fuzz:
+	@$(MAKE) --no-print-directory -s -j$(JOBS) MODE=fuzz fuzzers
+	@for f in parse protocol tile; do sh tests/fuzz/run.sh $$f 3600; done
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/tessera $(DESTDIR)$(PREFIX)/share/tessera
+	install $(B)/tesserad $(B)/tessera $(DESTDIR)$(PREFIX)/bin
+	install $(B)/tessera-netcdf $(DESTDIR)$(PREFIX)/libexec/tessera
+	install -m 644 conf/tessera.conf conf/tesserad.service $(DESTDIR)$(PREFIX)/share/tessera
 
 clean:
 	rm -rf build
