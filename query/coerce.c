@@ -33,7 +33,7 @@ static bool fits(const struct expr *e, enum type t)
     if (!type_is_integer(v->type)) return false;
     bool negative = !type_is_unsigned(v->type) && v->i < 0;
     int bits = 8 * (int)type_bytes(t);
-    if (negative) return !type_is_unsigned(t) && v->i >= -(INT64_C(1) << (bits - 1));
+    if (negative) return !type_is_unsigned(t) && v->i >= -(INT64_MAX >> (64 - bits)) - 1;
     uint64_t most = type_is_unsigned(t) ? UINT64_MAX >> (64 - bits) : UINT64_MAX >> (65 - bits);
     return v->u <= most;
 }

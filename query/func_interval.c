@@ -42,7 +42,7 @@ enum status interval_sub(struct ctx *c, struct call *k)
 {
     EACH_CELL(k, i)
     {
-        struct interval minus;
+        struct interval minus = {0};
         TRY(negated(c, &ARG(k, 1, struct interval, i), &minus));
         TRY(add(c, &ARG(k, 0, struct interval, i), &minus, &((struct interval *)k->out)[i]));
     }

@@ -72,7 +72,7 @@ static enum status all_like(struct ctx *c, struct call *k, bool fold, bool negat
 {
     EACH_CELL(k, i)
     {
-        char escape;
+        char escape = 0;
         struct text p = TEXT(k, 1, i);
         TRY(escape_of(c, k, i, &escape));
         int64_t n = 0;
@@ -244,7 +244,7 @@ enum status pattern_get(struct ctx *c, struct text source, bool fold, bool simil
         }
         if (k->kept[oldest] && p->used < k->kept[oldest]->used) oldest = i;
     }
-    struct pattern *fresh;
+    struct pattern *fresh = NULL;
     TRY(compile_pattern(c, source, fold, similar, &fresh));
     pattern_free(k->kept[oldest]);
     fresh->used = ++k->clock;

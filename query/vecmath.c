@@ -3,6 +3,7 @@
  * (conf/kernels.mk). */
 #include "query/kernels_isa.h"
 #include <immintrin.h>
+#include <math.h>
 #include <string.h>
 #define __SLEEF_REMPITAB__ /* its private table; not ours to define here */
 #include <sleef.h>
