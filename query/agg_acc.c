@@ -107,10 +107,14 @@ static enum status mask_and(struct ctx *c, struct masking *m, const uint64_t *bi
 
 static enum status mask_filter(struct ctx *c, struct masking *m, const struct column *cond)
 {
-    void *bits;
+    void *mem;
     TRY(mask_and(c, m, cond->valid));
-    TRY(scratch_alloc(c, (size_t)bits_words(m->n) * 8, &bits));
-    bits_from_bytes(bits, cond->values, m->n);
+    TRY(scratch_alloc(c, (size_t)bits_words(m->n) * 8, &mem));
+    uint64_t *bits = mem;
+    const uint8_t *v = cond->values; /* any byte where the condition is NULL */
+    memset(bits, 0, (size_t)bits_words(m->n) * 8);
+    for (int64_t i = 0; i < m->n; i++)
+        bits[i >> 6] |= (uint64_t)(v[i] & 1) << (i & 63);
     return mask_and(c, m, bits);
 }
 

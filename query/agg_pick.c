@@ -88,7 +88,7 @@ static bool beats(const struct pick_rule *r, const struct pick *s, uint64_t word
 {
     if (!s->has || word != s->word) return !s->has || word < s->word;
     if (!r->unkeyed && type_is_varlen(r->key)) {
-        int cmp = text_compare(*key, (struct text){s->key_text.s, s->key_text.len});
+        int cmp = text_order(*key, (struct text){s->key_text.s, s->key_text.len});
         if (cmp) return (cmp < 0) != r->inverted;
     }
     return rank < s->rank;

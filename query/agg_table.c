@@ -114,7 +114,7 @@ uint64_t key_hash(const struct key_layout *l, const uint64_t *key)
         h = hash_mix(h, key[w]);
     for (int k = 0; k < l->n_keys; k++) {
         const uint64_t *w = key + l->word_of[k];
-        h = hash_mix(h, type_is_varlen(l->types[k]) && !is_null(key, k) ? text_hash(key_text(w))
+        h = hash_mix(h, type_is_varlen(l->types[k]) && !is_null(key, k) ? text_mix(key_text(w))
                                                                         : w[0]);
     }
     return h;

@@ -75,8 +75,7 @@ static int compare_texts(const struct sorter *s, int k, const struct batch *a, i
     const struct rowset_key *key = &s->keys[k];
     const struct column *ca = &a->cols[key->column], *cb = &b->cols[key->column];
     if (column_is_null(ca, i) || column_is_null(cb, j)) return 0;
-    int r =
-        text_compare(((const struct text *)ca->values)[i], ((const struct text *)cb->values)[j]);
+    int r = text_order(((const struct text *)ca->values)[i], ((const struct text *)cb->values)[j]);
     return key->desc ? -r : r;
 }
 

@@ -183,7 +183,7 @@ void sortkey_decode(enum type t, const uint64_t *words, int64_t n, void *values)
 }
 #undef EACH
 
-int text_compare(struct text a, struct text b)
+int text_order(struct text a, struct text b)
 {
     int64_t n = a.len < b.len ? a.len : b.len;
     int r = n ? memcmp(a.s, b.s, (size_t)n) : 0;
@@ -191,7 +191,7 @@ int text_compare(struct text a, struct text b)
     return a.len < b.len ? -1 : a.len > b.len;
 }
 
-uint64_t text_hash(struct text t)
+uint64_t text_mix(struct text t)
 {
     uint64_t h = (uint64_t)t.len;
     int64_t i = 0;

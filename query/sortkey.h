@@ -14,8 +14,8 @@ void sortkey_encode_sel(enum type t, const void *values, const int32_t *sel, int
 /* Back; not for texts. An interval comes back in whole months, days and the rest. */
 void sortkey_decode(enum type t, const uint64_t *words, int64_t n, void *values);
 /* Bytewise; a prefix comes first. */
-int text_compare(struct text a, struct text b);
-uint64_t text_hash(struct text t);
+int text_order(struct text a, struct text b);
+uint64_t text_mix(struct text t);
 /* Mixes a word into a hash. */
 static inline uint64_t hash_mix(uint64_t h, uint64_t w)
 {
