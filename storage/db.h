@@ -25,9 +25,6 @@ struct db_options {
     /* An open transaction that idles between statements so long while another waits for its lock is
      * rolled back; 0: never. */
     int64_t idle_in_transaction_ms;
-    /* Whether a statement with these settings looks up and keeps decoded tiles (the setting
-     * tile_cache); NULL: always. Not asked when there are no settings. */
-    bool (*cache_wanted)(const struct settings *s);
 };
 
 /* Opens the directory: takes flock on DIR/lock (ERR_DIR_IN_USE), checks DIR's format version

@@ -151,7 +151,7 @@ struct savepoint {
 struct txn {
     struct db *db;
     bool read_only, in_statement;
-    bool undone;          /* by expiry: nothing of it is left */
+
     atomic_bool has_read; /* cells of the snapshot */
     int64_t began_us;
     struct lock_owner owner;
@@ -193,8 +193,10 @@ enum status txn_lock_name(struct ctx *c, struct txn *t, char kind, const char *n
 struct change *change_new(struct txn *t, struct slot *slot, struct rev *base, struct def *def);
 /* A definition nobody else sees, to change: replaces ch->def. */
 struct def *change_edit(struct change *ch, int extra_attrs);
-/* A new pending version, known to the catalog. */
-enum status change_begin_version(struct ctx *c, struct txn *t, struct change *ch, int64_t *version);
+/* The next version number; change_pending() before anything of it is stored, or give it back. */
+int64_t change_new_version(struct txn *t, struct change *ch);
+enum status change_pending(struct ctx *c, struct txn *t, struct change *ch, int64_t version);
+void change_return_version(struct txn *t, struct change *ch, int64_t version);
 void change_kill_version(struct txn *t, struct change *ch, int64_t version);
 /* Opens what a change shows now. */
 enum status change_open(struct ctx *c, struct txn *t, struct change *ch, struct array **out);

@@ -1,47 +1,22 @@
 /* What happens to an array or view when its definition changes: create, drop, rename, resize and so
  * on, all within a transaction. */
+#include "storage/base/names.h"
 #include "storage/base/settings.h"
 #include "storage/db_internal.h"
 #include <stdlib.h>
 
 /* ---- names ---- */
 
-/* Edits (insert, delete, replace a byte) between two names, at most `most` + 1. */
-static int edit_distance(const char *a, const char *b, int most)
-{
-    int row[NAME_BYTES + 1];
-    int n = (int)strlen(b);
-    if (n > NAME_BYTES || abs((int)strlen(a) - n) > most) return most + 1;
-    for (int k = 0; k <= n; k++)
-        row[k] = k;
-    for (int i = 1; a[i - 1]; i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int k = 1; k <= n; k++) {
-            int best = diagonal + (a[i - 1] != b[k - 1]);
-            if (row[k] + 1 < best) best = row[k] + 1;
-            if (row[k - 1] + 1 < best) best = row[k - 1] + 1;
-            diagonal = row[k];
-            row[k] = best;
-        }
-    }
-    return row[n];
-}
-
 enum status undefined_array(struct ctx *c, struct txn *t, const char *name, int position)
 {
     const char *view = NULL;
     TRY(object_get(c, t, OBJECT_VIEW, name, &view));
     if (view) return fail_at(c, ERR_WRONG_OBJECT, position, "\"%s\" is a view", name);
-    const char *nearest = NULL;
-    int best = strlen(name) > 4 ? 3 : 2;
-    for (int i = 0; i < t->snapshot->n_revs; i++) {
-        int distance = edit_distance(name, t->snapshot->revs[i]->name, best);
-        if (distance < best) {
-            best = distance;
-            nearest = t->snapshot->revs[i]->name;
-        }
-    }
+    int n = t->snapshot->n_revs;
+    const char **names = arena_array(t->arena, const char *, n + 1);
+    for (int i = 0; i < n; i++)
+        names[i] = t->snapshot->revs[i]->name;
+    const char *nearest = nearest_name(name, names, n);
     enum status s =
         fail_at(c, ERR_UNDEFINED_TABLE, position, "relation \"%s\" does not exist", name);
     if (nearest) hint(c, "Perhaps you meant \"%s\".", nearest);

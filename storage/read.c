@@ -1,4 +1,5 @@
 /* How a box of cells is put together from tiles. */
+#include "storage/base/settings.h"
 #include "storage/db_internal.h"
 
 /* ---- tiles ---- */
@@ -403,9 +404,10 @@ static bool whole_tile_read(const struct read *r, const struct box *inside, int6
     return box_equal(&tile, r->want);
 }
 
-static bool use_cache(const struct ctx *c, const struct db *db)
+/* The setting tile_cache. */
+static bool use_cache(const struct ctx *c)
 {
-    return !db->options.cache_wanted || !c->settings || db->options.cache_wanted(c->settings);
+    return !c->settings || c->settings->tile_cache.n;
 }
 
 enum status array_read(struct ctx *c, struct array *a, const struct box *want, const int *attrs,
@@ -417,7 +419,7 @@ enum status array_read(struct ctx *c, struct array *a, const struct box *want, c
                      .attrs = attrs,
                      .n = n,
                      .cols = cols,
-                     .cached = use_cache(c, a->db)};
+                     .cached = use_cache(c)};
     struct box all, inside;
     int64_t coords[MAX_DIMS];
     atomic_store_explicit(&a->txn->has_read, true, memory_order_relaxed);

@@ -135,19 +135,30 @@ struct def *change_edit(struct change *ch, int extra_attrs)
     return d;
 }
 
-enum status change_begin_version(struct ctx *c, struct txn *t, struct change *ch, int64_t *version)
+int64_t change_new_version(struct txn *t, struct change *ch)
+{
+    pthread_mutex_lock(&t->db->mu);
+    int64_t v = ch->slot->next_version++;
+    pthread_mutex_unlock(&t->db->mu);
+    return v;
+}
+
+void change_return_version(struct txn *t, struct change *ch, int64_t version)
+{
+    pthread_mutex_lock(&t->db->mu);
+    if (ch->slot->next_version == version + 1) ch->slot->next_version = version;
+    pthread_mutex_unlock(&t->db->mu);
+}
+
+enum status change_pending(struct ctx *c, struct txn *t, struct change *ch, int64_t version)
 {
     if (ch->n_versions == ch->cap_versions) {
         ch->cap_versions = ch->cap_versions ? 2 * ch->cap_versions : 4;
         ch->versions =
             must(realloc(ch->versions, sizeof(*ch->versions) * (size_t)ch->cap_versions));
     }
-    pthread_mutex_lock(&t->db->mu);
-    int64_t v = ch->slot->next_version++;
-    pthread_mutex_unlock(&t->db->mu);
-    TRY(catalog_pending(c, t->db->catalog, ch->slot->id, v));
-    ch->versions[ch->n_versions++] = v;
-    *version = v;
+    TRY(catalog_pending(c, t->db->catalog, ch->slot->id, version));
+    ch->versions[ch->n_versions++] = version;
     return OK;
 }
 
@@ -451,11 +462,7 @@ void txn_rollback(struct txn *t)
 
 static int64_t last_version(struct txn *t, struct change *ch)
 {
-    if (ch->n_versions) return ch->versions[ch->n_versions - 1];
-    pthread_mutex_lock(&t->db->mu);
-    int64_t v = ch->slot->next_version++;
-    pthread_mutex_unlock(&t->db->mu);
-    return v;
+    return ch->n_versions ? ch->versions[ch->n_versions - 1] : change_new_version(t, ch);
 }
 
 static enum status put_change(struct ctx *c, struct txn *t, struct change *ch, int64_t now_us,
