@@ -1,0 +1,406 @@
+/* What does a call mean: a function, an aggregate, a macro, a sub-query as a value? And what is a
+ * target without AS called? */
+#include "query/bind_internal.h"
+#include "query/parse.h"
+#include <ctype.h>
+
+enum { MACRO_DEPTH_MAX = 32, EXPANDED_MAX = 100000 };
+
+static const char *last_part(const struct ast_name *n)
+{
+    return n->part[n->n - 1];
+}
+
+/* ---- macros ---- */
+
+/* The body of a macro with arguments in the places of its parameters. */
+struct macro {
+    struct binder *b;
+    const char *name;
+    int n;
+    const char **params;
+    struct ast_expr **args;
+    int pos;
+};
+
+static enum status macro_expr(struct macro *m, struct ast_expr *e, struct ast_expr **out);
+
+static enum status macro_exprs(struct macro *m, struct ast_exprs *list)
+{
+    struct ast_expr **v = arena_array(m->b->c->arena, struct ast_expr *, list->n + 1);
+    for (int i = 0; i < list->n; i++)
+        TRY(macro_expr(m, list->v[i], &v[i]));
+    list->v = v;
+    return OK;
+}
+
+static enum status macro_param(struct macro *m, const struct ast_expr *e, struct ast_expr **out)
+{
+    for (int i = 0; i < m->n && plain_name(e); i++) {
+        if (strcmp(m->params[i], e->name.part[0])) continue;
+        *out = m->args[i];
+        return OK;
+    }
+    fail_at(m->b->c, ERR_UNDEFINED_COLUMN, place(m->b, m->pos), "column \"%s\" does not exist",
+            last_part(&e->name));
+    return hint(m->b->c, "Function \"%s\" refers to it, and it is none of its parameters.",
+                m->name);
+}
+
+static enum status macro_expr(struct macro *m, struct ast_expr *e, struct ast_expr **out)
+{
+    if (!e) {
+        *out = NULL;
+        return OK;
+    }
+    if (++m->b->shared->n_expanded > EXPANDED_MAX)
+        return fail_at(m->b->c, ERR_TOO_COMPLEX, place(m->b, m->pos),
+                       "function \"%s\" becomes too long when it is written out", m->name);
+    if (e->kind == X_NAME || e->kind == X_POSITION) return macro_param(m, e, out);
+    if (e->select) return not_yet(m->b, m->pos, "sub-queries in functions are");
+    struct ast_expr *copy = arena_dup(m->b->c->arena, e, sizeof *e);
+    copy->pos = m->pos;
+    if (e->type) {
+        copy->type = arena_dup(m->b->c->arena, e->type, sizeof *e->type);
+        copy->type->pos = m->pos;
+    }
+    copy->name.pos = m->pos;
+    TRY(macro_exprs(m, &copy->args));
+    TRY(macro_expr(m, e->operand, &copy->operand));
+    TRY(macro_expr(m, e->otherwise, &copy->otherwise));
+    TRY(macro_expr(m, e->filter, &copy->filter));
+    *out = copy;
+    return OK;
+}
+
+/* "(\"k\", \"x\") body": the names, and where the body starts. */
+static const char *macro_params(struct ctx *c, const char *text, const char ***names, int *n)
+{
+    int cap = 1;
+    for (const char *p = text; *p && *p != ')'; p++)
+        cap += *p == ',';
+    *names = arena_array(c->arena, const char *, cap);
+    *n = 0;
+    const char *p = text + 1;
+    while (*p && *p != ')') {
+        if (*p++ != '"') continue;
+        const char *end = strchr(p, '"');
+        if (!end) break;
+        if (*n < cap) (*names)[(*n)++] = arena_strndup(c->arena, p, (size_t)(end - p));
+        p = end + 1;
+    }
+    return *p ? p + 1 : p;
+}
+
+static enum status macro_args(struct macro *m, const struct ast_expr *call)
+{
+    struct ctx *c = m->b->c;
+    if (call->args.n != m->n) {
+        fail_at(c, ERR_UNDEFINED_FUNCTION, place(m->b, call->pos),
+                "function %s takes %d argument%s, not %d", m->name, m->n, m->n == 1 ? "" : "s",
+                call->args.n);
+        return ERR_UNDEFINED_FUNCTION;
+    }
+    m->args = arena_array(c->arena, struct ast_expr *, m->n + 1);
+    for (int i = 0; i < m->n; i++) {
+        const char *name = call->arg_names ? call->arg_names[i] : NULL;
+        int to = i;
+        for (int k = 0; name && k < m->n; k++)
+            if (!strcmp(m->params[k], name)) to = k;
+        if (name && (strcmp(m->params[to], name) || m->args[to]))
+            return fail_at(c, ERR_UNDEFINED_FUNCTION, place(m->b, call->pos),
+                           "function %s has no argument \"%s\" left", m->name, name);
+        m->args[to] = call->args.v[i];
+    }
+    return OK;
+}
+
+static enum status expand_macro(struct binder *b, const struct ast_expr *e, const char *text,
+                                struct ast_expr **out)
+{
+    struct ctx *c = b->c;
+    struct macro m = {.b = b, .name = last_part(&e->name), .pos = e->pos};
+    struct ast_expr *body;
+    if (e->over) return not_yet(b, e->over->pos, "windows (OVER) are");
+    if (e->distinct || e->filter || e->order.n)
+        return fail_at(c, ERR_WRONG_OBJECT, place(b, e->pos),
+                       "function %s is not an aggregate function", m.name);
+    const char *start = macro_params(c, text, &m.params, &m.n);
+    TRY(macro_args(&m, e));
+    enum status st = parse_expr(c, start, strlen(start), &body);
+    if (st < 0) {
+        c->err.position = place(b, e->pos);
+        return st;
+    }
+    return macro_expr(&m, body, out);
+}
+
+/* ---- aggregates ---- */
+
+static bool same_call(const struct agg_call *x, const struct agg_call *y)
+{
+    if (x->agg != y->agg || x->n_args != y->n_args || x->distinct != y->distinct) return false;
+    if (!x->filter != !y->filter || (x->filter && !expr_equal(x->filter, y->filter))) return false;
+    for (int i = 0; i < x->n_args; i++)
+        if (!expr_equal(x->args[i], y->args[i])) return false;
+    return true;
+}
+
+static struct expr *agg_ref(struct binder *b, struct agg_list *list, const struct agg_call *call,
+                            enum type t, int pos)
+{
+    int i = 0;
+    while (i < list->n && !same_call(&list->calls[i], call))
+        i++;
+    if (i == list->n) {
+        if ((list->n & (list->n - 1)) == 0) {
+            int cap = list->n ? 2 * list->n : 1;
+            struct agg_call *calls = arena_array(b->c->arena, struct agg_call, cap);
+            enum type *types = arena_array(b->c->arena, enum type, cap);
+            if (list->n) {
+                memcpy(calls, list->calls, sizeof *calls * (size_t)list->n);
+                memcpy(types, list->types, sizeof *types * (size_t)list->n);
+            }
+            list->calls = calls;
+            list->types = types;
+        }
+        list->calls[i] = *call;
+        list->types[i] = t;
+        list->n++;
+    }
+    return expr_make_ref(b->c, E_COL, AGG_BASE + i, t, pos);
+}
+
+static enum status may_aggregate(struct binder *b, const struct expr_place *in,
+                                 const struct ast_expr *e)
+{
+    int pos = place(b, e->pos);
+    if (in->in_agg)
+        return fail_at(b->c, ERR_GROUPING, pos, "aggregate function calls cannot be nested");
+    if (!in->aggs)
+        return fail_at(b->c, ERR_GROUPING, pos, "aggregate functions are not allowed in %s",
+                       in->clause ? in->clause : "this place");
+    if (e->within_group) {
+        not_yet(b, e->pos, "WITHIN GROUP is");
+        return hint(b->c, "quantile(x, q), median(x) and mode(x) take their argument directly.");
+    }
+    if (e->order.n) return not_yet(b, e->pos, "ORDER BY in an aggregate is");
+    if (e->arg_names || e->variadic)
+        return fail_at(b->c, ERR_SYNTAX, pos, "an aggregate's arguments have no names");
+    return OK;
+}
+
+static enum status bind_aggregate(struct binder *b, const struct expr_place *in,
+                                  const struct ast_expr *e, struct expr **out)
+{
+    const char *name = last_part(&e->name);
+    int pos = place(b, e->pos);
+    struct expr_place inside = {.scope = in->scope, .clause = in->clause, .in_agg = true};
+    TRY(may_aggregate(b, in, e));
+    bool star = e->args.n == 1 && e->args.v[0]->kind == X_STAR;
+    if (e->args.n == 0 && !strcmp(name, "count"))
+        return fail_at(b->c, ERR_WRONG_OBJECT, pos,
+                       "count(*) must be used to call a parameterless aggregate function");
+    if (star && strcmp(name, "count"))
+        return fail_at(b->c, ERR_UNDEFINED_FUNCTION, pos, "function %s() does not exist", name);
+    struct agg_call call = {.n_args = star ? 0 : e->args.n, .distinct = e->distinct, .pos = pos};
+    call.args = arena_array(b->c->arena, struct expr *, call.n_args + 1);
+    for (int i = 0; i < call.n_args; i++)
+        TRY(bind_expr(b, &inside, e->args.v[i], &call.args[i]));
+    enum type t;
+    TRY(agg_resolve(b->c, name, call.args, call.n_args, e->distinct, pos, &call.agg, &t));
+    if (e->filter) {
+        inside.clause = "FILTER";
+        TRY(bind_condition(b, &inside, e->filter, &call.filter));
+    }
+    *out = agg_ref(b, in->aggs, &call, t, pos);
+    return OK;
+}
+
+/* ---- functions ---- */
+
+/* What clients ask a PostgreSQL server about itself. */
+static bool server_fact(const char *name, struct value *out)
+{
+    static const char *const facts[][2] = {
+        {"version", "PostgreSQL 15.0 (Tessera)"}, {"current_schema", "public"},
+        {"current_database", "tessera"},          {"current_catalog", "tessera"},
+        {"current_user", "tessera"},              {"session_user", "tessera"},
+        {"current_role", "tessera"},              {"user", "tessera"}};
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
+        if (strcmp(facts[i][0], name)) continue;
+        *out = value_text(facts[i][1]);
+        return true;
+    }
+    return false;
+}
+
+static bool is_window_function(const char *name)
+{
+    static const char *const names[] = {"row_number",   "rank",        "dense_rank", "lag",
+                                        "lead",         "first_value", "last_value", "ntile",
+                                        "percent_rank", "cume_dist",   "nth_value"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(names[i], name)) return true;
+    return false;
+}
+
+static enum status bind_function(struct binder *b, const struct expr_place *in,
+                                 const struct ast_expr *e, struct expr **out)
+{
+    const char *name = last_part(&e->name);
+    int pos = place(b, e->pos);
+    struct value fact;
+    if (e->distinct)
+        return fail_at(b->c, ERR_WRONG_OBJECT, pos,
+                       "DISTINCT specified, but %s is not an aggregate function", name);
+    if (e->filter)
+        return fail_at(b->c, ERR_WRONG_OBJECT, pos,
+                       "FILTER specified, but %s is not an aggregate function", name);
+    if (e->order.n)
+        return fail_at(b->c, ERR_WRONG_OBJECT, pos,
+                       "ORDER BY specified, but %s is not an aggregate function", name);
+    if (e->arg_names) return not_yet(b, e->pos, "named arguments of %s are", name);
+    if (e->args.n == 0 && !func_exists(name) && server_fact(name, &fact)) {
+        *out = expr_make_const(b->c, &fact, pos);
+        return OK;
+    }
+    struct expr **args = arena_array(b->c->arena, struct expr *, e->args.n + 1);
+    for (int i = 0; i < e->args.n; i++)
+        TRY(bind_expr(b, in, e->args.v[i], &args[i]));
+    if (e->args.n == 1 && !func_exists(name)) { /* float8(x) is a cast */
+        enum type t = type_by_name(name);
+        if (t != T_NONE && t != T_UNKNOWN)
+            return expr_make_cast(b->c, args[0], t, true, pos, out);
+    }
+    return expr_make_call(b->c, name, args, e->args.n, pos, out);
+}
+
+enum status bind_call(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
+                      struct expr **out)
+{
+    const char *name = last_part(&e->name), *text = NULL;
+    bool agg = agg_exists(name) && strcmp(name, "only");
+    if (!agg && !func_exists(name) && b->env->txn)
+        TRY(object_get(b->c, b->env->txn, OBJECT_FUNCTION, name, &text));
+    if (text) {
+        struct ast_expr *body;
+        struct binder deeper = *b;
+        if (++deeper.depth > MACRO_DEPTH_MAX)
+            return fail_at(b->c, ERR_TOO_COMPLEX, place(b, e->pos),
+                           "function \"%s\" refers to itself, or functions nest too deep", name);
+        TRY(expand_macro(&deeper, e, text, &body));
+        return bind_expr(&deeper, in, body, out);
+    }
+    if (e->over || is_window_function(name)) return not_yet(b, e->pos, "windows (OVER) are");
+    if (!strcmp(name, "grouping")) return not_yet(b, e->pos, "GROUPING is");
+    return agg ? bind_aggregate(b, in, e, out) : bind_function(b, in, e, out);
+}
+
+/* ---- sub-queries as values ---- */
+
+static void add_subquery(struct binder *b, struct subquery *sq)
+{
+    struct bind_shared *s = b->shared;
+    if ((s->n_subqueries & (s->n_subqueries - 1)) == 0) {
+        int cap = s->n_subqueries ? 2 * s->n_subqueries : 1;
+        struct subquery **v = arena_array(b->c->arena, struct subquery *, cap);
+        if (s->n_subqueries) memcpy(v, s->subqueries, sizeof *v * (size_t)s->n_subqueries);
+        s->subqueries = v;
+    }
+    sq->slot = s->n_subqueries;
+    s->subqueries[s->n_subqueries++] = sq;
+}
+
+enum status bind_subquery_expr(struct binder *b, const struct expr_place *in,
+                               const struct ast_expr *e, struct expr **out)
+{
+    struct query q = {0};
+    bool exists = e->kind == X_EXISTS;
+    TRY(bind_query(b, e->select, in->scope, WANT_CELLS, &q));
+    if (!exists && q.n_outs != 1)
+        return fail_at(b->c, ERR_SYNTAX, place(b, e->pos), "subquery must return only one column");
+    struct subquery *sq = arena_new_of(b->c->arena, struct subquery);
+    sq->plan = q.root;
+    sq->exists = exists;
+    if (!exists) {
+        sq->column = q.outs[0].index;
+        sq->is_dim = q.outs[0].is_dim;
+    }
+    add_subquery(b, sq);
+    struct expr *x = expr_make_ref(b->c, E_SUBQUERY, sq->slot, exists ? T_BOOL : q.outs[0].type,
+                                   place(b, e->pos));
+    x->subquery = sq;
+    *out = x;
+    return OK;
+}
+
+/* ---- names of outputs ---- */
+
+static const char *cast_name(const struct ast_type *t)
+{
+    static const struct {
+        enum type type;
+        const char *name;
+    } names[] = {{T_BOOL, "bool"},      {T_INT16, "int2"},     {T_INT32, "int4"},
+                 {T_INT64, "int8"},     {T_FLOAT32, "float4"}, {T_FLOAT64, "float8"}};
+    enum type found = type_by_name(t->name);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (names[i].type == found) return names[i].name;
+    return t->name;
+}
+
+/* *strong: the name is more than that of an operation. NULL: none. */
+static const char *figure_name(const struct ast_expr *e, bool *strong)
+{
+    const char *name;
+    *strong = true;
+    switch (e->kind) {
+    case X_NAME:
+    case X_POSITION:
+    case X_CALL:
+    case X_FIELD:
+        return e->name.n ? last_part(&e->name) : NULL;
+    case X_CELL:
+    case X_COLLATE:
+        return e->args.n ? figure_name(e->args.v[0], strong) : NULL;
+    case X_CAST:
+        name = figure_name(e->args.v[0], strong);
+        if (name && *strong) return name;
+        *strong = false;
+        return cast_name(e->type);
+    case X_TYPED:
+        *strong = false;
+        return cast_name(e->type);
+    case X_CASE:
+        name = e->otherwise ? figure_name(e->otherwise, strong) : NULL;
+        if (name && *strong) return name;
+        *strong = false;
+        return "case";
+    case X_BOOL:
+        *strong = false;
+        return "bool";
+    case X_SUBQUERY:
+        if (e->select->targets.n != 1) return NULL;
+        if (e->select->targets.v[0].alias) return e->select->targets.v[0].alias;
+        return e->select->targets.v[0].e ? figure_name(e->select->targets.v[0].e, strong) : NULL;
+    case X_EXISTS:
+        return "exists";
+    case X_ARRAY:
+    case X_ARRAY_SELECT:
+        return "array";
+    case X_ROW:
+        return "row";
+    case X_AT_TIME_ZONE:
+        return "timezone";
+    default:
+        return NULL;
+    }
+}
+
+const char *output_name(const struct ast_expr *e)
+{
+    bool strong;
+    const char *name = figure_name(e, &strong);
+    return name ? name : "?column?";
+}

@@ -1,0 +1,551 @@
+/* Which groups do cells fall into: keys of GROUP BY, and the axes of those that go by dimensions?
+ *
+ * A key that depends on one dimension alone is evaluated here over that dimension's coordinates, so
+ * groups are known before any cell is read: its values become an axis, and each position's group is
+ * written down. */
+#include "query/bind_internal.h"
+#include "storage/base/datetime.h"
+#include <math.h>
+#include <stdlib.h>
+
+#define DIM_MAX (INT64_C(1) << 22)    /* longer dimensions are grouped by value */
+#define LABELS_MAX (INT64_C(1) << 20) /* more values than these too */
+#define EVAL_CELLS 16384
+
+/* ---- what an expression depends on ---- */
+
+struct depends {
+    int dim; /* -1: none yet */
+    bool other;
+};
+
+static bool note_dependence(const struct expr *e, void *self)
+{
+    struct depends *d = self;
+    if (e->kind == E_COL || e->kind == E_PARAM || e->kind == E_SUBQUERY) d->other = true;
+    if (e->kind != E_DIM && e->kind != E_POS) return true;
+    if (d->dim >= 0 && d->dim != e->index) d->other = true;
+    d->dim = e->index;
+    return true;
+}
+
+int only_dim(const struct expr *e)
+{
+    struct depends d = {.dim = -1};
+    if (expr_is_volatile(e)) return -1;
+    expr_walk(e, note_dependence, &d);
+    return d.other ? -1 : d.dim;
+}
+
+enum status eval_on_dim(struct ctx *c, const struct program *p, const struct rel *r, int d,
+                        int64_t lo, int64_t n, struct column *out)
+{
+    struct chunk ch = {.n = n, .n_present = n, .rel = r};
+    rel_box(r, &ch.box);
+    for (int k = 0; k < r->n_dims; k++)
+        ch.box.hi[k] = ch.box.lo[k] + 1;
+    ch.box.lo[d] = lo;
+    ch.box.hi[d] = lo + n;
+    return program_run(c, p, &ch, out);
+}
+
+/* ---- the values of a key ---- */
+
+/* Neighbouring positions with one value: few where a key is monotone, as most are. */
+struct run {
+    int64_t at; /* first position, from the dimension's lo */
+    struct value v;
+};
+struct runs {
+    struct run *v; /* a budget buffer */
+    int64_t n, cap;
+    bool unfit; /* NULL or NaN, or too many */
+};
+
+static enum status add_run(struct ctx *c, struct runs *r, int64_t at, const struct value *v)
+{
+    if (r->n > 0 && value_compare(&r->v[r->n - 1].v, v) == 0) return OK;
+    if (r->n == DIM_MAX) {
+        r->unfit = true;
+        return OK;
+    }
+    if (r->n == r->cap) {
+        int64_t cap = r->cap ? 2 * r->cap : 256;
+        void *room;
+        TRY(buf_alloc(c, sizeof(struct run) * (size_t)cap, &room));
+        if (r->n) memcpy(room, r->v, sizeof *r->v * (size_t)r->n);
+        buf_free(r->v);
+        r->v = room;
+        r->cap = cap;
+    }
+    r->v[r->n].at = at;
+    r->v[r->n++].v = value_dup(c->arena, v);
+    return OK;
+}
+
+static enum status add_runs(struct ctx *c, const struct rel_dim *d, int64_t lo, int64_t n,
+                            const struct column *col, struct runs *r)
+{
+    for (int64_t i = 0; i < n && !r->unfit; i++) {
+        if ((lo + i - d->lo) % d->stride) continue;
+        if (column_is_null(col, i)) {
+            r->unfit = true;
+            break;
+        }
+        struct value v = value_get(col->type, col->values, i);
+        if (type_is_float(v.type) && isnan(v.d)) r->unfit = true;
+        TRY(add_run(c, r, lo + i - d->lo, &v));
+    }
+    return OK;
+}
+
+static enum status eval_key(struct binder *b, const struct rel *r, int d, struct expr *e,
+                            struct runs *out)
+{
+    struct ctx *c = b->c;
+    const struct rel_dim *dim = &r->dims[d];
+    struct env env = binder_env(b);
+    struct program *p;
+    enum status st = program_compile(c, &e, 1, r, &env, &p);
+    for (int64_t lo = dim->lo; st == OK && lo < dim->hi && !out->unfit; lo += EVAL_CELLS) {
+        int64_t n = dim->hi - lo < EVAL_CELLS ? dim->hi - lo : EVAL_CELLS;
+        struct scratch_mark m = scratch_mark(c->scratch);
+        struct column col;
+        st = eval_on_dim(c, p, r, d, lo, n, &col);
+        if (st == OK) st = add_runs(c, dim, lo, n, &col, out);
+        scratch_release(c->scratch, m);
+        if (st == OK) st = check_cancel(c);
+    }
+    return st;
+}
+
+/* ---- the axis of a key ---- */
+
+static int by_value(const void *a, const void *b)
+{
+    const struct run *x = *(const struct run *const *)a, *y = *(const struct run *const *)b;
+    return value_compare(&x->v, &y->v);
+}
+
+/* Group numbers by value order, group_of per position. */
+static void number_groups(const struct runs *r, const int32_t *group_of_run, int64_t extent,
+                          int32_t *group_of)
+{
+    for (int64_t i = 0; i < r->n; i++) {
+        int64_t end = i + 1 < r->n ? r->v[i + 1].at : extent;
+        for (int64_t p = r->v[i].at; p < end; p++)
+            group_of[p] = group_of_run[i];
+    }
+}
+
+static int64_t as_int(const struct value *v)
+{
+    return v->i; /* values past INT64_MAX come out negative: the range is then too long */
+}
+
+/* Whole numbers that lie close together: a regular axis from the least to the most. */
+static enum status integer_axis(struct binder *b, struct bound_key *k, const struct runs *r,
+                                int32_t *group, bool *made)
+{
+    enum type t = k->key.e->type;
+    *made = false;
+    if (!type_is_integer(t) || r->n == 0) return OK;
+    int64_t least = as_int(&r->v[0].v), most = least, range;
+    for (int64_t i = 1; i < r->n; i++) {
+        int64_t x = as_int(&r->v[i].v);
+        if (x < least) least = x;
+        if (x > most) most = x;
+    }
+    if (__builtin_sub_overflow(most, least, &range) || range >= 64 * r->n + 4096 ||
+        range >= DIM_MAX || (type_is_unsigned(t) && least < 0))
+        return OK;
+    struct axis *a = arena_new_of(b->c->arena, struct axis);
+    struct value lo = value_int(t, least), hi = value_int(t, most);
+    TRY(axis_regular(b->c, k->name, t, &lo, &hi, NULL, a));
+    for (int64_t i = 0; i < r->n; i++)
+        group[i] = (int32_t)(as_int(&r->v[i].v) - least);
+    k->key.n_groups = range + 1;
+    k->dim.axis = a;
+    *made = true;
+    return OK;
+}
+
+static enum status labelled_axis(struct binder *b, struct bound_key *k, const struct runs *r,
+                                 int32_t *group, bool *made)
+{
+    struct ctx *c = b->c;
+    void *memory;
+    TRY(buf_alloc(c, sizeof(struct run *) * (size_t)(r->n + 1), &memory));
+    const struct run **order = memory;
+    for (int64_t i = 0; i < r->n; i++)
+        order[i] = &r->v[i];
+    qsort(order, (size_t)r->n, sizeof *order, by_value);
+    int64_t n = 0;
+    for (int64_t i = 0; i < r->n; i++) {
+        if (i > 0 && value_compare(&order[i - 1]->v, &order[i]->v)) n++;
+        group[order[i] - r->v] = (int32_t)n;
+    }
+    if (r->n) n++;
+    *made = n <= LABELS_MAX;
+    enum status st = OK;
+    if (*made) {
+        struct axis *a = arena_new_of(c->arena, struct axis);
+        struct value *labels = arena_array(c->arena, struct value, n + 1);
+        for (int64_t i = 0; i < r->n; i++)
+            labels[group[i]] = r->v[i].v;
+        st = axis_labelled(c, k->name, k->key.e->type, labels, n, false, a);
+        k->key.n_groups = n;
+        k->dim.axis = a;
+    }
+    buf_free(memory);
+    return st;
+}
+
+static enum status make_axis(struct binder *b, const struct rel_dim *dim, struct bound_key *k,
+                             const struct runs *r, bool *made)
+{
+    struct ctx *c = b->c;
+    int64_t extent = dim->hi - dim->lo;
+    void *memory;
+    TRY(buf_alloc(c, sizeof(int32_t) * (size_t)(r->n + 1), &memory));
+    enum status st = integer_axis(b, k, r, memory, made);
+    if (st == OK && !*made) st = labelled_axis(b, k, r, memory, made);
+    if (st == OK && *made) {
+        int32_t *group_of = arena_array(c->arena, int32_t, extent + 1);
+        number_groups(r, memory, extent, group_of);
+        k->key.group_of = group_of;
+        k->dim.name = k->name;
+        k->dim.lo = k->dim.axis->lo;
+        k->dim.hi = k->dim.lo + k->key.n_groups;
+        k->dim.stride = 1;
+        k->dim.tile = k->key.n_groups > 0 ? k->key.n_groups : 1;
+    }
+    buf_free(memory);
+    return st;
+}
+
+static bool axis_type(enum type t)
+{
+    return type_is_numeric(t) || type_is_time(t) || t == T_TEXT;
+}
+
+static bool is_block(const struct group_key *g)
+{
+    return !g->e;
+}
+
+/* A key as a dimension, if it is one's. *made false: it goes by value. */
+static enum status key_by_dim(struct binder *b, const struct rel *r, struct bound_key *k,
+                              bool *made)
+{
+    struct group_key *g = &k->key;
+    *made = is_block(g); /* those are made already */
+    if (*made) return OK;
+    int d = only_dim(g->e);
+    if (d < 0 || !dim_known(&r->dims[d]) || !r->dims[d].axis) return OK;
+    g->dim = d;
+    g->plain = g->e->kind == E_DIM;
+    if (g->plain) {
+        k->dim = r->dims[d];
+        k->dim.name = k->name;
+        g->n_groups = k->dim.hi - k->dim.lo;
+        *made = true;
+        return OK;
+    }
+    if (r->dims[d].hi - r->dims[d].lo > DIM_MAX || !axis_type(g->e->type)) return OK;
+    struct runs runs = {0};
+    enum status st = eval_key(b, r, d, g->e, &runs);
+    if (st == OK && !runs.unfit) st = make_axis(b, &r->dims[d], k, &runs, made);
+    buf_free(runs.v);
+    return st;
+}
+
+/* ---- BLOCK ---- */
+
+/* Coordinates of the first cells of blocks: every so many cells. */
+static enum status blocks_by_count(struct binder *b, const struct rel_dim *d, int64_t size,
+                                   struct bound_key *k)
+{
+    int64_t cells = d->hi > d->lo ? (d->hi - d->lo + d->stride - 1) / d->stride : 0;
+    int64_t n = cells / size + (cells % size != 0), extent = d->hi - d->lo;
+    struct axis *a = arena_new_of(b->c->arena, struct axis);
+    if (n > 0 && size > INT64_MAX / d->stride) size = cells;
+    TRY(axis_rebase(b->c, d->axis, d->lo, n, size * d->stride, a));
+    int32_t *group_of = arena_array(b->c->arena, int32_t, extent + 1);
+    for (int64_t p = 0; p < extent; p++)
+        group_of[p] = (int32_t)(p / (size * d->stride));
+    k->key.block = size * d->stride;
+    k->key.group_of = group_of;
+    k->key.n_groups = n;
+    k->dim.axis = a;
+    return OK;
+}
+
+static int64_t time_us(const struct value *v)
+{
+    return v->type == T_DATE ? v->i * INT64_C(86400000000) : v->i;
+}
+
+/* Blocks of time, counted from the first cell; those without a cell are left out. */
+static enum status blocks_by_time(struct binder *b, const struct rel_dim *d,
+                                  const struct interval *iv, int pos, struct bound_key *k)
+{
+    struct ctx *c = b->c;
+    struct interval sum = {0};
+    int64_t extent = d->hi - d->lo, n = 0, limit = INT64_MIN;
+    int32_t *group_of = arena_array(c->arena, int32_t, extent + 1);
+    size_t bytes = type_bytes(d->axis->type);
+    char *firsts = arena_alloc(c->arena, bytes * (size_t)(extent + 1));
+    bool down = axis_descending(d->axis);
+    if (interval_us(iv) <= 0 || down)
+        return fail_at(c, ERR_INVALID_PARAMETER, pos,
+                       down ? "a BLOCK of time needs an ascending axis"
+                            : "the size of a BLOCK must be positive");
+    int64_t origin = 0;
+    for (int64_t p = 0; p < extent; p++) {
+        if (p % d->stride) continue;
+        struct value v = axis_coord(d->axis, d->lo + p);
+        int64_t us = time_us(&v);
+        if (p == 0) origin = us;
+        bool fresh = p == 0;
+        while (us >= limit) { /* the first block that ends after this cell */
+            sum.months += iv->months;
+            sum.days += iv->days;
+            sum.us += iv->us;
+            TRY(timestamp_add(c, origin, &sum, &limit));
+            fresh = true;
+        }
+        if (fresh) value_put(&v, firsts + (size_t)n++ * bytes, 0);
+        group_of[p] = (int32_t)(n - 1);
+    }
+    struct axis *a = arena_new_of(c->arena, struct axis);
+    TRY(axis_from_coords(c, k->name, d->axis->type, firsts, n, false, a));
+    k->key.block_interval = *iv;
+    k->key.group_of = group_of;
+    k->key.n_groups = n;
+    k->dim.axis = a;
+    return OK;
+}
+
+static enum status block_key(struct binder *b, const struct scope *scope, const struct ast_axis *x,
+                             struct bound_key *k)
+{
+    struct ctx *c = b->c;
+    const struct scope_col *col;
+    struct value size;
+    bool known;
+    int pos = place(b, x->pos);
+    if (!x->dim || x->kind != AXIS_POINT || !x->lo || x->by_position) {
+        fail_at(c, ERR_SYNTAX, pos, "BLOCK takes a size for each dimension");
+        return hint(c, "GROUP BY BLOCK [lat => 4, time => INTERVAL '1 month']");
+    }
+    struct ast_name name = {.n = 1, .part = (const char *[]){x->dim}, .pos = x->pos};
+    TRY(scope_find(b, scope, &name, &col));
+    if (!col->is_dim)
+        return fail_at(c, ERR_WRONG_OBJECT, pos, "\"%s\" is not a dimension", x->dim);
+    const struct rel_dim *d = &scope->plan->rel.dims[col->index];
+    if (!dim_known(d) || !d->axis)
+        return not_yet(b, x->pos, "BLOCK over an axis that only running the query tells is");
+    if (d->hi - d->lo > DIM_MAX)
+        return fail_at(c, ERR_LIMIT_EXCEEDED, pos, "BLOCK takes dimensions of up to %lld positions",
+                       (long long)DIM_MAX);
+    TRY(bind_value(b, x->lo, "BLOCK", &size, &known));
+    *k = (struct bound_key){.name = x->dim};
+    k->key.dim = col->index;
+    k->dim.name = x->dim;
+    if (!known) size = value_int(T_INT64, 1);
+    bool quoted = size.type == T_UNKNOWN || size.type == T_TEXT;
+    if (quoted && !size.null && type_is_time(d->axis->type))
+        TRY(at(c, value_cast(c, &size, T_INTERVAL, &size), pos));
+    if (size.null || (size.type == T_INTERVAL ? !type_is_time(d->axis->type)
+                                              : !type_is_integer(size.type) || size.i < 1)) {
+        fail_at(c, ERR_INVALID_PARAMETER, pos, "the size of a BLOCK must be a positive number of "
+                                               "cells, or an interval of time");
+        return ERR_INVALID_PARAMETER;
+    }
+    if (size.type == T_INTERVAL)
+        TRY(blocks_by_time(b, d, &size.iv, pos, k));
+    else
+        TRY(blocks_by_count(b, d, size.i, k));
+    k->dim.lo = k->dim.axis->lo;
+    k->dim.hi = k->dim.lo + k->key.n_groups;
+    k->dim.stride = 1;
+    k->dim.tile = k->key.n_groups > 0 ? k->key.n_groups : 1;
+    return OK;
+}
+
+/* ---- the aggregate ---- */
+
+static void agg_columns(struct rel *r, int at, const struct agg_list *aggs)
+{
+    for (int i = 0; i < aggs->n; i++)
+        r->cols[at + i] =
+            (struct rel_col){.name = agg_name(aggs->calls[i].agg), .type = aggs->types[i]};
+}
+
+enum status make_aggregate(struct binder *b, struct plan *in, struct bound_key *keys, int n_keys,
+                           const struct agg_list *aggs, int pos, struct plan **out)
+{
+    struct ctx *c = b->c;
+    struct plan *p = plan_new(c, P_AGGREGATE, pos, 1);
+    p->in[0] = in;
+    p->by_dims = n_keys <= MAX_DIMS;
+    for (int i = 0; i < n_keys && p->by_dims; i++)
+        TRY(key_by_dim(b, &in->rel, &keys[i], &p->by_dims));
+    p->keys = arena_array(c->arena, struct group_key, n_keys + 1);
+    p->n_keys = n_keys;
+    p->aggs = arena_dup(c->arena, aggs->calls, sizeof *aggs->calls * (size_t)aggs->n + 1);
+    p->n_aggs = aggs->n;
+    for (int i = 0; i < n_keys; i++) {
+        p->keys[i] = keys[i].key;
+        if (p->by_dims) continue;
+        if (is_block(&keys[i].key))
+            return not_yet(b, pos, "BLOCK together with keys that are no dimensions is");
+        p->keys[i] = (struct group_key){.e = keys[i].key.e, .dim = -1};
+    }
+    if (p->by_dims) {
+        p->rel.n_dims = n_keys;
+        p->rel.dims = arena_array(c->arena, struct rel_dim, n_keys + 1);
+        p->rel.n_cols = aggs->n;
+        p->rel.cols = arena_array(c->arena, struct rel_col, aggs->n + 1);
+        for (int i = 0; i < n_keys; i++)
+            p->rel.dims[i] = keys[i].dim;
+        agg_columns(&p->rel, 0, aggs);
+    } else {
+        rel_list(c, &p->rel, -1, n_keys + aggs->n);
+        for (int i = 0; i < n_keys; i++)
+            p->rel.cols[i] = (struct rel_col){.name = keys[i].name, .type = keys[i].key.e->type};
+        agg_columns(&p->rel, n_keys, aggs);
+    }
+    *out = p;
+    return OK;
+}
+
+/* ---- GROUP BY ---- */
+
+static bool note_agg(const struct expr *e, void *found)
+{
+    if (e->kind == E_COL && e->index >= AGG_BASE) *(bool *)found = true;
+    return true;
+}
+
+static enum status key_of_target(struct binder *b, const struct target *t, int pos,
+                                 struct bound_key *k)
+{
+    bool aggregates = false;
+    expr_walk(t->e, note_agg, &aggregates);
+    if (aggregates)
+        return fail_at(b->c, ERR_GROUPING, place(b, pos),
+                       "aggregate functions are not allowed in GROUP BY");
+    *k = (struct bound_key){.key = {.e = t->e, .dim = -1}, .name = t->name};
+    return OK;
+}
+
+static bool has_column(const struct scope *s, const char *name)
+{
+    for (int i = 0; i < s->n_cols; i++)
+        if (s->cols[i].name && s->cols[i].unqualified && !strcmp(s->cols[i].name, name))
+            return true;
+    return false;
+}
+
+/* GROUP BY 2, GROUP BY alias, or an expression; a column of FROM goes before an alias. */
+static enum status group_expr(struct binder *b, const struct scope *scope, const struct ast_expr *e,
+                              const struct target *ts, int n, struct bound_key *k)
+{
+    if (e->kind == X_INT) {
+        long i = strtol(e->text, NULL, 10);
+        if (i < 1 || i > n)
+            return fail_at(b->c, ERR_INVALID_REFERENCE, place(b, e->pos),
+                           "GROUP BY position %s is not in select list", e->text);
+        return key_of_target(b, &ts[i - 1], e->pos, k);
+    }
+    if (e->kind == X_STRING || e->kind == X_FLOAT || e->kind == X_NULL || e->kind == X_BOOL)
+        return fail_at(b->c, ERR_SYNTAX, place(b, e->pos), "non-integer constant in GROUP BY");
+    if (plain_name(e) && !has_column(scope, e->name.part[0]))
+        for (int i = 0; i < n; i++)
+            if (ts[i].name && !strcmp(ts[i].name, e->name.part[0]))
+                return key_of_target(b, &ts[i], e->pos, k);
+    struct expr_place in = {.scope = scope, .clause = "GROUP BY"};
+    struct expr *x;
+    TRY(bind_expr(b, &in, e, &x));
+    TRY(expr_resolve_unknown(b->c, &x));
+    *k = (struct bound_key){.key = {.e = x, .dim = -1}, .name = output_name(e)};
+    return OK;
+}
+
+static bool same_key(const struct bound_key *x, const struct bound_key *y)
+{
+    return x->key.e && y->key.e && expr_equal(x->key.e, y->key.e);
+}
+
+enum status bind_groups(struct binder *b, const struct ast_select *s, const struct scope *scope,
+                        const struct target *targets, int n_targets, struct bound_key **keys,
+                        int *n_keys)
+{
+    int cap = 1;
+    for (int i = 0; i < s->groups.n; i++)
+        cap += s->groups.v[i].axes.n + 1;
+    struct bound_key *k = arena_array(b->c->arena, struct bound_key, cap);
+    int n = 0;
+    for (int i = 0; i < s->groups.n; i++) {
+        const struct ast_group *g = &s->groups.v[i];
+        switch (g->kind) {
+        case GROUP_EXPR:
+            TRY(group_expr(b, scope, g->e, targets, n_targets, &k[n]));
+            break;
+        case GROUP_BLOCK:
+            for (int j = 0; j < g->axes.n; j++)
+                TRY(block_key(b, scope, &g->axes.v[j], &k[n++]));
+            continue;
+        case GROUP_EMPTY:
+            continue;
+        default:
+            return not_yet(b, g->pos, "GROUPING SETS, ROLLUP and CUBE are");
+        }
+        bool twice = false;
+        for (int j = 0; j < n; j++)
+            twice |= same_key(&k[j], &k[n]);
+        n += !twice;
+    }
+    *keys = k;
+    *n_keys = n;
+    return OK;
+}
+
+/* ---- expressions over groups ---- */
+
+static bool key_matches(const struct plan *agg, const struct group_key *g, const struct expr *e)
+{
+    if (is_block(g)) return e->kind == E_DIM && e->index == g->dim;
+    if (e->kind == E_POS) return agg->by_dims && g->plain && e->index == g->dim;
+    return e->kind != E_CONST && expr_equal(g->e, e);
+}
+
+enum status over_groups(struct binder *b, const struct scope *scope, const struct plan *agg,
+                        const struct expr *e, struct expr **out)
+{
+    struct ctx *c = b->c;
+    for (int i = 0; i < agg->n_keys; i++) {
+        if (!key_matches(agg, &agg->keys[i], e)) continue;
+        enum expr_kind kind = !agg->by_dims ? E_COL : e->kind == E_POS ? E_POS : E_DIM;
+        *out = expr_make_ref(c, kind, i, e->type, e->pos);
+        return OK;
+    }
+    if (e->kind == E_COL && e->index >= AGG_BASE) {
+        int at = e->index - AGG_BASE + (agg->by_dims ? 0 : agg->n_keys);
+        *out = expr_make_ref(c, E_COL, at, e->type, e->pos);
+        return OK;
+    }
+    if (e->kind == E_COL || e->kind == E_DIM || e->kind == E_POS)
+        return fail_at(c, ERR_GROUPING, e->pos,
+                       "column \"%s\" must appear in the GROUP BY clause or be used in an "
+                       "aggregate function",
+                       scope_name_of(c, scope, e));
+    struct expr *copy = arena_dup(c->arena, e, sizeof *e);
+    copy->args = arena_array(c->arena, struct expr *, e->n_args + 1);
+    for (int i = 0; i < e->n_args; i++)
+        TRY(over_groups(b, scope, agg, e->args[i], &copy->args[i]));
+    *out = copy;
+    return OK;
+}

@@ -1,0 +1,217 @@
+/* What the files of the binder share: names in scope, one function per question about the tree.
+ *
+ * bind.c holds the entry points and what is constant, bind_scope.c names, bind_from.c and
+ * bind_source.c FROM items, bind_slice.c brackets, bind_join.c joins, bind_expr.c and bind_call.c
+ * expressions, bind_select.c queries, bind_group.c groups, bind_shape.c what brackets in SELECT make
+ * of a result, bind_dml.c and bind_ddl.c the statements that change something. */
+#ifndef TESSERA_BIND_INTERNAL_H
+#define TESSERA_BIND_INTERNAL_H
+#include "query/agg.h"
+#include "query/bind.h"
+
+/* ---- names ---- */
+struct scope_col {
+    const char *name; /* NULL: the order of a list, that has no name */
+    int item;
+    bool is_dim; /* E_DIM of the scope's plan, else E_COL */
+    int index;
+    enum type type;
+    bool unqualified; /* found without the item's name too; not so the right side of USING */
+    bool in_star;     /* stands in `*` */
+    bool paired;      /* a dimension of a join's right side that is one of the left's */
+};
+
+/* What names mean: the columns of some FROM items, all over one plan. */
+struct scope {
+    const struct scope *outer; /* of the query around this one; NULL: none */
+    struct plan *plan;         /* NULL: no FROM */
+    int n_items, n_cols;
+    const char **items; /* names; NULL: has none */
+    struct scope_col *cols;
+};
+
+struct cte { /* WITH, seen from where it may be named */
+    const struct cte *next;
+    const struct ast_cte *ast;
+};
+
+/* One for a whole statement, views and sub-queries included. */
+struct bind_shared {
+    struct subquery **subqueries;
+    int n_subqueries;
+    struct expr **params; /* the one node of each parameter whose value is not known; or NULL */
+    int n_params;
+    int n_given; /* parameters that the client has given values */
+    int n_expanded; /* nodes of macros, and views and WITH queries, written out so far */
+};
+
+struct binder {
+    struct ctx *c;
+    struct bind_env *env;
+    struct bind_shared *shared;
+    const struct cte *ctes;
+    int fixed_pos; /* ≥ 0: where every error is, as the text being bound is not the statement's */
+    int depth;     /* views in views */
+};
+
+static inline int place(const struct binder *b, int pos)
+{
+    return b->fixed_pos >= 0 ? b->fixed_pos : pos;
+}
+
+void binder_init(struct binder *b, struct ctx *c, struct bind_env *env);
+/* Reads back what is known of parameters, and hands over the sub-queries. */
+enum status binder_finish(struct binder *b, struct query *q);
+/* ERR_UNSUPPORTED "<what> not available yet", what with its verb: "windows (OVER) are". */
+enum status not_yet(const struct binder *b, int pos, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* bind_scope.c */
+/* The column that a name of one, two or three parts means. ERR_UNDEFINED_COLUMN, ERR_AMBIGUOUS_…,
+ * ERR_UNDEFINED_TABLE; ERR_UNSUPPORTED when it is one of the outer query. */
+enum status scope_find(struct binder *b, const struct scope *s, const struct ast_name *name,
+                       const struct scope_col **out);
+/* The item of that name, -1 when there is none. */
+int scope_item(const struct scope *s, const char *name);
+struct expr *scope_ref(struct binder *b, const struct scope_col *col, int pos);
+/* "item.column" of a reference over the scope's plan, for messages. */
+const char *scope_name_of(struct ctx *c, const struct scope *s, const struct expr *ref);
+/* A scope of one item without columns; scope_add appends one. */
+void scope_init(struct binder *b, struct scope *s, struct plan *plan, const char *item,
+                int max_cols);
+struct scope_col *scope_add(struct scope *s, const char *name, bool is_dim, int index,
+                            enum type type);
+
+/* ---- constants ---- */
+/* A constant expression; *known false: it takes a parameter whose value is not known yet. */
+enum status bind_constant(struct binder *b, const struct ast_expr *e, const char *clause,
+                          struct expr **out);
+enum status bind_value(struct binder *b, const struct ast_expr *e, const char *clause,
+                       struct value *out, bool *known);
+struct env binder_env(const struct binder *b);
+struct expr *const_int(struct ctx *c, int64_t i);
+
+/* ---- expressions ---- */
+#define AGG_BASE (1 << 24) /* E_COL of index AGG_BASE + i stands for the i-th aggregate */
+struct agg_list {
+    int n;
+    struct agg_call *calls;
+    enum type *types;
+};
+struct expr_place {
+    const struct scope *scope;
+    const char *clause;    /* for messages: "WHERE" */
+    struct agg_list *aggs; /* NULL: aggregates are not allowed */
+    bool in_agg;           /* inside an aggregate's argument */
+};
+enum status bind_expr(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
+                      struct expr **out);
+/* A condition; clause names it. */
+enum status bind_condition(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
+                           struct expr **out);
+enum status bind_call(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
+                      struct expr **out);
+enum status bind_subquery_expr(struct binder *b, const struct expr_place *in,
+                               const struct ast_expr *e, struct expr **out);
+/* As PostgreSQL names the column of a target without AS. */
+const char *output_name(const struct ast_expr *e);
+bool plain_name(const struct ast_expr *e); /* an unqualified name */
+
+/* ---- FROM ---- */
+enum status bind_from_list(struct binder *b, const struct ast_froms *from,
+                           const struct scope *outer, struct scope *out);
+enum status bind_from(struct binder *b, const struct ast_from *f, const struct scope *outer,
+                      struct scope *out);
+enum status bind_from_function(struct binder *b, const struct ast_from *f, struct scope *out);
+enum status bind_grid(struct binder *b, const struct ast_from *f, struct scope *out);
+enum status bind_sys(struct binder *b, const struct ast_from *f, const char *name,
+                     struct scope *out);
+enum status bind_join(struct binder *b, const struct ast_from *f, struct scope *left,
+                      struct scope *right, struct scope *out);
+/* The cross product: what a comma in FROM says. */
+enum status bind_cross(struct binder *b, int pos, struct scope *left, struct scope *right,
+                       struct scope *out);
+struct plan *plan_scan(struct ctx *c, struct array *a, int pos);
+enum status scope_of_array(struct binder *b, struct array *a, const char *item, int pos,
+                           struct scope *out);
+/* The bracket after a FROM item; keep: single values narrow the dimension instead of dropping it.
+ */
+enum status bind_slice(struct binder *b, const struct ast_axes *axes, bool keep, struct scope *s);
+/* Inclusive bounds by coordinate or position to [lo, hi), as a slice means them. */
+enum status bind_range(struct binder *b, const struct ast_axis *a, const struct rel_dim *d,
+                       const char *name, int64_t *lo, int64_t *hi, int64_t *step);
+/* A value given as a coordinate of an axis: *exact false when the axis's type cannot hold it;
+ * out is then what it is cut to. */
+enum status axis_value(struct binder *b, const struct axis *a, const struct value *v, int pos,
+                       struct value *out, int *beyond);
+
+/* ---- queries ---- */
+/* What the result is for: rows in order; an array (a sub-query, a stored result), which has no order
+ * but the cells' own; or cells in any form. */
+enum want { WANT_ROWS, WANT_ARRAY, WANT_CELLS };
+enum status bind_query(struct binder *b, const struct ast_select *s, const struct scope *outer,
+                       enum want want, struct query *out);
+/* INSERT's: literals keep their unknown type, to be cast as the target wants them. */
+enum status bind_source(struct binder *b, const struct ast_select *s, struct query *out);
+enum status bind_values(struct binder *b, const struct ast_select *s, struct query *out);
+/* Cells as rows: every output a column, none a dimension. */
+void query_to_list(struct ctx *c, struct query *q);
+bool dim_known(const struct rel_dim *d); /* its extent is known before running */
+
+struct target {
+    const struct ast_expr *ast; /* NULL: from a star */
+    struct expr *e;
+    const char *name;
+    bool bracket, hidden; /* hidden: only to sort by */
+    int pos;
+};
+/* What the targets make of a relation: columns over its dimensions when nothing or all of them are
+ * bracketed; else an aggregate to the bracketed coordinates. One output a target. */
+enum status shape_output(struct binder *b, struct plan *in, const struct target *ts, int n,
+                         struct query *out);
+
+/* ---- groups ---- */
+struct bound_key {
+    struct group_key key;
+    const char *name;
+    struct rel_dim dim; /* of the result, when the key is one of a dimension */
+};
+/* An aggregate over the plan. Keys that depend on one dimension each become dimensions of the
+ * result, with axes made here; if any key doesn't, all are columns. */
+enum status make_aggregate(struct binder *b, struct plan *in, struct bound_key *keys, int n_keys,
+                           const struct agg_list *aggs, int pos, struct plan **out);
+/* The keys of GROUP BY, over the scope's plan. */
+enum status bind_groups(struct binder *b, const struct ast_select *s, const struct scope *scope,
+                        const struct target *targets, int n_targets, struct bound_key **keys,
+                        int *n_keys);
+/* An expression over the input of an aggregate as one over its result; ERR_GROUPING. */
+enum status over_groups(struct binder *b, const struct scope *scope, const struct plan *agg,
+                        const struct expr *e, struct expr **out);
+/* Evaluates an expression that depends on dimension d alone at positions [lo, lo + n) of it, into a
+ * column from c->scratch. */
+struct program;
+enum status eval_on_dim(struct ctx *c, const struct program *p, const struct rel *r, int d,
+                        int64_t lo, int64_t n, struct column *out);
+/* The one dimension that an expression depends on; -1: none, or more, or columns. */
+int only_dim(const struct expr *e);
+
+/* ---- plans ---- */
+struct plan *plan_new(struct ctx *c, enum plan_kind kind, int pos, int n_in);
+/* Over one input, with its dimensions (own copies) and columns. */
+struct plan *plan_over(struct ctx *c, enum plan_kind kind, int pos, struct plan *in);
+struct plan *plan_filter(struct ctx *c, struct plan *in, struct expr *e);
+/* Columns es over the input's dimensions. */
+struct plan *plan_map(struct ctx *c, struct plan *in, struct expr **es, const char *const *names,
+                      int n);
+/* The relation of a list of rows: one dimension; n < 0: not known. */
+void rel_list(struct ctx *c, struct rel *r, int64_t n, int n_cols);
+struct expr *dim_ref(struct ctx *c, const struct rel *r, int d);
+struct expr *col_ref(struct ctx *c, const struct rel *r, int i);
+enum type dim_type(const struct rel_dim *d);
+/* Relations between parts of a plan when regions change: recomputes the relation of a join. */
+void join_region(struct plan *p);
+
+/* ---- assignment ---- */
+enum status cast_to_column(struct binder *b, const char *column, enum type to, struct expr **e);
+
+#endif

@@ -1,0 +1,438 @@
+/* What does a query give: targets, conditions, groups, order, limits, set operations? */
+#include "query/bind_internal.h"
+#include <stdlib.h>
+
+/* One SELECT while it is bound. */
+struct selecting {
+    struct binder *b;
+    const struct ast_select *s;
+    struct scope scope;
+    struct agg_list aggs;
+    struct target *ts;
+    int n_visible, n; /* targets; those after the visible ones are only to sort by */
+    struct plan *plan;
+};
+
+/* ---- targets ---- */
+
+static struct target *new_target(struct selecting *q)
+{
+    if ((q->n & (q->n - 1)) == 0) {
+        struct target *ts = arena_array(q->b->c->arena, struct target, q->n ? 2 * q->n : 1);
+        if (q->n) memcpy(ts, q->ts, sizeof *ts * (size_t)q->n);
+        q->ts = ts;
+    }
+    return &q->ts[q->n++];
+}
+
+static void star_column(struct selecting *q, const struct scope_col *col, int pos)
+{
+    struct target *t = new_target(q);
+    *t = (struct target){.e = scope_ref(q->b, col, pos),
+                         .name = col->name,
+                         .bracket = col->is_dim,
+                         .pos = place(q->b, pos)};
+}
+
+/* `*`: every dimension once, then the attributes; `a.*`: those of one item; `[*]`: dimensions. */
+static enum status expand_star(struct selecting *q, int item, bool dims_only, int pos)
+{
+    const struct scope *s = &q->scope;
+    if (s->n_items == 0)
+        return fail_at(q->b->c, ERR_SYNTAX, place(q->b, pos),
+                       "SELECT * with no tables specified is not valid");
+    for (int pass = 0; pass < (dims_only ? 1 : 2); pass++) {
+        for (int i = 0; i < s->n_cols; i++) {
+            const struct scope_col *col = &s->cols[i];
+            bool listed = item < 0 ? col->in_star : col->item == item && (col->in_star || col->paired);
+            if (listed && col->name && col->is_dim == (pass == 0)) star_column(q, col, pos);
+        }
+    }
+    return OK;
+}
+
+static enum status bind_target(struct selecting *q, const struct ast_target *ast)
+{
+    struct binder *b = q->b;
+    if (!ast->e) return expand_star(q, -1, ast->bracket, ast->pos);
+    if (ast->e->kind == X_NAME && ast->e->star) {
+        const char *name = ast->e->name.part[ast->e->name.n - 1];
+        int item = scope_item(&q->scope, name);
+        if (item < 0)
+            return fail_at(b->c, ERR_UNDEFINED_TABLE, place(b, ast->e->pos),
+                           "missing FROM-clause entry for table \"%s\"", name);
+        return expand_star(q, item, ast->bracket, ast->pos);
+    }
+    struct expr_place in = {.scope = &q->scope, .clause = "SELECT", .aggs = &q->aggs};
+    struct expr *e;
+    TRY(bind_expr(b, &in, ast->e, &e));
+    struct target *t = new_target(q);
+    *t = (struct target){.ast = ast->e,
+                         .e = e,
+                         .name = ast->alias ? ast->alias : output_name(ast->e),
+                         .bracket = ast->bracket,
+                         .pos = place(b, ast->e->pos)};
+    return OK;
+}
+
+static enum status bind_targets(struct selecting *q)
+{
+    for (int i = 0; i < q->s->targets.n; i++)
+        TRY(bind_target(q, &q->s->targets.v[i]));
+    q->n_visible = q->n;
+    return OK;
+}
+
+/* ---- ORDER BY ---- */
+
+static enum status ambiguous_output(struct binder *b, const struct ast_expr *e)
+{
+    return fail_at(b->c, ERR_AMBIGUOUS_COLUMN, place(b, e->pos), "ORDER BY \"%s\" is ambiguous",
+                   e->name.part[0]);
+}
+
+/* ORDER BY 2, or an output's name; -1: neither. */
+static enum status order_output(struct binder *b, const struct ast_expr *e, const struct target *ts,
+                                int n, int *out)
+{
+    *out = -1;
+    if (e->kind == X_INT) {
+        long i = strtol(e->text, NULL, 10);
+        if (i < 1 || i > n)
+            return fail_at(b->c, ERR_INVALID_REFERENCE, place(b, e->pos),
+                           "ORDER BY position %s is not in select list", e->text);
+        *out = (int)i - 1;
+        return OK;
+    }
+    if (e->kind == X_STRING || e->kind == X_FLOAT || e->kind == X_NULL || e->kind == X_BOOL)
+        return fail_at(b->c, ERR_SYNTAX, place(b, e->pos), "non-integer constant in ORDER BY");
+    for (int i = 0; i < n && plain_name(e); i++) {
+        if (!ts[i].name || strcmp(ts[i].name, e->name.part[0])) continue;
+        if (*out >= 0 && !expr_equal(ts[*out].e, ts[i].e)) return ambiguous_output(b, e);
+        if (*out < 0) *out = i;
+    }
+    return OK;
+}
+
+/* Each key as the number of a target, made if need be. */
+static enum status bind_order(struct selecting *q, int **out)
+{
+    struct binder *b = q->b;
+    const struct ast_sorts *order = &q->s->order;
+    int *keys = arena_array(b->c->arena, int, order->n + 1);
+    for (int i = 0; i < order->n; i++) {
+        const struct ast_expr *e = order->v[i].e;
+        TRY(order_output(b, e, q->ts, q->n_visible, &keys[i]));
+        if (keys[i] >= 0) continue;
+        struct expr_place in = {.scope = &q->scope, .clause = "ORDER BY", .aggs = &q->aggs};
+        struct expr *x;
+        TRY(bind_expr(b, &in, e, &x));
+        TRY(expr_resolve_unknown(b->c, &x));
+        for (int k = 0; k < q->n && keys[i] < 0; k++)
+            if (expr_equal(q->ts[k].e, x)) keys[i] = k;
+        if (keys[i] >= 0) continue;
+        if (q->s->distinct)
+            return fail_at(b->c, ERR_INVALID_REFERENCE, place(b, e->pos),
+                           "for SELECT DISTINCT, ORDER BY expressions must appear in select list");
+        keys[i] = q->n;
+        struct target *t = new_target(q);
+        *t = (struct target){
+            .ast = e, .e = x, .name = "?column?", .hidden = true, .pos = place(b, e->pos)};
+    }
+    *out = keys;
+    return OK;
+}
+
+static enum status add_sort(struct binder *b, const struct ast_sorts *order, const int *keys,
+                            struct query *q)
+{
+    struct ctx *c = b->c;
+    struct plan *p = plan_new(c, P_SORT, q->root->pos, 1);
+    p->in[0] = q->root;
+    rel_list(c, &p->rel, -1, 0);
+    p->rel.n_cols = q->root->rel.n_cols;
+    p->rel.cols = q->root->rel.cols;
+    p->sort = arena_array(c->arena, struct sort_key, order->n + 1);
+    p->n_sort = order->n;
+    for (int i = 0; i < order->n; i++) {
+        const struct ast_sort *a = &order->v[i];
+        enum type t = p->rel.cols[keys[i]].type;
+        if (t == T_INT64S)
+            return fail_at(c, ERR_UNDEFINED_FUNCTION, place(b, a->e->pos),
+                           "could not identify an ordering operator for type %s", type_name(t));
+        p->sort[i] = (struct sort_key){.e = col_ref(c, &q->root->rel, keys[i]),
+                                       .desc = a->desc,
+                                       .nulls_first = a->nulls ? a->nulls == 1 : a->desc};
+    }
+    q->root = p;
+    return OK;
+}
+
+/* ---- LIMIT ---- */
+
+static enum status bind_count(struct binder *b, const struct ast_expr *e, const char *clause,
+                              struct expr **out)
+{
+    struct expr_place in = {.clause = clause};
+    struct expr *x;
+    *out = NULL;
+    if (!e) return OK;
+    enum status st = bind_expr(b, &in, e, &x);
+    if (st == ERR_UNDEFINED_COLUMN) {
+        ctx_clear(b->c);
+        return fail_at(b->c, ERR_INVALID_REFERENCE, place(b, e->pos),
+                       "argument of %s must not contain variables", clause);
+    }
+    TRY(st);
+    if (x->type != T_UNKNOWN && !type_is_numeric(x->type))
+        return fail_at(b->c, ERR_DATATYPE_MISMATCH, place(b, e->pos),
+                       "argument of %s must be type bigint, not type %s", clause,
+                       type_name(x->type));
+    TRY(expr_make_cast(b->c, x, T_INT64, false, place(b, e->pos), &x));
+    if (x->kind == E_CONST && !x->value.null && x->value.i < 0)
+        return fail_at(b->c, ERR_INVALID_LIMIT, place(b, e->pos), "%s must not be negative",
+                       clause);
+    *out = x;
+    return OK;
+}
+
+static enum status add_limit(struct binder *b, const struct ast_select *s, struct query *q)
+{
+    struct plan *p = plan_new(b->c, P_LIMIT, q->root->pos, 1);
+    TRY(bind_count(b, s->limit, "LIMIT", &p->limit));
+    TRY(bind_count(b, s->offset, "OFFSET", &p->offset));
+    p->in[0] = q->root;
+    rel_list(b->c, &p->rel, -1, 0);
+    p->rel.n_cols = q->root->rel.n_cols;
+    p->rel.cols = q->root->rel.cols;
+    q->root = p;
+    return OK;
+}
+
+static void add_distinct(struct ctx *c, struct query *q)
+{
+    struct plan *p = plan_new(c, P_DISTINCT, q->root->pos, 1);
+    p->in[0] = q->root;
+    rel_list(c, &p->rel, -1, 0);
+    p->rel.n_cols = q->root->rel.n_cols;
+    p->rel.cols = q->root->rel.cols;
+    q->root = p;
+}
+
+/* ---- after the targets ---- */
+
+/* Rows back to the array that the brackets ask for. */
+static enum status rows_to_array(struct binder *b, const bool *bracket, struct query *q)
+{
+    struct ctx *c = b->c;
+    struct target *ts = arena_array(c->arena, struct target, q->n_outs + 1);
+    for (int i = 0; i < q->n_outs; i++)
+        ts[i] = (struct target){.e = col_ref(c, &q->root->rel, q->outs[i].index),
+                                .name = q->outs[i].name,
+                                .bracket = bracket[i],
+                                .pos = q->root->pos};
+    struct plan *rows = q->root;
+    return shape_output(b, rows, ts, q->n_outs, q);
+}
+
+/* DISTINCT, ORDER BY and LIMIT over a query whose first n_visible outputs stay. */
+static enum status finish_rows(struct binder *b, const struct ast_select *s, enum want want,
+                               const int *keys, int n_visible, struct query *q)
+{
+    bool limited = s->limit || s->offset, was_array = q->is_array;
+    bool sorted = s->order.n > 0 && (want == WANT_ROWS || limited);
+    if (!limited && !sorted && !s->distinct) return OK;
+    bool *bracket = arena_array(b->c->arena, bool, q->n_outs + 1);
+    for (int i = 0; i < q->n_outs; i++)
+        bracket[i] = q->outs[i].is_dim;
+    query_to_list(b->c, q);
+    if (s->distinct) add_distinct(b->c, q);
+    if (sorted) TRY(add_sort(b, &s->order, keys, q));
+    if (limited) TRY(add_limit(b, s, q));
+    q->n_outs = n_visible;
+    if (was_array && want == WANT_ARRAY) return rows_to_array(b, bracket, q);
+    return OK;
+}
+
+/* ---- GROUP BY, HAVING ---- */
+
+static enum status group(struct selecting *q, struct expr *having)
+{
+    struct binder *b = q->b;
+    struct bound_key *keys;
+    struct plan *agg;
+    int n_keys;
+    TRY(bind_groups(b, q->s, &q->scope, q->ts, q->n_visible, &keys, &n_keys));
+    TRY(make_aggregate(b, q->plan, keys, n_keys, &q->aggs, place(b, q->s->pos), &agg));
+    for (int i = 0; i < q->n; i++)
+        TRY(over_groups(b, &q->scope, agg, q->ts[i].e, &q->ts[i].e));
+    q->plan = agg;
+    if (!having) return OK;
+    TRY(over_groups(b, &q->scope, agg, having, &having));
+    q->plan = plan_filter(b->c, agg, having);
+    return OK;
+}
+
+static enum status refuse(struct binder *b, const struct ast_select *s)
+{
+    if (s->locking) return not_yet(b, s->pos, "FOR %s is", s->locking);
+    if (s->distinct_on.n) return not_yet(b, s->distinct_on.v[0]->pos, "DISTINCT ON is");
+    if (s->n_windows) return not_yet(b, s->windows[0].w->pos, "windows (WINDOW) are");
+    return OK;
+}
+
+static enum status bind_plain(struct binder *b, const struct ast_select *s,
+                              const struct scope *outer, enum want want, bool keep_unknown,
+                              struct query *out)
+{
+    struct selecting q = {.b = b, .s = s};
+    struct expr *where = NULL, *having = NULL;
+    int *keys;
+    TRY(refuse(b, s));
+    TRY(bind_from_list(b, &s->from, outer, &q.scope));
+    q.plan = q.scope.plan;
+    if (s->where) {
+        struct expr_place in = {.scope = &q.scope, .clause = "WHERE"};
+        TRY(bind_condition(b, &in, s->where, &where));
+        q.plan = plan_filter(b->c, q.plan, where);
+        q.scope.plan = q.plan;
+    }
+    TRY(bind_targets(&q));
+    if (s->having) {
+        struct expr_place in = {.scope = &q.scope, .clause = "HAVING", .aggs = &q.aggs};
+        TRY(bind_condition(b, &in, s->having, &having));
+    }
+    TRY(bind_order(&q, &keys));
+    for (int i = 0; i < q.n && !keep_unknown; i++)
+        TRY(expr_resolve_unknown(b->c, &q.ts[i].e));
+    if (s->groups.n || having || q.aggs.n) TRY(group(&q, having));
+    bool sorted = s->order.n > 0 && (want == WANT_ROWS || s->limit || s->offset);
+    TRY(shape_output(b, q.plan, q.ts, sorted ? q.n : q.n_visible, out));
+    return finish_rows(b, s, want, keys, q.n_visible, out);
+}
+
+/* ---- set operations ---- */
+
+static enum status bind_body(struct binder *b, const struct ast_select *s,
+                             const struct scope *outer, enum want want, bool keep_unknown,
+                             struct query *out);
+
+/* The list's columns as expressions that may still be cast. */
+static struct plan *castable(struct ctx *c, struct query *q)
+{
+    query_to_list(c, q);
+    if (q->root->kind == P_MAP) return q->root;
+    struct expr **es = arena_array(c->arena, struct expr *, q->n_outs + 1);
+    const char **names = arena_array(c->arena, const char *, q->n_outs + 1);
+    for (int i = 0; i < q->n_outs; i++) {
+        es[i] = col_ref(c, &q->root->rel, q->outs[i].index);
+        names[i] = q->outs[i].name;
+    }
+    return plan_map(c, q->root, es, names, q->n_outs);
+}
+
+static enum status match_columns(struct binder *b, const char *what, struct plan **sides,
+                                 struct query *out)
+{
+    for (int i = 0; i < out->n_outs; i++) {
+        struct expr *both[2] = {sides[0]->exprs[i], sides[1]->exprs[i]};
+        enum type t;
+        TRY(at(b->c, expr_common_type(b->c, both, 2, what, &t), place(b, sides[1]->pos)));
+        for (int k = 0; k < 2; k++) {
+            sides[k]->exprs[i] = both[k];
+            sides[k]->rel.cols[i].type = t;
+        }
+        out->outs[i].type = t;
+    }
+    return OK;
+}
+
+static enum status bind_set(struct binder *b, const struct ast_select *s,
+                            const struct scope *outer, struct query *out)
+{
+    struct ctx *c = b->c;
+    struct query left = {0}, right = {0};
+    if (s->set != SET_UNION)
+        return not_yet(b, s->right->pos, "%s is", s->set == SET_EXCEPT ? "EXCEPT" : "INTERSECT");
+    TRY(bind_body(b, s->left, outer, WANT_CELLS, true, &left));
+    TRY(bind_body(b, s->right, outer, WANT_CELLS, true, &right));
+    if (left.n_outs != right.n_outs)
+        return fail_at(c, ERR_SYNTAX, place(b, s->right->pos),
+                       "each UNION query must have the same number of columns");
+    struct plan *sides[2] = {castable(c, &left), castable(c, &right)};
+    sides[1]->pos = place(b, s->right->pos);
+    *out = left;
+    out->root = NULL;
+    TRY(match_columns(b, "UNION", sides, out));
+    struct plan *p = plan_new(c, P_CONCAT, place(b, s->pos), 2);
+    p->in[0] = sides[0];
+    p->in[1] = sides[1];
+    rel_list(c, &p->rel, -1, out->n_outs);
+    for (int i = 0; i < out->n_outs; i++) {
+        out->outs[i].is_dim = false;
+        out->outs[i].index = i;
+        p->rel.cols[i] = (struct rel_col){.name = out->outs[i].name, .type = out->outs[i].type};
+    }
+    out->root = p;
+    out->is_array = false;
+    if (!s->set_all) add_distinct(c, out);
+    return OK;
+}
+
+/* ORDER BY over a set operation or VALUES: by outputs alone. */
+static enum status order_outputs(struct binder *b, const struct ast_select *s,
+                                 const struct query *q, int **out)
+{
+    struct target *ts = arena_array(b->c->arena, struct target, q->n_outs + 1);
+    int *keys = arena_array(b->c->arena, int, s->order.n + 1);
+    for (int i = 0; i < q->n_outs; i++) {
+        ts[i].name = q->outs[i].name;
+        ts[i].e = expr_make_ref(b->c, E_COL, i, q->outs[i].type, -1);
+    }
+    for (int i = 0; i < s->order.n; i++) {
+        const struct ast_expr *e = s->order.v[i].e;
+        TRY(order_output(b, e, ts, q->n_outs, &keys[i]));
+        if (keys[i] >= 0) continue;
+        fail_at(b->c, plain_name(e) ? ERR_UNDEFINED_COLUMN : ERR_UNSUPPORTED, place(b, e->pos),
+                "invalid UNION/INTERSECT/EXCEPT ORDER BY clause");
+        return hint(b->c, "Only result column names can be used, not expressions or functions.");
+    }
+    *out = keys;
+    return OK;
+}
+
+static enum status bind_body(struct binder *b, const struct ast_select *s,
+                             const struct scope *outer, enum want want, bool keep_unknown,
+                             struct query *out)
+{
+    struct binder inner = *b;
+    if (s->recursive) return not_yet(b, s->pos, "WITH RECURSIVE is");
+    struct cte *ctes = arena_array(b->c->arena, struct cte, s->n_ctes + 1);
+    for (int i = 0; i < s->n_ctes; i++) {
+        ctes[i] = (struct cte){inner.ctes, &s->ctes[i]};
+        inner.ctes = &ctes[i];
+    }
+    *out = (struct query){0};
+    if (s->set == SET_NONE && s->n_rows == 0) {
+        bool tail = s->order.n || s->limit || s->offset || s->distinct;
+        return bind_plain(&inner, s, outer, want, keep_unknown && !tail, out);
+    }
+    int *keys;
+    if (s->n_rows)
+        TRY(bind_values(&inner, s, out));
+    else
+        TRY(bind_set(&inner, s, outer, out));
+    TRY(order_outputs(&inner, s, out, &keys));
+    return finish_rows(&inner, s, want, keys, out->n_outs, out);
+}
+
+enum status bind_query(struct binder *b, const struct ast_select *s, const struct scope *outer,
+                       enum want want, struct query *out)
+{
+    return bind_body(b, s, outer, want, false, out);
+}
+
+enum status bind_source(struct binder *b, const struct ast_select *s, struct query *out)
+{
+    return bind_body(b, s, NULL, WANT_CELLS, true, out);
+}

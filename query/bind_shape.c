@@ -1,0 +1,216 @@
+/* What do the brackets of SELECT make of a relation? Nothing bracketed: a list. Every dimension
+ * bracketed as it is: the same array, its dimensions in the order written. Else each cell goes to
+ * the coordinates that it computes, and two cells at one place are an error. */
+#include "query/bind_internal.h"
+
+static void outputs(struct ctx *c, const struct target *ts, int n, struct query *q)
+{
+    q->outs = arena_array(c->arena, struct out_col, n + 1);
+    q->n_outs = n;
+    for (int i = 0; i < n; i++)
+        q->outs[i] = (struct out_col){.name = ts[i].name, .type = ts[i].e->type};
+}
+
+static struct plan *map_targets(struct ctx *c, struct plan *in, const struct target *ts, int n,
+                                bool brackets_too, struct query *q)
+{
+    struct expr **es = arena_array(c->arena, struct expr *, n + 1);
+    const char **names = arena_array(c->arena, const char *, n + 1);
+    int k = 0;
+    for (int i = 0; i < n; i++) {
+        if (ts[i].bracket && !brackets_too) continue;
+        q->outs[i].is_dim = false;
+        q->outs[i].index = k;
+        es[k] = ts[i].e;
+        names[k++] = ts[i].name;
+    }
+    return plan_map(c, in, es, names, k);
+}
+
+/* ---- lists ---- */
+
+void query_to_list(struct ctx *c, struct query *q)
+{
+    bool all = q->n_outs == q->root->rel.n_cols;
+    for (int i = 0; i < q->n_outs; i++)
+        all = all && !q->outs[i].is_dim && q->outs[i].index == i;
+    q->is_array = false;
+    if (all) return;
+    struct expr **es = arena_array(c->arena, struct expr *, q->n_outs + 1);
+    const char **names = arena_array(c->arena, const char *, q->n_outs + 1);
+    for (int i = 0; i < q->n_outs; i++) {
+        struct out_col *o = &q->outs[i];
+        es[i] = o->is_dim ? dim_ref(c, &q->root->rel, o->index)
+                          : col_ref(c, &q->root->rel, o->index);
+        names[i] = o->name;
+        o->is_dim = false;
+        o->index = i;
+    }
+    q->root = plan_map(c, q->root, es, names, q->n_outs);
+}
+
+/* ---- the same array ---- */
+
+/* The dimension that each bracket names, if brackets name dimensions and no two the same. */
+static bool plain_brackets(const struct rel *r, const struct target *ts, int n, int *order,
+                           int *n_order)
+{
+    bool used[MAX_DIMS] = {false};
+    *n_order = 0;
+    for (int i = 0; i < n; i++) {
+        if (!ts[i].bracket) continue;
+        int d = ts[i].e->index;
+        if (ts[i].e->kind != E_DIM) return false;
+        if (!used[d]) order[(*n_order)++] = d;
+        used[d] = true;
+    }
+    for (int d = 0; d < r->n_dims; d++) {
+        /* A dimension of one position can go: what it leaves is unambiguous. */
+        bool one = dim_known(&r->dims[d]) && r->dims[d].hi - r->dims[d].lo == 1;
+        if (!used[d] && !one) return false;
+    }
+    return true;
+}
+
+static struct plan *drop_dims(struct ctx *c, struct plan *in, const int *order, int n)
+{
+    if (n == in->rel.n_dims) return in;
+    bool keep[MAX_DIMS] = {false};
+    for (int i = 0; i < n; i++)
+        keep[order[i]] = true;
+    struct plan *p = plan_over(c, P_SLICE, in->pos, in);
+    p->dim_of = arena_array(c->arena, int, n + 1);
+    rel_box(&in->rel, &p->region);
+    p->rel.n_dims = 0;
+    for (int d = 0; d < in->rel.n_dims; d++) {
+        if (!keep[d]) continue;
+        p->dim_of[p->rel.n_dims] = d;
+        p->rel.dims[p->rel.n_dims++] = in->rel.dims[d];
+    }
+    return p;
+}
+
+static struct plan *order_dims(struct ctx *c, struct plan *in, const int *order, int n)
+{
+    bool same = true;
+    for (int i = 0; i < n; i++)
+        same = same && order[i] == i;
+    if (same) return in;
+    struct plan *p = plan_over(c, P_TRANSPOSE, in->pos, in);
+    p->dim_of = arena_array(c->arena, int, n + 1);
+    for (int i = 0; i < n; i++) {
+        p->dim_of[i] = order[i];
+        p->rel.dims[i] = in->rel.dims[order[i]];
+    }
+    rel_box(&p->rel, &p->region);
+    return p;
+}
+
+static void same_array(struct binder *b, struct plan *in, const struct target *ts, int n,
+                       const int *order, int n_order, struct query *q)
+{
+    struct ctx *c = b->c;
+    int rank[MAX_DIMS], place_of[MAX_DIMS]; /* among the dimensions kept; in the result */
+    struct plan *p = drop_dims(c, map_targets(c, in, ts, n, false, q), order, n_order);
+    for (int i = 0; i < n_order; i++) {
+        rank[i] = 0;
+        for (int k = 0; k < n_order; k++)
+            rank[i] += order[k] < order[i];
+        place_of[order[i]] = i;
+    }
+    q->root = order_dims(c, p, rank, n_order);
+    q->root->rel.dims =
+        arena_dup(c->arena, q->root->rel.dims, sizeof(struct rel_dim) * (size_t)n_order + 1);
+    for (int i = 0; i < n; i++) {
+        if (!ts[i].bracket) continue;
+        q->outs[i].is_dim = true;
+        q->outs[i].index = place_of[ts[i].e->index];
+        q->root->rel.dims[q->outs[i].index].name = ts[i].name;
+    }
+}
+
+/* ---- cells sent elsewhere ---- */
+
+static enum status only_call(struct binder *b, const struct target *t, struct agg_list *list)
+{
+    struct agg_call *call = &list->calls[list->n];
+    call->args = arena_array(b->c->arena, struct expr *, 1);
+    call->args[0] = t->e;
+    call->n_args = 1;
+    call->pos = t->pos;
+    return agg_resolve(b->c, "only", call->args, 1, false, t->pos, &call->agg,
+                       &list->types[list->n++]);
+}
+
+/* Rows of keys and values to an array over the keys. */
+static struct plan *pivot(struct ctx *c, struct plan *in, const struct bound_key *keys, int n_keys)
+{
+    struct plan *p = plan_new(c, P_PIVOT, in->pos, 1);
+    p->in[0] = in;
+    p->axes = arena_array(c->arena, struct axis, n_keys + 1);
+    p->rel.n_dims = n_keys;
+    p->rel.dims = arena_array(c->arena, struct rel_dim, n_keys + 1);
+    for (int i = 0; i < n_keys; i++) {
+        p->axes[i].type = in->rel.cols[i].type;
+        p->rel.dims[i] = (struct rel_dim){keys[i].name, &p->axes[i], 0, ROWS_UNKNOWN, 1, 0};
+    }
+    p->rel.n_cols = in->rel.n_cols - n_keys;
+    p->rel.cols = in->rel.cols + n_keys;
+    return p;
+}
+
+static enum status check_key(struct binder *b, const struct target *t)
+{
+    enum type k = t->e->type;
+    if (type_is_numeric(k) || type_is_time(k) || k == T_TEXT) return OK;
+    return fail_at(b->c, ERR_DATATYPE_MISMATCH, place(b, t->pos),
+                   "a dimension cannot be of type %s", type_name(k));
+}
+
+static enum status send_cells(struct binder *b, struct plan *in, const struct target *ts, int n,
+                              struct query *q)
+{
+    struct ctx *c = b->c;
+    struct bound_key *keys = arena_array(c->arena, struct bound_key, n + 1);
+    struct agg_list calls = {.calls = arena_array(c->arena, struct agg_call, n + 1),
+                             .types = arena_array(c->arena, enum type, n + 1)};
+    int n_keys = 0, pos = -1;
+    for (int i = 0; i < n; i++) {
+        if (!ts[i].bracket) {
+            q->outs[i].index = calls.n;
+            TRY(only_call(b, &ts[i], &calls));
+            continue;
+        }
+        TRY(check_key(b, &ts[i]));
+        if (pos < 0) pos = place(b, ts[i].pos);
+        q->outs[i].is_dim = true;
+        q->outs[i].index = n_keys;
+        keys[n_keys++] = (struct bound_key){.key = {.e = ts[i].e, .dim = -1}, .name = ts[i].name};
+    }
+    if (n_keys > MAX_DIMS)
+        return fail_at(c, ERR_TOO_MANY_COLUMNS, pos, "an array has at most %d dimensions",
+                       MAX_DIMS);
+    struct plan *p;
+    TRY(make_aggregate(b, in, keys, n_keys, &calls, pos, &p));
+    p->unique = true;
+    q->root = p->by_dims ? p : pivot(c, p, keys, n_keys);
+    return OK;
+}
+
+enum status shape_output(struct binder *b, struct plan *in, const struct target *ts, int n,
+                         struct query *out)
+{
+    int order[MAX_DIMS], n_order;
+    bool brackets = false;
+    outputs(b->c, ts, n, out);
+    for (int i = 0; i < n; i++)
+        brackets |= ts[i].bracket;
+    out->is_array = brackets;
+    if (!brackets)
+        out->root = map_targets(b->c, in, ts, n, true, out);
+    else if (plain_brackets(&in->rel, ts, n, order, &n_order))
+        same_array(b, in, ts, n, order, n_order, out);
+    else
+        return send_cells(b, in, ts, n, out);
+    return OK;
+}

@@ -1,0 +1,141 @@
+/* How is a plan node made, and what relation does it give? */
+#include "query/bind_internal.h"
+
+struct plan *plan_new(struct ctx *c, enum plan_kind kind, int pos, int n_in)
+{
+    struct plan *p = arena_new_of(c->arena, struct plan);
+    p->kind = kind;
+    p->pos = pos;
+    p->n_in = n_in;
+    p->in = arena_array(c->arena, struct plan *, n_in + 1);
+    return p;
+}
+
+struct plan *plan_over(struct ctx *c, enum plan_kind kind, int pos, struct plan *in)
+{
+    struct plan *p = plan_new(c, kind, pos, 1);
+    p->in[0] = in;
+    p->rel = in->rel;
+    p->rel.dims =
+        arena_dup(c->arena, in->rel.dims, sizeof *in->rel.dims * (size_t)in->rel.n_dims);
+    return p;
+}
+
+struct plan *plan_filter(struct ctx *c, struct plan *in, struct expr *e)
+{
+    struct plan *p = plan_over(c, P_FILTER, e->pos, in);
+    p->exprs = arena_array(c->arena, struct expr *, 1);
+    p->exprs[0] = e;
+    p->n_exprs = 1;
+    return p;
+}
+
+struct plan *plan_map(struct ctx *c, struct plan *in, struct expr **es, const char *const *names,
+                      int n)
+{
+    struct plan *p = plan_over(c, P_MAP, in->pos, in);
+    p->exprs = arena_array(c->arena, struct expr *, n + 1);
+    p->n_exprs = n;
+    p->rel.n_cols = n;
+    p->rel.cols = arena_array(c->arena, struct rel_col, n + 1);
+    for (int i = 0; i < n; i++) {
+        p->exprs[i] = es[i];
+        p->rel.cols[i] = (struct rel_col){.name = names[i], .type = es[i]->type};
+        if (es[i]->kind == E_COL) {
+            p->rel.cols[i].not_null = in->rel.cols[es[i]->index].not_null;
+            p->rel.cols[i].unit = in->rel.cols[es[i]->index].unit;
+        }
+    }
+    return p;
+}
+
+void rel_list(struct ctx *c, struct rel *r, int64_t n, int n_cols)
+{
+    r->n_dims = 1;
+    r->dims = arena_array(c->arena, struct rel_dim, 1);
+    r->dims[0] = (struct rel_dim){.lo = 0, .hi = n < 0 ? ROWS_UNKNOWN : n, .stride = 1};
+    r->n_cols = n_cols;
+    r->cols = arena_array(c->arena, struct rel_col, n_cols + 1);
+}
+
+enum type dim_type(const struct rel_dim *d)
+{
+    return d->axis ? d->axis->type : T_INT64;
+}
+
+struct expr *dim_ref(struct ctx *c, const struct rel *r, int d)
+{
+    return expr_make_ref(c, E_DIM, d, dim_type(&r->dims[d]), -1);
+}
+
+struct expr *col_ref(struct ctx *c, const struct rel *r, int i)
+{
+    return expr_make_ref(c, E_COL, i, r->cols[i].type, -1);
+}
+
+bool dim_known(const struct rel_dim *d)
+{
+    return d->hi != ROWS_UNKNOWN;
+}
+
+struct expr *const_int(struct ctx *c, int64_t i)
+{
+    struct value v = value_int(T_INT64, i);
+    return expr_make_const(c, &v, -1);
+}
+
+/* The first position at or after `lo` that a strided dimension has cells at. */
+static int64_t on_stride(const struct rel_dim *d, int64_t lo)
+{
+    if (d->stride <= 1) return lo;
+    int64_t off = (lo - d->lo) % d->stride;
+    return off ? lo + d->stride - off : lo;
+}
+
+void join_region(struct plan *p)
+{
+    const struct rel *left = &p->in[0]->rel, *right = &p->in[1]->rel;
+    for (int d = 0; d < left->n_dims; d++) {
+        p->rel.dims[d].lo = left->dims[d].lo;
+        p->rel.dims[d].hi = left->dims[d].hi;
+    }
+    for (int d = left->n_dims; d < p->rel.n_dims; d++) {
+        const struct rel_dim *r = &right->dims[p->right_dims[d - left->n_dims]];
+        p->rel.dims[d].lo = r->lo;
+        p->rel.dims[d].hi = r->hi;
+    }
+    for (int i = 0; i < p->n_join_dims; i++) {
+        const struct join_dim *j = &p->join_dims[i];
+        const struct rel_dim *r = &right->dims[j->right];
+        struct rel_dim *d = &p->rel.dims[j->left];
+        if (p->join == JOIN_LEFT || j->map) continue;
+        int64_t lo = r->lo - j->shift, hi = r->hi - j->shift;
+        if (lo > d->lo) d->lo = on_stride(&left->dims[j->left], lo);
+        if (hi < d->hi) d->hi = hi;
+        if (d->hi < d->lo) d->hi = d->lo;
+    }
+}
+
+struct plan *plan_scan(struct ctx *c, struct array *a, int pos)
+{
+    const struct schema *s = array_schema(a);
+    struct plan *p = plan_new(c, P_SCAN, pos, 0);
+    p->array = a;
+    p->label = s->name;
+    p->rel.n_dims = s->n_dims;
+    p->rel.dims = arena_array(c->arena, struct rel_dim, s->n_dims + 1);
+    for (int d = 0; d < s->n_dims; d++) {
+        const struct dim *dim = &s->dims[d];
+        p->rel.dims[d] =
+            (struct rel_dim){dim->name, &dim->axis, dim->axis.lo, dim->axis.hi, 1, dim->tile};
+    }
+    p->rel.n_cols = s->n_attrs;
+    p->rel.cols = arena_array(c->arena, struct rel_col, s->n_attrs + 1);
+    p->attrs = arena_array(c->arena, int, s->n_attrs + 1);
+    for (int i = 0; i < s->n_attrs; i++) {
+        const struct attr *at = &s->attrs[i];
+        p->rel.cols[i] = (struct rel_col){at->name, at->type, at->not_null, at->unit};
+        p->attrs[i] = i;
+    }
+    return p;
+}
