@@ -89,8 +89,7 @@ static enum status answer(struct ctx *c, const char *text)
         return OK;
     }
     TRY(program_run(c, p, &r.chunk, &out));
-    printf("ok %s|%d %lld\n", type_name(e->type), out.valid != NULL,
-           (long long)r.chunk.n_present);
+    printf("ok %s|%d %lld\n", type_name(e->type), out.valid != NULL, (long long)r.chunk.n_present);
     size_t bytes = (size_t)r.chunk.n * type_bytes(e->type);
     if (!out.values) out.values = arena_alloc(c->arena, bytes); /* no cell exists */
     fwrite(out.values, 1, bytes, stdout);

@@ -64,12 +64,11 @@ static inline enum status sexpr_atom(struct sexpr *p, struct expr **out)
         char kind = *p->at++;
         int i = (int)strtol(p->at, (char **)(uintptr_t)&p->at, 10);
         if (kind == 'c') *out = expr_make_ref(p->c, E_COL, i, p->in->cols[i].type, pos);
-        if (kind == 'd')
-            *out = expr_make_ref(p->c, E_DIM, i, p->in->dims[i].axis->type, pos);
+        if (kind == 'd') *out = expr_make_ref(p->c, E_DIM, i, p->in->dims[i].axis->type, pos);
         if (kind == 'p') *out = expr_make_ref(p->c, E_POS, i, T_INT64, pos);
         if (kind == '$')
-            *out = expr_make_ref(p->c, E_PARAM, i - 1, p->params ? p->params[i - 1] : T_UNKNOWN,
-                                 pos);
+            *out =
+                expr_make_ref(p->c, E_PARAM, i - 1, p->params ? p->params[i - 1] : T_UNKNOWN, pos);
         return OK;
     }
     size_t len = strcspn(p->at, " ()'");
