@@ -778,7 +778,7 @@ static enum status put_attr(struct ctx *c, struct catalog *cat, const struct sch
                             int64_t version)
 {
     const struct attr *a = &s->attrs[k];
-    TRY(start(c, cat, Q_PUT_ATTR, "iiititii", (int64_t)s->id, (int64_t)a->id, version, (int64_t)k,
+    TRY(start(c, cat, Q_PUT_ATTR, "iiiitiii", (int64_t)s->id, (int64_t)a->id, version, (int64_t)k,
               a->name, (int64_t)a->type, (int64_t)a->not_null, (int64_t)a->has_default));
     TRY(put_value(c, cat, Q_PUT_ATTR, 9, &a->deflt));
     sqlite3_stmt *st = cat->stmts[Q_PUT_ATTR];
