@@ -11,10 +11,11 @@ unexport OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wconversion -Wno-sign-conversion -Wcast-qual \
         -Wwrite-strings -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Wformat=2 -Werror
-CFLAGS_release := -O2 -ftree-vectorize -g -DNDEBUG
+# GCC cannot know that fail() returns an error, so it takes what TRY leaves unset for read.
+CFLAGS_release := -O2 -ftree-vectorize -g -DNDEBUG -Wno-maybe-uninitialized
 CFLAGS_debug   := -O0 -g
-CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-CFLAGS_tsan    := -O1 -g -fsanitize=thread
+CFLAGS_asan    := -O1 -g -Wno-maybe-uninitialized -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_tsan    := -O1 -g -Wno-maybe-uninitialized -fsanitize=thread
 CFLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=alignment -fno-omit-frame-pointer
 ifeq ($(MODE),fuzz)
 CC := clang
