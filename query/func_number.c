@@ -4,27 +4,37 @@
 
 /* ---- rounding to a number of decimals, as NumPy does it ---- */
 
-static double scaled(double x, int64_t digits, double (*whole)(double))
+/* The power of ten by which to multiply (or, for negative digits, divide); 0 where rounding leaves
+ * everything, or nothing. */
+static double scale_of(int64_t digits)
 {
-    if (digits > 400) return x;
-    if (digits < -400) return x == x ? copysign(0, x) : x;
-    if (digits < 0) {
-        double p = pow(10, (double)-digits);
-        return whole(x / p) * p;
-    }
-    double p = pow(10, (double)digits), y = x * p;
+    if (digits > 308 || digits < -308) return 0;
+    return pow(10, (double)(digits < 0 ? -digits : digits));
+}
+
+static inline double scaled(double x, int64_t digits, double p, double (*whole)(double))
+{
+    if (p == 0) return digits > 0 || x != x ? x : copysign(0, x);
+    if (digits < 0) return whole(x / p) * p;
+    double y = x * p;
     return isinf(y) ? x : whole(y) / p;
 }
 
-static enum status round_with(struct call *k, double (*whole)(double))
+static inline enum status round_with(struct call *k, double (*whole)(double))
 {
+    bool constant = k->arg[1].step == 0;
+    int64_t digits = constant ? ARG(k, 1, int64_t, 0) : 0;
+    double p = scale_of(digits);
     EACH_CELL(k, i)
     {
-        int64_t digits = ARG(k, 1, int64_t, i);
+        if (!constant) {
+            digits = ARG(k, 1, int64_t, i);
+            p = scale_of(digits);
+        }
         if (k->type == T_FLOAT32)
-            ((float *)k->out)[i] = (float)scaled((double)ARG(k, 0, float, i), digits, whole);
+            ((float *)k->out)[i] = (float)scaled((double)ARG(k, 0, float, i), digits, p, whole);
         else
-            ((double *)k->out)[i] = scaled(ARG(k, 0, double, i), digits, whole);
+            ((double *)k->out)[i] = scaled(ARG(k, 0, double, i), digits, p, whole);
     }
     return OK;
 }

@@ -735,9 +735,7 @@ static enum status eval_constant(struct ctx *c, const struct expr *e, const stru
     struct chunk one = {.n = 1, .n_present = 1, .rel = &nowhere};
     struct column col;
     TRY(program_run(c, &p, &one, &col));
-    struct value v =
-        column_is_null(&col, 0) ? value_null(e->type) : value_get(e->type, col.values, 0);
-    *out = value_dup(c->arena, &v);
+    *out = column_is_null(&col, 0) ? value_null(e->type) : value_get(e->type, col.values, 0);
     return OK;
 }
 
@@ -748,7 +746,13 @@ enum status expr_eval_const(struct ctx *c, const struct expr *e, const struct en
     struct scratch *own = c->scratch ? NULL : scratch_new(c->budget);
     if (own) c->scratch = own;
     struct scratch_mark mark = scratch_mark(c->scratch);
-    enum status s = eval_constant(c, e, env, out);
+    struct arena *arena = c->arena; /* steps of a thousand literals would fill it */
+    c->arena = arena_new();
+    struct value v = {.null = true};
+    enum status s = eval_constant(c, e, env, &v);
+    if (s == OK) *out = value_dup(arena, &v);
+    arena_free(c->arena);
+    c->arena = arena;
     scratch_release(c->scratch, mark);
     if (own) {
         c->scratch = NULL;
