@@ -255,21 +255,22 @@ static enum status series_open(struct ctx *c, struct op *op)
     return OK;
 }
 
+/* Unsigned, as i × step alone may not fit where start + i × step does. */
 static void fill_integers(const struct series *s, int64_t lo, int64_t n, void *values)
 {
-    int64_t first = s->start + lo * s->step;
+    uint64_t step = (uint64_t)s->step, first = (uint64_t)s->start + (uint64_t)lo * step;
     switch (type_bytes(s->type)) {
     case 2:
         for (int64_t i = 0; i < n; i++)
-            ((int16_t *)values)[i] = (int16_t)(first + i * s->step);
+            ((uint16_t *)values)[i] = (uint16_t)(first + (uint64_t)i * step);
         break;
     case 4:
         for (int64_t i = 0; i < n; i++)
-            ((int32_t *)values)[i] = (int32_t)(first + i * s->step);
+            ((uint32_t *)values)[i] = (uint32_t)(first + (uint64_t)i * step);
         break;
     default:
         for (int64_t i = 0; i < n; i++)
-            ((int64_t *)values)[i] = first + i * s->step;
+            ((uint64_t *)values)[i] = first + (uint64_t)i * step;
     }
 }
 

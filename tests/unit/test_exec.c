@@ -512,7 +512,7 @@ static void test_series_integers(void **state)
         assert_ok(c, run_plan(c, p, NULL, true, r));
         assert_int_equal(r->n, t[3]);
         for (int64_t i = 0; i < r->n; i++)
-            assert_true(r->value[0][i] == t[0] + i * t[2]);
+            assert_true((uint64_t)r->value[0][i] == (uint64_t)t[0] + (uint64_t)i * (uint64_t)t[2]);
     }
     struct plan *p =
         series(c, T_INT32, value_int(T_INT32, 2), value_int(T_INT32, 9), value_int(T_INT32, 3));
