@@ -69,6 +69,7 @@ static void join_box(struct op *op, const struct join *j)
         }
         if (op->box.hi[d] < op->box.lo[d]) op->box.hi[d] = op->box.lo[d];
     }
+    box_in_region(op);
 }
 
 /* Does the operator read tiles, so that its grid matters? */

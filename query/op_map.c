@@ -1,11 +1,13 @@
 /* New columns over the same cells, and fewer cells by a condition. */
 #include "query/op_classes.h"
+#include "query/reach.h"
 
 static void same_shape(struct op *op)
 {
     op->box = op->in[0]->box;
     for (int d = 0; d < op->box.n_dims; d++)
         op->grid[d] = op->in[0]->grid[d];
+    box_in_region(op);
 }
 
 static enum status map_open(struct ctx *c, struct op *op)

@@ -21,7 +21,7 @@ static int64_t floor_div(int64_t a, int64_t b)
     return a >= 0 ? a / b : -((-a + b - 1) / b);
 }
 
-/* The output's box: what the input has, cut to the relation's range where that is known. */
+/* The output's box: where the input's lies. */
 static void shape_box(struct op *op, const struct shape *s)
 {
     const struct rel *rel = &op->plan->rel;
@@ -30,13 +30,10 @@ static void shape_box(struct op *op, const struct shape *s)
         int64_t in_lo = in->box.lo[s->from[d]], in_hi = in->box.hi[s->from[d]];
         int64_t lo = floor_div(in_lo - s->origin[d] + s->step[d] - 1, s->step[d]);
         int64_t hi = floor_div(in_hi - 1 - s->origin[d], s->step[d]) + 1;
-        if (rel->dims[d].axis) {
-            if (lo < rel->dims[d].lo) lo = rel->dims[d].lo;
-            if (hi > rel->dims[d].hi) hi = rel->dims[d].hi;
-        }
         op->box.lo[d] = lo;
         op->box.hi[d] = hi > lo && in_hi > in_lo ? hi : lo;
     }
+    box_in_region(op);
 }
 
 static void shape_grid(struct op *op, const struct shape *s)

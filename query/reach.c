@@ -196,6 +196,17 @@ void op_read_ahead(struct ctx *c, const struct op *op, const struct box *box)
 
 /* ---- grids ---- */
 
+void box_in_region(struct op *op)
+{
+    for (int d = 0; d < op->box.n_dims; d++) {
+        const struct rel_dim *dim = &op->plan->rel.dims[d];
+        if (!dim->axis || dim->hi == ROWS_UNKNOWN) continue;
+        if (op->box.lo[d] < dim->lo) op->box.lo[d] = dim->lo;
+        if (op->box.hi[d] > dim->hi) op->box.hi[d] = dim->hi;
+        if (op->box.hi[d] < op->box.lo[d]) op->box.hi[d] = op->box.lo[d];
+    }
+}
+
 int64_t grid_halve(int64_t extent)
 {
     static const int64_t factors[] = {2, 3, 5, 7};

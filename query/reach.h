@@ -32,6 +32,9 @@ int64_t op_stored_bytes(const struct op *op, const struct box *box);
 void op_read_ahead(struct ctx *c, const struct op *op, const struct box *box);
 void scan_read_ahead(struct ctx *c, const struct op *op, const struct box *box); /* op_scan.c */
 
+/* Cuts the operator's box to the region that its relation says, where that is known: a rule may
+ * have narrowed the relation and not what its input gives. */
+void box_in_region(struct op *op);
 /* A grid extent cut into pieces, that divide it if they can: about half. */
 int64_t grid_halve(int64_t extent);
 /* The extent that makes one box of the dimension (two when it runs from below 0). */
