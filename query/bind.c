@@ -13,6 +13,7 @@ enum status binder_finish(struct binder *b, struct query *q)
 {
     q->subqueries = b->shared->subqueries;
     q->n_subqueries = b->shared->n_subqueries;
+    q->statement_us = b->env->statement_us;
     for (int i = 0; i < b->shared->n_params; i++) {
         const struct expr *e = b->shared->params[i];
         if (!e) continue;

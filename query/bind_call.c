@@ -222,11 +222,14 @@ static enum status bind_aggregate(struct binder *b, const struct expr_place *in,
 /* What clients ask a PostgreSQL server about itself. */
 static bool server_fact(const char *name, struct value *out)
 {
-    static const char *const facts[][2] = {
-        {"version", "PostgreSQL 15.0 (Tessera)"}, {"current_schema", "public"},
-        {"current_database", "tessera"},          {"current_catalog", "tessera"},
-        {"current_user", "tessera"},              {"session_user", "tessera"},
-        {"current_role", "tessera"},              {"user", "tessera"}};
+    static const char *const facts[][2] = {{"version", "PostgreSQL 15.0 (Tessera)"},
+                                           {"current_schema", "public"},
+                                           {"current_database", "tessera"},
+                                           {"current_catalog", "tessera"},
+                                           {"current_user", "tessera"},
+                                           {"session_user", "tessera"},
+                                           {"current_role", "tessera"},
+                                           {"user", "tessera"}};
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
         if (strcmp(facts[i][0], name)) continue;
         *out = value_text(facts[i][1]);
@@ -270,8 +273,7 @@ static enum status bind_function(struct binder *b, const struct expr_place *in,
         TRY(bind_expr(b, in, e->args.v[i], &args[i]));
     if (e->args.n == 1 && !func_exists(name)) { /* float8(x) is a cast */
         enum type t = type_by_name(name);
-        if (t != T_NONE && t != T_UNKNOWN)
-            return expr_make_cast(b->c, args[0], t, true, pos, out);
+        if (t != T_NONE && t != T_UNKNOWN) return expr_make_cast(b->c, args[0], t, true, pos, out);
     }
     return expr_make_call(b->c, name, args, e->args.n, pos, out);
 }
@@ -342,8 +344,8 @@ static const char *cast_name(const struct ast_type *t)
     static const struct {
         enum type type;
         const char *name;
-    } names[] = {{T_BOOL, "bool"},      {T_INT16, "int2"},     {T_INT32, "int4"},
-                 {T_INT64, "int8"},     {T_FLOAT32, "float4"}, {T_FLOAT64, "float8"}};
+    } names[] = {{T_BOOL, "bool"},  {T_INT16, "int2"},     {T_INT32, "int4"},
+                 {T_INT64, "int8"}, {T_FLOAT32, "float4"}, {T_FLOAT64, "float8"}};
     enum type found = type_by_name(t->name);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (names[i].type == found) return names[i].name;

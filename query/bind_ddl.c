@@ -61,8 +61,7 @@ enum status bind_attr(struct ctx *c, struct bind_env *env, const struct ast_colu
                 col->primary_key ? "PRIMARY KEY" : "UNIQUE", col->name);
         return hint(c, "An array's dimensions are its key: %s … DIMENSION.", col->name);
     }
-    if (!col->type)
-        return fail_at(c, ERR_SYNTAX, col->pos, "column \"%s\" has no type", col->name);
+    if (!col->type) return fail_at(c, ERR_SYNTAX, col->pos, "column \"%s\" has no type", col->name);
     TRY(bind_type(c, col->type, &out->type));
     TRY(storable(c, out->type, col->pos, col->name));
     TRY(bind_codec(c, col, out));
@@ -85,7 +84,8 @@ static enum status step_value(struct ctx *c, struct bind_env *env, const struct 
     TRY(at(c, bind_const(c, env, e, T_UNKNOWN, &v), e->pos));
     if (v.null) return fail_at(c, ERR_INVALID_DEFINITION, e->pos, "a step cannot be NULL");
     if (!type_is_time(t)) {
-        if (v.type == T_UNKNOWN || v.type == T_TEXT) return at(c, value_cast(c, &v, t, out), e->pos);
+        if (v.type == T_UNKNOWN || v.type == T_TEXT)
+            return at(c, value_cast(c, &v, t, out), e->pos);
         *out = v;
         return OK;
     }
@@ -133,8 +133,8 @@ static enum status label_axis(struct ctx *c, struct bind_env *env, const struct 
 {
     struct value *labels = arena_array(c->arena, struct value, col->labels.n + 1);
     if (t == T_BOOL || t == T_INTERVAL)
-        return fail_at(c, ERR_INVALID_DEFINITION, col->pos,
-                       "dimension \"%s\" cannot be of type %s", col->name, type_name(t));
+        return fail_at(c, ERR_INVALID_DEFINITION, col->pos, "dimension \"%s\" cannot be of type %s",
+                       col->name, type_name(t));
     for (int i = 0; i < col->labels.n; i++) {
         TRY(bound_value(c, env, col->labels.v[i], t, &labels[i]));
         if (labels[i].null)
@@ -224,8 +224,8 @@ enum status bind_schema(struct ctx *c, struct bind_env *env, const struct ast_st
             return fail_at(c, ERR_INVALID_DEFINITION, col->pos,
                            "a table has no dimensions: use CREATE ARRAY");
         if (r.n_dims == MAX_DIMS)
-            return fail_at(c, ERR_TOO_MANY_COLUMNS, col->pos,
-                           "an array has at most %d dimensions", MAX_DIMS);
+            return fail_at(c, ERR_TOO_MANY_COLUMNS, col->pos, "an array has at most %d dimensions",
+                           MAX_DIMS);
         TRY(bind_dim(c, env, col, &r.dims[r.n_dims++]));
     }
     if (r.n_dims == 0) {

@@ -26,8 +26,7 @@ static struct expr *default_of(struct ctx *c, const struct attr *a, int pos)
 }
 
 static enum status bind_assign(struct binder *b, const struct expr_place *in,
-                               const struct ast_expr *e, const struct attr *attr,
-                               struct expr **out)
+                               const struct ast_expr *e, const struct attr *attr, struct expr **out)
 {
     if (e->kind == X_DEFAULT) {
         *out = default_of(b->c, attr, place(b, e->pos));
@@ -186,8 +185,8 @@ static enum status insert_cell(struct binder *b, const struct schema *t, const s
 }
 
 /* VALUES, each constant cast as its column wants it. */
-static enum status insert_values(struct binder *b, const struct ast_stmt *s,
-                                 const struct schema *t, struct columns *k, struct query *q)
+static enum status insert_values(struct binder *b, const struct ast_stmt *s, const struct schema *t,
+                                 struct columns *k, struct query *q)
 {
     struct ctx *c = b->c;
     const struct ast_select *v = s->select;
@@ -215,7 +214,7 @@ static bool plain_values(const struct ast_select *s)
 /* ---- INSERT … [bracket] VALUES ---- */
 
 struct block {
-    int dim;          /* of the target */
+    int dim;                /* of the target */
     int64_t n, first, step; /* positions; of a label: n 1 and its value */
     bool is_value;
     struct value value;
@@ -264,8 +263,7 @@ static enum status block_range(struct binder *b, const struct ast_axis *x, const
                                struct block *k)
 {
     int64_t last;
-    if (x->by_position)
-        return not_yet(b, x->pos, "positions in INSERT's bracket are");
+    if (x->by_position) return not_yet(b, x->pos, "positions in INSERT's bracket are");
     TRY(at(b->c, block_end(b, x->lo, d, &k->first), place(b, x->pos)));
     TRY(at(b->c, block_end(b, x->hi, d, &last), place(b, x->pos)));
     k->step = 1;
@@ -408,8 +406,8 @@ static enum status source_column(struct binder *b, struct plan *in, const struct
 }
 
 /* The source's outputs in the target's order and types. */
-static enum status insert_outputs(struct binder *b, const struct schema *t,
-                                  const struct columns *k, struct bound_insert *out)
+static enum status insert_outputs(struct binder *b, const struct schema *t, const struct columns *k,
+                                  struct bound_insert *out)
 {
     struct ctx *c = b->c;
     struct query *q = &out->query;
@@ -458,8 +456,7 @@ enum status bind_insert(struct ctx *c, struct bind_env *env, const struct ast_st
     binder_init(&b, c, env);
     *out = (struct bound_insert){0};
     push_ctes(&b, s);
-    if (s->default_values)
-        return not_yet(&b, s->name.pos, "INSERT … DEFAULT VALUES is");
+    if (s->default_values) return not_yet(&b, s->name.pos, "INSERT … DEFAULT VALUES is");
     TRY(insert_columns(&b, s, target, &k));
     if (s->has_axes) {
         TRY(insert_block(&b, s, target, &k, &out->query));
@@ -505,8 +502,7 @@ static enum status bind_sets(struct binder *b, const struct ast_stmt *s, const s
             TRY(set_column(b, scope, t, set->columns.v[0], set->e, set->pos, out, es));
             continue;
         }
-        if (set->e->kind != X_ROW)
-            return not_yet(b, set->pos, "UPDATE … SET (…) = (sub-query) is");
+        if (set->e->kind != X_ROW) return not_yet(b, set->pos, "UPDATE … SET (…) = (sub-query) is");
         if (set->e->args.n != set->columns.n)
             return fail_at(b->c, ERR_SYNTAX, place(b, set->pos),
                            "number of columns does not match number of values");
@@ -559,8 +555,7 @@ enum status bind_change(struct ctx *c, struct bind_env *env, const struct ast_st
     struct query *q = &out->query;
     q->outs = arena_array(c->arena, struct out_col, t->n_dims + out->n_attrs + 1);
     for (int d = 0; d < t->n_dims; d++)
-        q->outs[q->n_outs++] =
-            (struct out_col){t->dims[d].name, t->dims[d].axis.type, true, d};
+        q->outs[q->n_outs++] = (struct out_col){t->dims[d].name, t->dims[d].axis.type, true, d};
     for (int i = 0; i < out->n_attrs; i++) {
         names[i] = t->attrs[out->attrs[i]].name;
         q->outs[q->n_outs++] = (struct out_col){names[i], es[i]->type, false, i};

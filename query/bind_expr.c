@@ -71,8 +71,7 @@ static void grow_params(struct binder *b, int n)
     enum type *types = arena_array(b->c->arena, enum type, n);
     for (int i = 0; i < n; i++) {
         nodes[i] = i < s->n_params ? s->params[i] : NULL;
-        types[i] =
-            b->env->param_types && i < b->env->n_params ? b->env->param_types[i] : T_UNKNOWN;
+        types[i] = b->env->param_types && i < b->env->n_params ? b->env->param_types[i] : T_UNKNOWN;
     }
     s->params = nodes;
     s->n_params = n;
@@ -199,8 +198,8 @@ static enum status bind_op(struct binder *b, const struct expr_place *in, const 
 }
 
 /* x op ANY (ARRAY[…]): the comparison with each, or-ed. */
-static enum status bind_any(struct binder *b, const struct expr_place *in,
-                            const struct ast_expr *e, struct expr **out)
+static enum status bind_any(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
+                            struct expr **out)
 {
     bool any = e->kind == X_OP_ANY;
     const struct ast_expr *list = e->args.n > 1 ? e->args.v[1] : NULL;
@@ -264,8 +263,7 @@ static enum status bind_is(struct binder *b, const struct expr_place *in, const 
 {
     struct expr *x;
     TRY(bind_expr(b, in, e->args.v[0], &x));
-    if (!strcmp(e->op, "null"))
-        return expr_make_is_null(b->c, x, e->flag, place(b, e->pos), out);
+    if (!strcmp(e->op, "null")) return expr_make_is_null(b->c, x, e->flag, place(b, e->pos), out);
     char what[32];
     snprintf(what, sizeof what, "IS %s", e->op);
     for (char *p = what; *p; p++)
@@ -421,8 +419,8 @@ enum status bind_expr(struct binder *b, const struct expr_place *in, const struc
     return fail(b->c, ERR_INTERNAL, "an expression of unknown kind %d", (int)e->kind);
 }
 
-enum status bind_condition(struct binder *b, const struct expr_place *in,
-                           const struct ast_expr *e, struct expr **out)
+enum status bind_condition(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
+                           struct expr **out)
 {
     struct expr *x;
     TRY(bind_expr(b, in, e, &x));

@@ -115,8 +115,7 @@ static enum status scope_of_query(struct binder *b, struct query *q, const char 
 }
 
 static enum status bind_sub_select(struct binder *b, const struct ast_select *s,
-                                   const struct scope *outer, const char *item,
-                                   struct scope *out)
+                                   const struct scope *outer, const char *item, struct scope *out)
 {
     struct query q = {0};
     TRY(bind_query(b, s, outer, WANT_ARRAY, &q));
@@ -150,7 +149,8 @@ static enum status go_deeper(struct binder *b, const char *what, const char *nam
 {
     b->shared->n_expanded += VIEW_COST;
     if (++b->depth <= VIEW_DEPTH_MAX && b->shared->n_expanded <= EXPANDED_MAX) return OK;
-    return fail_at(b->c, ERR_TOO_COMPLEX, pos, "%s \"%s\" refers to itself, or is nested too deep", what, name);
+    return fail_at(b->c, ERR_TOO_COMPLEX, pos, "%s \"%s\" refers to itself, or is nested too deep",
+                   what, name);
 }
 
 static enum status bind_view_text(struct binder *b, const char *text, const char *item,

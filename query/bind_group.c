@@ -341,8 +341,7 @@ static enum status block_key(struct binder *b, const struct scope *scope, const 
     }
     struct ast_name name = {.n = 1, .part = (const char *[]){x->dim}, .pos = x->pos};
     TRY(scope_find(b, scope, &name, &col));
-    if (!col->is_dim)
-        return fail_at(c, ERR_WRONG_OBJECT, pos, "\"%s\" is not a dimension", x->dim);
+    if (!col->is_dim) return fail_at(c, ERR_WRONG_OBJECT, pos, "\"%s\" is not a dimension", x->dim);
     const struct rel_dim *d = &scope->plan->rel.dims[col->index];
     if (!dim_known(d) || !d->axis)
         return not_yet(b, x->pos, "BLOCK over an axis that only running the query tells is");
@@ -359,8 +358,9 @@ static enum status block_key(struct binder *b, const struct scope *scope, const 
         TRY(at(c, value_cast(c, &size, T_INTERVAL, &size), pos));
     if (size.null || (size.type == T_INTERVAL ? !type_is_time(d->axis->type)
                                               : !type_is_integer(size.type) || size.i < 1)) {
-        fail_at(c, ERR_INVALID_PARAMETER, pos, "the size of a BLOCK must be a positive number of "
-                                               "cells, or an interval of time");
+        fail_at(c, ERR_INVALID_PARAMETER, pos,
+                "the size of a BLOCK must be a positive number of "
+                "cells, or an interval of time");
         return ERR_INVALID_PARAMETER;
     }
     if (size.type == T_INTERVAL)
@@ -394,7 +394,7 @@ enum status make_aggregate(struct binder *b, struct plan *in, struct bound_key *
         TRY(key_by_dim(b, &in->rel, &keys[i], &p->by_dims));
     p->keys = arena_array(c->arena, struct group_key, n_keys + 1);
     p->n_keys = n_keys;
-    p->aggs = arena_dup(c->arena, aggs->calls, sizeof *aggs->calls * (size_t)aggs->n + 1);
+    p->aggs = arena_dup(c->arena, aggs->calls, sizeof *aggs->calls * (size_t)aggs->n);
     p->n_aggs = aggs->n;
     for (int i = 0; i < n_keys; i++) {
         p->keys[i] = keys[i].key;

@@ -2,8 +2,8 @@
  *
  * bind.c holds the entry points and what is constant, bind_scope.c names, bind_from.c and
  * bind_source.c FROM items, bind_slice.c brackets, bind_join.c joins, bind_expr.c and bind_call.c
- * expressions, bind_select.c queries, bind_group.c groups, bind_shape.c what brackets in SELECT make
- * of a result, bind_dml.c and bind_ddl.c the statements that change something. */
+ * expressions, bind_select.c queries, bind_group.c groups, bind_shape.c what brackets in SELECT
+ * make of a result, bind_dml.c and bind_ddl.c the statements that change something. */
 #ifndef TESSERA_BIND_INTERNAL_H
 #define TESSERA_BIND_INTERNAL_H
 #include "query/agg.h"
@@ -41,7 +41,7 @@ struct bind_shared {
     int n_subqueries;
     struct expr **params; /* the one node of each parameter whose value is not known; or NULL */
     int n_params;
-    int n_given; /* parameters that the client has given values */
+    int n_given;    /* parameters that the client has given values */
     int n_expanded; /* nodes of macros, and views and WITH queries, written out so far */
 };
 
@@ -146,8 +146,8 @@ enum status axis_value(struct binder *b, const struct axis *a, const struct valu
                        struct value *out, int *beyond);
 
 /* ---- queries ---- */
-/* What the result is for: rows in order; an array (a sub-query, a stored result), which has no order
- * but the cells' own; or cells in any form. */
+/* What the result is for: rows in order; an array (a sub-query, a stored result), which has no
+ * order but the cells' own; or cells in any form. */
 enum want { WANT_ROWS, WANT_ARRAY, WANT_CELLS };
 enum status bind_query(struct binder *b, const struct ast_select *s, const struct scope *outer,
                        enum want want, struct query *out);

@@ -9,10 +9,10 @@ struct joining {
     struct scope *left, *right;
     int n_pairs;
     int pair_left[MAX_DIMS], pair_right[MAX_DIMS];
-    bool named[MAX_DIMS];     /* of pairs: by USING or NATURAL */
-    int out_dim[MAX_DIMS];    /* of right dimensions, in the join */
-    int coord_col[MAX_DIMS];  /* LEFT: the right's column with that coordinate; -1 */
-    struct expr *rest;        /* of the ON condition; NULL: none */
+    bool named[MAX_DIMS];    /* of pairs: by USING or NATURAL */
+    int out_dim[MAX_DIMS];   /* of right dimensions, in the join */
+    int coord_col[MAX_DIMS]; /* LEFT: the right's column with that coordinate; -1 */
+    struct expr *rest;       /* of the ON condition; NULL: none */
 };
 
 static const char *item_of(const struct scope *s, bool is_dim, int index)
@@ -155,8 +155,8 @@ static bool attribute_equality(const struct joining *j, const struct expr *e)
     struct sides x = {.j = j}, y = {.j = j};
     expr_walk(e->args[0], note_side, &x);
     expr_walk(e->args[1], note_side, &y);
-    bool across = (x.left && !x.right && y.right && !y.left) ||
-                  (x.right && !x.left && y.left && !y.right);
+    bool across =
+        (x.left && !x.right && y.right && !y.left) || (x.right && !x.left && y.left && !y.right);
     return across && (x.attributes || y.attributes);
 }
 
@@ -222,8 +222,7 @@ static const char *full_name(struct ctx *c, const struct scope *s, int dim)
 {
     const char *item = item_of(s, true, dim), *name = s->plan->rel.dims[dim].name;
     for (int i = 0; i < s->n_cols; i++)
-        if (s->cols[i].is_dim && s->cols[i].index == dim && s->cols[i].name)
-            name = s->cols[i].name;
+        if (s->cols[i].is_dim && s->cols[i].index == dim && s->cols[i].name) name = s->cols[i].name;
     if (!name) name = "?";
     return item ? arena_printf(c->arena, "%s.%s", item, name) : name;
 }

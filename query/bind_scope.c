@@ -43,8 +43,8 @@ static enum status find_unqualified(struct binder *b, const struct scope *s, con
     return OK;
 }
 
-static enum status find_in_item(struct binder *b, const struct scope *s, int item,
-                                const char *name, int pos, const struct scope_col **out)
+static enum status find_in_item(struct binder *b, const struct scope *s, int item, const char *name,
+                                int pos, const struct scope_col **out)
 {
     *out = NULL;
     for (int i = 0; i < s->n_cols; i++) {
@@ -83,8 +83,7 @@ static enum status unknown_column(struct binder *b, const struct scope *s, int i
     int n = 0;
     const char **names = arena_array(b->c->arena, const char *, s ? s->n_cols + 1 : 1);
     for (int i = 0; s && i < s->n_cols; i++)
-        if (s->cols[i].name && (item < 0 || s->cols[i].item == item))
-            names[n++] = s->cols[i].name;
+        if (s->cols[i].name && (item < 0 || s->cols[i].item == item)) names[n++] = s->cols[i].name;
     const char *near = nearest_name(name, names, n);
     if (qualifier)
         fail_at(b->c, ERR_UNDEFINED_COLUMN, pos, "column %s.%s does not exist", qualifier, name);
@@ -109,8 +108,7 @@ static enum status unknown_item(struct binder *b, const struct scope *s, const c
         if (s->items[i]) names[n++] = s->items[i];
     const char *near = nearest_name(name, names, n);
     fail_at(b->c, ERR_UNDEFINED_TABLE, pos, "missing FROM-clause entry for table \"%s\"", name);
-    if (near)
-        return hint(b->c, "Perhaps you meant to reference the table alias \"%s\".", near);
+    if (near) return hint(b->c, "Perhaps you meant to reference the table alias \"%s\".", near);
     return ERR_UNDEFINED_TABLE;
 }
 

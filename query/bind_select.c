@@ -44,7 +44,8 @@ static enum status expand_star(struct selecting *q, int item, bool dims_only, in
     for (int pass = 0; pass < (dims_only ? 1 : 2); pass++) {
         for (int i = 0; i < s->n_cols; i++) {
             const struct scope_col *col = &s->cols[i];
-            bool listed = item < 0 ? col->in_star : col->item == item && (col->in_star || col->paired);
+            bool listed =
+                item < 0 ? col->in_star : col->item == item && (col->in_star || col->paired);
             if (listed && col->name && col->is_dim == (pass == 0)) star_column(q, col, pos);
         }
     }
@@ -347,8 +348,8 @@ static enum status match_columns(struct binder *b, const char *what, struct plan
     return OK;
 }
 
-static enum status bind_set(struct binder *b, const struct ast_select *s,
-                            const struct scope *outer, struct query *out)
+static enum status bind_set(struct binder *b, const struct ast_select *s, const struct scope *outer,
+                            struct query *out)
 {
     struct ctx *c = b->c;
     struct query left = {0}, right = {0};

@@ -40,8 +40,8 @@ void query_to_list(struct ctx *c, struct query *q)
     const char **names = arena_array(c->arena, const char *, q->n_outs + 1);
     for (int i = 0; i < q->n_outs; i++) {
         struct out_col *o = &q->outs[i];
-        es[i] = o->is_dim ? dim_ref(c, &q->root->rel, o->index)
-                          : col_ref(c, &q->root->rel, o->index);
+        es[i] =
+            o->is_dim ? dim_ref(c, &q->root->rel, o->index) : col_ref(c, &q->root->rel, o->index);
         names[i] = o->name;
         o->is_dim = false;
         o->index = i;
@@ -120,7 +120,7 @@ static void same_array(struct binder *b, struct plan *in, const struct target *t
     }
     q->root = order_dims(c, p, rank, n_order);
     q->root->rel.dims =
-        arena_dup(c->arena, q->root->rel.dims, sizeof(struct rel_dim) * (size_t)n_order + 1);
+        arena_dup(c->arena, q->root->rel.dims, sizeof(struct rel_dim) * (size_t)n_order);
     for (int i = 0; i < n; i++) {
         if (!ts[i].bracket) continue;
         q->outs[i].is_dim = true;

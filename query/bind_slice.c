@@ -33,7 +33,7 @@ static void floor_number(enum type t, const struct value *v, struct value *out, 
 {
     int bits = 8 * (int)type_bytes(t);
     bool uns = type_is_unsigned(t);
-    double d = type_is_float(v->type) ? v->d
+    double d = type_is_float(v->type)      ? v->d
                : type_is_unsigned(v->type) ? (double)v->u
                                            : (double)v->i;
     double least = uns ? 0 : -ldexp(1, bits - 1), past = ldexp(1, uns ? bits : bits - 1);
@@ -64,8 +64,7 @@ enum status axis_value(struct binder *b, const struct axis *a, const struct valu
                        struct value *out, int *beyond)
 {
     *beyond = 0;
-    if (v->null)
-        return fail_at(b->c, ERR_INVALID_PARAMETER, pos, "a coordinate cannot be NULL");
+    if (v->null) return fail_at(b->c, ERR_INVALID_PARAMETER, pos, "a coordinate cannot be NULL");
     bool quoted = v->type == T_UNKNOWN || v->type == T_TEXT;
     if (quoted || v->type == a->type) return at(b->c, value_cast(b->c, v, a->type, out), pos);
     if (type_is_numeric(a->type) != type_is_numeric(v->type) ||
@@ -217,8 +216,8 @@ static enum status off_axis(struct binder *b, const struct ast_axis *x, const st
             struct value label = axis_coord(d->axis, i);
             labels[i] = arena_strndup(b->c->arena, label.t.s, (size_t)label.t.len);
         }
-        const char *near = nearest_name(
-            arena_strndup(b->c->arena, v->t.s, (size_t)v->t.len), labels, n);
+        const char *near =
+            nearest_name(arena_strndup(b->c->arena, v->t.s, (size_t)v->t.len), labels, n);
         return near ? hint(b->c, "Perhaps you meant '%s'.", near) : ERR_OUT_OF_BOUNDS;
     }
     return hint(b->c, "%s => NEAREST %s takes the nearest cell.", name, text);
@@ -285,8 +284,7 @@ static enum status nearest(struct binder *b, const struct ast_axis *x, const str
     }
     *out = d->lo;
     if (!known || !tolerance_known) return OK;
-    return at(b->c,
-              axis_nearest(b->c, d->axis, name, &v, x->tolerance ? &tolerance : NULL, out),
+    return at(b->c, axis_nearest(b->c, d->axis, name, &v, x->tolerance ? &tolerance : NULL, out),
               place(b, x->pos));
 }
 

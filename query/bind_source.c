@@ -1,4 +1,5 @@
-/* What do the FROM items give that no array is behind: VALUES, GRID, series, files, system views? */
+/* What do the FROM items give that no array is behind: VALUES, GRID, series, files, system views?
+ */
 #include "query/bind_internal.h"
 #include "query/sysview.h"
 
@@ -144,7 +145,7 @@ static enum status series_types(struct binder *b, const struct ast_expr *call, s
         return fail_at(c, ERR_UNDEFINED_FUNCTION, place(b, call->pos),
                        "function generate_series(%s, %s) does not exist", type_name(t),
                        type_name(t));
-    *out = type_is_float(t)                            ? T_FLOAT64
+    *out = type_is_float(t)                              ? T_FLOAT64
            : t == T_INT32 || t == T_INT16 || t == T_INT8 ? T_INT32
                                                          : T_INT64;
     for (int i = 0; i < n; i++)
@@ -182,8 +183,8 @@ static enum status text_arg(struct binder *b, const struct ast_expr *call, int i
     const struct ast_expr *e = call->args.v[i];
     TRY(bind_value(b, e, "a file's name", &v, &known));
     if (!known || v.null || (v.type != T_UNKNOWN && v.type != T_TEXT))
-        return fail_at(b->c, ERR_DATATYPE_MISMATCH, place(b, e->pos),
-                       "%s takes quoted names", call->name.part[call->name.n - 1]);
+        return fail_at(b->c, ERR_DATATYPE_MISMATCH, place(b, e->pos), "%s takes quoted names",
+                       call->name.part[call->name.n - 1]);
     *out = arena_strndup(b->c->arena, v.t.s, (size_t)v.t.len);
     return OK;
 }
@@ -300,9 +301,9 @@ static enum status bind_file(struct binder *b, const struct ast_from *f, const c
 enum status bind_from_function(struct binder *b, const struct ast_from *f, struct scope *out)
 {
     static const char *const later[] = {
-        "filled", "transpose", "reshape", "concat",   "regrid", "fft", "diff",  "roll",
-        "solve",  "inverse",   "lstsq",   "cholesky", "lu",     "qr",  "svd",   "eigh",
-        "det",    "trace",     "norm",    "kron",     "outer",  "tensordot",    "read_zarr"};
+        "filled", "transpose", "reshape", "concat",   "regrid", "fft",       "diff",     "roll",
+        "solve",  "inverse",   "lstsq",   "cholesky", "lu",     "qr",        "svd",      "eigh",
+        "det",    "trace",     "norm",    "kron",     "outer",  "tensordot", "read_zarr"};
     const struct ast_expr *call = f->call;
     const char *name = call->name.part[call->name.n - 1];
     if (f->with_ordinality) return not_yet(b, f->pos, "WITH ORDINALITY is");
@@ -316,8 +317,8 @@ enum status bind_from_function(struct binder *b, const struct ast_from *f, struc
         return not_yet(b, call->pos, "the function %s in FROM is", name);
     static const char *const here[] = {"generate_series", "read_netcdf", "read_npy", "read_csv"};
     const char *near = nearest_name(name, here, 4);
-    fail_at(b->c, ERR_UNDEFINED_FUNCTION, place(b, call->pos),
-            "function %s in FROM does not exist", name);
+    fail_at(b->c, ERR_UNDEFINED_FUNCTION, place(b, call->pos), "function %s in FROM does not exist",
+            name);
     return near ? hint(b->c, "Perhaps you meant %s.", near) : ERR_UNDEFINED_FUNCTION;
 }
 

@@ -16,8 +16,7 @@ struct plan *plan_over(struct ctx *c, enum plan_kind kind, int pos, struct plan 
     struct plan *p = plan_new(c, kind, pos, 1);
     p->in[0] = in;
     p->rel = in->rel;
-    p->rel.dims =
-        arena_dup(c->arena, in->rel.dims, sizeof *in->rel.dims * (size_t)in->rel.n_dims);
+    p->rel.dims = arena_dup(c->arena, in->rel.dims, sizeof *in->rel.dims * (size_t)in->rel.n_dims);
     return p;
 }
 

@@ -149,6 +149,7 @@ struct query {
                       result */
     int n_subqueries;
     struct subquery **subqueries; /* to be run first, in this order */
+    int64_t statement_us;         /* now() */
 };
 
 /* The rules, applied to a fresh plan: predicate and region push-down, column pruning, summary

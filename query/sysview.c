@@ -55,8 +55,7 @@ static void fill_views(void)
     for (int i = 0; i < N_VIEWS; i++) {
         filled[i] = views[i].view;
         if (views[i].source == FROM_CATALOG)
-            filled[i].columns =
-                sys_columns((enum sys_table)views[i].which, &filled[i].n_columns);
+            filled[i].columns = sys_columns((enum sys_table)views[i].which, &filled[i].n_columns);
     }
 }
 

@@ -1,0 +1,253 @@
+/* How is a plan shown? One node a line, inputs below and further in. */
+#include "query/rewrite_internal.h"
+
+static const char *const kind_names[] = {
+#define X(id, name) name,
+    PLAN_LIST(X)
+#undef X
+};
+
+static void add_list(struct strbuf *out, const char *before, int *n)
+{
+    strbuf_adds(out, (*n)++ ? ", " : before);
+}
+
+static void end_list(struct strbuf *out, int n, const char *after)
+{
+    if (n) strbuf_adds(out, after);
+}
+
+static const char *col_name(const struct rel_col *col)
+{
+    return col->name ? col->name : "?column?";
+}
+
+/* ---- parts of a line ---- */
+
+/* " [time 0:100, lat 3:4 step 2]", positions as in C: the end is past the last. */
+static void format_region(const struct rel *r, struct strbuf *out)
+{
+    int n = 0;
+    for (int d = 0; d < r->n_dims; d++) {
+        const struct rel_dim *dim = &r->dims[d];
+        if (!dim->name) continue;
+        add_list(out, " [", &n);
+        strbuf_adds(out, dim->name);
+        if (!dim_known(dim)) continue;
+        strbuf_addf(out, " %lld:%lld", (long long)dim->lo, (long long)dim->hi);
+        if (dim->stride > 1) strbuf_addf(out, " step %lld", (long long)dim->stride);
+    }
+    end_list(out, n, "]");
+}
+
+static void format_columns(const struct rel *r, const char *what, struct strbuf *out)
+{
+    int n = 0;
+    for (int i = 0; i < r->n_cols; i++) {
+        if (n == 0) strbuf_addf(out, " %s", what);
+        add_list(out, " (", &n);
+        strbuf_adds(out, col_name(&r->cols[i]));
+    }
+    end_list(out, n, ")");
+}
+
+static void format_condition(const char *what, const struct expr *e, const struct rel *r,
+                             struct strbuf *out)
+{
+    if (!e) return;
+    strbuf_addf(out, " %s(", what);
+    expr_format(e, r, out);
+    strbuf_addc(out, ')');
+}
+
+/* Columns that are more than the input's: "k = temp + 273.15". */
+static void format_map(const struct plan *p, struct strbuf *out)
+{
+    const struct rel *in = &p->in[0]->rel;
+    int n = 0;
+    for (int i = 0; i < p->n_exprs; i++) {
+        const struct expr *e = p->exprs[i];
+        add_list(out, " (", &n);
+        strbuf_adds(out, col_name(&p->rel.cols[i]));
+        bool same = e->kind == E_COL && in->cols[e->index].name && p->rel.cols[i].name &&
+                    !strcmp(in->cols[e->index].name, p->rel.cols[i].name);
+        if (same) continue;
+        strbuf_adds(out, " = ");
+        expr_format(e, in, out);
+    }
+    end_list(out, n, ")");
+}
+
+static void format_slice(const struct plan *p, struct strbuf *out)
+{
+    const struct rel *in = &p->in[0]->rel;
+    int n = 0;
+    format_region(&p->rel, out);
+    for (int d = 0; d < in->n_dims; d++) {
+        bool kept = false;
+        for (int k = 0; k < p->rel.n_dims; k++)
+            kept |= p->dim_of[k] == d;
+        if (kept) continue;
+        add_list(out, " at ", &n);
+        strbuf_addf(out, "%s %lld", in->dims[d].name ? in->dims[d].name : "row",
+                    (long long)p->region.lo[d]);
+    }
+}
+
+static void format_join(const struct plan *p, struct strbuf *out)
+{
+    const struct rel *l = &p->in[0]->rel, *r = &p->in[1]->rel;
+    int n = 0;
+    if (p->join == JOIN_LEFT) strbuf_adds(out, " left");
+    for (int i = 0; i < p->n_join_dims; i++) {
+        const struct join_dim *j = &p->join_dims[i];
+        const char *a = l->dims[j->left].name, *b = r->dims[j->right].name;
+        add_list(out, " on ", &n);
+        strbuf_addf(out, "%s = %s", a ? a : "?", b ? b : "?");
+        if (j->map)
+            strbuf_adds(out, " by label");
+        else if (j->shift)
+            strbuf_addf(out, " shifted %lld", (long long)j->shift);
+    }
+    if (p->residual) strbuf_adds(out, n ? " and" : " on");
+    format_condition("", p->residual, &p->rel, out);
+}
+
+static void format_key(const struct group_key *g, const struct rel *in, struct strbuf *out)
+{
+    if (g->e) {
+        expr_format(g->e, in, out);
+        return;
+    }
+    const char *name = in->dims[g->dim].name;
+    strbuf_addf(out, "%s by block", name ? name : "?");
+    if (g->block > 0) strbuf_addf(out, " of %lld", (long long)g->block);
+}
+
+static void format_call(const struct agg_call *a, const struct rel *in, struct strbuf *out)
+{
+    strbuf_addf(out, "%s(%s", agg_name(a->agg), a->distinct ? "DISTINCT " : "");
+    if (a->n_args == 0) strbuf_addc(out, '*');
+    for (int i = 0; i < a->n_args; i++) {
+        if (i) strbuf_adds(out, ", ");
+        expr_format(a->args[i], in, out);
+    }
+    strbuf_addc(out, ')');
+    format_condition("filter ", a->filter, in, out);
+}
+
+static void format_aggregate(const struct plan *p, struct strbuf *out)
+{
+    const struct rel *in = &p->in[0]->rel;
+    int n = 0;
+    if (p->n_keys) strbuf_adds(out, p->by_dims ? " by dimensions" : " by value");
+    for (int i = 0; i < p->n_keys; i++) {
+        add_list(out, " [", &n);
+        format_key(&p->keys[i], in, out);
+    }
+    end_list(out, n, "]");
+    n = 0;
+    for (int i = 0; i < p->n_aggs; i++) {
+        add_list(out, " (", &n);
+        format_call(&p->aggs[i], in, out);
+    }
+    end_list(out, n, ")");
+    if (p->unique) strbuf_adds(out, " unique");
+}
+
+static void format_sort(const struct plan *p, struct strbuf *out)
+{
+    for (int i = 0; i < p->n_sort; i++) {
+        const struct sort_key *k = &p->sort[i];
+        strbuf_adds(out, i ? ", " : " by ");
+        expr_format(k->e, &p->in[0]->rel, out);
+        if (k->desc) strbuf_adds(out, " desc");
+        if (k->nulls_first != k->desc)
+            strbuf_adds(out, k->nulls_first ? " nulls first" : " nulls last");
+    }
+    format_condition("first ", p->limit, &p->rel, out);
+}
+
+static void format_series(const struct plan *p, struct strbuf *out)
+{
+    strbuf_addc(out, ' ');
+    for (int i = 0; i < p->n_exprs; i++) {
+        if (i) strbuf_adds(out, ", ");
+        expr_format(p->exprs[i], &p->rel, out);
+    }
+}
+
+static void format_limit(const struct plan *p, struct strbuf *out)
+{
+    format_condition("", p->limit, &p->rel, out);
+    format_condition("offset ", p->offset, &p->rel, out);
+}
+
+/* ---- lines ---- */
+
+static void format_node(const struct plan *p, struct strbuf *out)
+{
+    strbuf_adds(out, kind_names[p->kind]);
+    if (p->label) strbuf_addf(out, " %s", p->label);
+    switch (p->kind) {
+    case P_SCAN:
+    case P_FILE:
+        format_region(&p->rel, out);
+        format_columns(&p->rel, "attributes", out);
+        format_condition("prune ", p->prune, &p->rel, out);
+        break;
+    case P_GRID:
+    case P_REBASE:
+    case P_TRANSPOSE:
+    case P_PIVOT:
+        format_region(&p->rel, out);
+        break;
+    case P_SLICE:
+        format_slice(p, out);
+        break;
+    case P_VALUES:
+        strbuf_addf(out, " %lld", (long long)p->n_rows);
+        break;
+    case P_SERIES:
+        format_series(p, out);
+        break;
+    case P_FILTER:
+        format_condition("", p->exprs[0], &p->in[0]->rel, out);
+        break;
+    case P_MAP:
+        format_map(p, out);
+        break;
+    case P_JOIN:
+        format_join(p, out);
+        break;
+    case P_AGGREGATE:
+        format_aggregate(p, out);
+        break;
+    case P_SORT:
+        format_sort(p, out);
+        break;
+    case P_LIMIT:
+        format_limit(p, out);
+        break;
+    default:
+        break;
+    }
+}
+
+static void format_tree(const struct plan *p, int depth, struct strbuf *out)
+{
+    strbuf_addf(out, "%*s-> ", 2 * depth, "");
+    format_node(p, out);
+    strbuf_addc(out, '\n');
+    for (int i = 0; i < p->n_in; i++)
+        format_tree(p->in[i], depth + 1, out);
+}
+
+void plan_format(const struct query *q, struct strbuf *out)
+{
+    format_tree(q->root, 0, out);
+    for (int i = 0; i < q->n_subqueries; i++) {
+        strbuf_addf(out, "sub-query %d%s\n", i + 1, q->subqueries[i]->exists ? ", exists" : "");
+        format_tree(q->subqueries[i]->plan, 1, out);
+    }
+}

@@ -1,0 +1,271 @@
+/* Which columns does anybody look at? The others are not made, and not read. */
+#include "query/rewrite_internal.h"
+
+/* ---- what expressions use ---- */
+
+static bool note_use(const struct expr *e, void *self)
+{
+    if (e->kind == E_COL) ((bool *)self)[e->index] = true;
+    return true;
+}
+
+static void use(const struct expr *e, bool *need)
+{
+    if (e) expr_walk(e, note_use, need);
+}
+
+static struct expr *renumber(struct ctx *c, const struct expr *e, void *self)
+{
+    const int *map = self;
+    if (e->kind != E_COL) return NULL;
+    return expr_make_ref(c, E_COL, map[e->index], e->type, e->pos);
+}
+
+static struct expr *with_map(struct ctx *c, struct expr *e, int *map)
+{
+    return e ? expr_map(c, e, renumber, map) : NULL;
+}
+
+static void copy_need(const bool *need, int n, bool *to)
+{
+    for (int i = 0; i < n; i++)
+        to[i] = need[i];
+}
+
+/* The relation has the input's columns. */
+static void follow_columns(struct plan *p)
+{
+    p->rel.n_cols = p->in[0]->rel.n_cols;
+    p->rel.cols = p->in[0]->rel.cols;
+}
+
+/* Keeps the needed of n columns of the relation; map says where. */
+static int keep_columns(struct ctx *c, struct plan *p, const bool *need, int *map)
+{
+    int n = 0;
+    struct rel_col *cols = arena_array(c->arena, struct rel_col, p->rel.n_cols + 1);
+    for (int i = 0; i < p->rel.n_cols; i++) {
+        map[i] = need[i] ? n : -1;
+        if (need[i]) cols[n++] = p->rel.cols[i];
+    }
+    p->rel.cols = cols;
+    return n;
+}
+
+static void keep_all(const struct plan *p, int *map)
+{
+    for (int i = 0; i < p->rel.n_cols; i++)
+        map[i] = i;
+}
+
+/* An input that gives exactly the needed columns, in order. */
+static void prune_exactly(struct ctx *c, struct plan **in, const bool *need)
+{
+    int n_old = (*in)->rel.n_cols, n = 0;
+    int *map = arena_array(c->arena, int, n_old + 1);
+    prune_columns(c, *in, need, map);
+    struct expr **es = arena_array(c->arena, struct expr *, n_old + 1);
+    const char **names = arena_array(c->arena, const char *, n_old + 1);
+    bool same = true;
+    for (int i = 0; i < n_old; i++) {
+        if (!need[i]) continue;
+        same = same && map[i] == n;
+        es[n] = col_ref(c, &(*in)->rel, map[i]);
+        names[n++] = (*in)->rel.cols[map[i]].name;
+    }
+    if (!same || n != (*in)->rel.n_cols) *in = plan_map(c, *in, es, names, n);
+}
+
+/* ---- node by node ---- */
+
+static void prune_scan(struct ctx *c, struct plan *p, const bool *need, int *map)
+{
+    int n_old = p->rel.n_cols, n = keep_columns(c, p, need, map);
+    int **list = p->kind == P_SCAN ? &p->attrs : &p->source_attrs;
+    int *kept = arena_array(c->arena, int, n + 1);
+    for (int i = 0; i < n_old; i++)
+        if (map[i] >= 0) kept[map[i]] = (*list)[i];
+    *list = kept;
+    p->rel.n_cols = n;
+}
+
+static void prune_values(struct ctx *c, struct plan *p, const bool *need, int *map)
+{
+    int n_old = p->rel.n_cols, n = keep_columns(c, p, need, map);
+    struct expr **rows = arena_array(c->arena, struct expr *, p->n_rows * n + 1);
+    for (int64_t r = 0; r < p->n_rows; r++)
+        for (int i = 0; i < n_old; i++)
+            if (map[i] >= 0) rows[r * n + map[i]] = p->rows[r * n_old + i];
+    p->rows = rows;
+    p->rel.n_cols = n;
+}
+
+static void prune_map(struct ctx *c, struct plan *p, const bool *need, int *map)
+{
+    int n_old = p->rel.n_cols, n = keep_columns(c, p, need, map);
+    bool *below = arena_array(c->arena, bool, p->in[0]->rel.n_cols + 1);
+    int *below_map = arena_array(c->arena, int, p->in[0]->rel.n_cols + 1);
+    struct expr **es = arena_array(c->arena, struct expr *, n + 1);
+    for (int i = 0; i < n_old; i++)
+        if (map[i] >= 0) use(p->exprs[i], below);
+    prune_columns(c, p->in[0], below, below_map);
+    for (int i = 0; i < n_old; i++)
+        if (map[i] >= 0) es[map[i]] = with_map(c, p->exprs[i], below_map);
+    p->exprs = es;
+    p->n_exprs = n;
+    p->rel.n_cols = n;
+}
+
+/* Filters, sorts: what they look at is passed on as well. */
+static void prune_passing(struct ctx *c, struct plan *p, const bool *need, int *map)
+{
+    bool *below = arena_array(c->arena, bool, p->rel.n_cols + 1);
+    copy_need(need, p->rel.n_cols, below);
+    if (p->kind == P_FILTER) use(p->exprs[0], below);
+    for (int i = 0; i < p->n_sort; i++)
+        use(p->sort[i].e, below);
+    prune_columns(c, p->in[0], below, map);
+    if (p->kind == P_FILTER) p->exprs[0] = with_map(c, p->exprs[0], map);
+    for (int i = 0; i < p->n_sort; i++)
+        p->sort[i].e = with_map(c, p->sort[i].e, map);
+    follow_columns(p);
+}
+
+static void prune_join(struct ctx *c, struct plan *p, const bool *need, int *map)
+{
+    int n_left = p->in[0]->rel.n_cols, n_right = p->in[1]->rel.n_cols;
+    bool *below = arena_array(c->arena, bool, n_left + n_right + 1);
+    copy_need(need, n_left + n_right, below);
+    use(p->residual, below);
+    prune_columns(c, p->in[0], below, map);
+    prune_columns(c, p->in[1], below + n_left, map + n_left);
+    const struct rel *l = &p->in[0]->rel, *r = &p->in[1]->rel;
+    struct rel_col *cols = arena_array(c->arena, struct rel_col, l->n_cols + r->n_cols + 1);
+    for (int i = 0; i < n_left + n_right; i++) {
+        if (i >= n_left && map[i] >= 0) map[i] += l->n_cols;
+        if (map[i] >= 0) cols[map[i]] = p->rel.cols[i];
+    }
+    /* What a side gives unasked keeps its name there. */
+    for (int i = 0; i < l->n_cols + r->n_cols; i++)
+        if (!cols[i].name) cols[i] = i < l->n_cols ? l->cols[i] : r->cols[i - l->n_cols];
+    p->rel.n_cols = l->n_cols + r->n_cols;
+    p->rel.cols = cols;
+    p->residual = with_map(c, p->residual, map);
+}
+
+static void use_call(const struct agg_call *a, bool *need)
+{
+    use(a->filter, need);
+    for (int i = 0; i < a->n_args; i++)
+        use(a->args[i], need);
+}
+
+static void renumber_call(struct ctx *c, struct agg_call *a, int *map)
+{
+    struct expr **args = arena_array(c->arena, struct expr *, a->n_args + 1);
+    for (int i = 0; i < a->n_args; i++)
+        args[i] = with_map(c, a->args[i], map);
+    a->args = args;
+    a->filter = with_map(c, a->filter, map);
+}
+
+static void prune_aggregate(struct ctx *c, struct plan *p, const bool *need, int *map)
+{
+    int first = p->by_dims ? 0 : p->n_keys, n_in = p->in[0]->rel.n_cols;
+    bool *kept = arena_array(c->arena, bool, p->rel.n_cols + 1);
+    bool *below = arena_array(c->arena, bool, n_in + 1);
+    int *below_map = arena_array(c->arena, int, n_in + 1);
+    for (int i = 0; i < p->rel.n_cols; i++)
+        kept[i] = i < first || need[i];
+    int n = keep_columns(c, p, kept, map);
+    struct agg_call *aggs = arena_array(c->arena, struct agg_call, p->n_aggs + 1);
+    for (int i = 0; i < p->n_aggs; i++) {
+        if (map[first + i] < 0) continue;
+        aggs[map[first + i] - first] = p->aggs[i];
+        use_call(&p->aggs[i], below);
+    }
+    p->rel.n_cols = n;
+    p->aggs = aggs;
+    p->n_aggs = n - first;
+    for (int k = 0; k < p->n_keys; k++)
+        use(p->keys[k].e, below);
+    prune_columns(c, p->in[0], below, below_map);
+    for (int k = 0; k < p->n_keys; k++)
+        p->keys[k].e = with_map(c, p->keys[k].e, below_map);
+    for (int i = 0; i < p->n_aggs; i++)
+        renumber_call(c, &aggs[i], below_map);
+}
+
+static void prune_concat(struct ctx *c, struct plan *p, const bool *need, int *map)
+{
+    for (int i = 0; i < p->n_in; i++)
+        prune_exactly(c, &p->in[i], need);
+    p->rel.n_cols = keep_columns(c, p, need, map);
+}
+
+static void prune_pivot(struct ctx *c, struct plan *p, const bool *need, int *map)
+{
+    int n_keys = p->rel.n_dims;
+    bool *below = arena_array(c->arena, bool, n_keys + p->rel.n_cols + 1);
+    for (int i = 0; i < n_keys; i++)
+        below[i] = true;
+    copy_need(need, p->rel.n_cols, below + n_keys);
+    prune_exactly(c, &p->in[0], below);
+    p->rel.n_cols = keep_columns(c, p, need, map);
+}
+
+static void prune_distinct(struct ctx *c, struct plan *p, int *map)
+{
+    bool *all = arena_array(c->arena, bool, p->rel.n_cols + 1);
+    for (int i = 0; i < p->rel.n_cols; i++)
+        all[i] = true;
+    prune_exactly(c, &p->in[0], all);
+    keep_all(p, map);
+}
+
+void prune_columns(struct ctx *c, struct plan *p, const bool *need, int *map)
+{
+    switch (p->kind) {
+    case P_SCAN:
+    case P_FILE:
+        prune_scan(c, p, need, map);
+        break;
+    case P_VALUES:
+        prune_values(c, p, need, map);
+        break;
+    case P_MAP:
+        prune_map(c, p, need, map);
+        break;
+    case P_FILTER:
+    case P_SORT:
+    case P_SLICE:
+    case P_REBASE:
+    case P_TRANSPOSE:
+    case P_LIMIT:
+    case P_ROWS:
+        prune_passing(c, p, need, map);
+        break;
+    case P_JOIN:
+        prune_join(c, p, need, map);
+        break;
+    case P_AGGREGATE:
+        prune_aggregate(c, p, need, map);
+        break;
+    case P_CONCAT:
+        prune_concat(c, p, need, map);
+        break;
+    case P_PIVOT:
+        prune_pivot(c, p, need, map);
+        break;
+    case P_DISTINCT:
+        prune_distinct(c, p, map);
+        break;
+    case P_ONE:
+    case P_SYS:
+    case P_GRID:
+    case P_SERIES:
+    case N_PLAN_KINDS:
+        keep_all(p, map);
+        break;
+    }
+}

@@ -1,0 +1,31 @@
+/* The rules of plan rewriting, one function each; rewrite.c says in which order. Each takes a tree
+ * of which every node has one parent and relations of its own, and changes it in place. */
+#ifndef TESSERA_REWRITE_INTERNAL_H
+#define TESSERA_REWRITE_INTERNAL_H
+#include "query/bind_internal.h"
+
+/* Conditions go below what doesn't change which cells they hold for. */
+enum status push_filters(struct ctx *c, struct plan **p);
+/* Columns made of columns become one step: MAP over MAP, aggregates over MAP. */
+void merge_maps(struct ctx *c, struct plan **p);
+/* Conditions on one dimension become a narrower region; slices narrow what they are made of. */
+enum status narrow_regions(struct ctx *c, struct plan **p, const struct env *env);
+/* Nodes that give what they are given go. */
+void drop_identities(struct plan **p);
+/* Only the columns with need[i] set are made, with as few of the inputs' as that takes; map[i] is
+ * where column i is now, -1: gone. */
+void prune_columns(struct ctx *c, struct plan *p, const bool *need, int *map);
+/* A sort by dimensions in their order is none; a limit tells the sort below. */
+enum status limit_sorts(struct ctx *c, struct plan **p);
+/* A scan learns the condition above it, to leave tiles out. */
+void tell_scans(struct plan *p);
+
+/* The parts of a condition: AND's arguments, or itself. */
+int conjuncts(struct expr *e, struct expr ***parts);
+struct expr *and_of(struct ctx *c, struct expr **parts, int n);
+/* Nodes of an expression as a tree, up to a limit. */
+int expr_size(const struct expr *e, int limit);
+/* With each E_COL replaced by the expression of its number. */
+struct expr *expr_inline(struct ctx *c, const struct expr *e, struct expr *const *cols);
+
+#endif
