@@ -19,27 +19,28 @@ struct write_sink {
 
 /* ---- does the dense way hold? ---- */
 
-/* Looks up n coordinates of the region, `stride` apart, and tells whether their positions in the
- * target are as far apart. */
-static enum status ends_at(struct ctx *c, struct writer *w, int d, const struct rel_dim *from,
-                           int64_t stride, int64_t n, int64_t *shift, bool *ok)
+/* Looks up the region's labels and tells whether their positions in the target follow each other.
+ */
+static enum status labels_line_up(struct ctx *c, struct writer *w, int d,
+                                  const struct rel_dim *from, int64_t *shift, bool *ok)
 {
+    int64_t n = from->hi - from->lo;
     struct column coords;
     void *mem;
     TRY(column_alloc(c, from->axis->type, n, &coords));
     TRY(scratch_alloc(c, sizeof(int64_t) * (size_t)n, &mem));
     int64_t *pos = mem;
-    axis_coords(from->axis, from->lo, n, stride, coords.values);
+    axis_coords(from->axis, from->lo, n, 1, coords.values);
     TRY(writer_positions(c, w, d, &coords, n, pos));
     *shift = pos[0] - from->lo;
     *ok = true;
     for (int64_t i = 0; i < n; i++)
-        *ok = *ok && pos[i] - pos[0] == i * stride;
+        *ok = *ok && pos[i] == pos[0] + i;
     return OK;
 }
 
-/* Do positions of the target follow each other as those of the result do, over its whole region?
- * Grows the target to both ends of it. */
+/* Do positions of the target follow each other as those of the result do, over its whole region,
+ * and does the region lie within what the target may hold? */
 static enum status line_up(struct ctx *c, struct writer *w, const struct rel_dim *from, int d,
                            int64_t *shift, bool *ok)
 {
@@ -52,12 +53,13 @@ static enum status line_up(struct ctx *c, struct writer *w, const struct rel_dim
     ctx_clear(&quiet);
     if (axis_align(&quiet, from->axis, "", to, "", shift, &map) < 0) return OK;
     if (to->kind == AXIS_REGULAR) {
-        TRY(ends_at(c, w, d, from, n - 1, 2, shift, ok));
+        int64_t least = to->grows ? to->limit_lo : to->lo, most = to->grows ? to->limit_hi : to->hi;
+        *ok = from->lo + *shift >= least && from->hi + *shift <= most;
         return OK;
     }
     for (int64_t i = 0; i < n; i++)
         if (map && map[from->lo - from->axis->lo + i] < 0) return OK;
-    return ends_at(c, w, d, from, 1, n, shift, ok);
+    return labels_line_up(c, w, d, from, shift, ok);
 }
 
 static enum status choose_way(struct ctx *c, struct write_sink *s)
