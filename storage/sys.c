@@ -147,10 +147,14 @@ static enum status version_rows(struct ctx *c, const struct scan *sc, struct arr
     struct arena *arena = arena_new();
     struct version_row *rows;
     int n;
+    pthread_mutex_lock(&a->db->mu);
+    int64_t oldest = a->slot->oldest; /* older ones may be held, but not opened any more */
+    pthread_mutex_unlock(&a->db->mu);
     enum status s = catalog_versions(c, a->db->catalog, a->slot->id, arena, &rows, &n);
     for (int i = 0; s == OK && i < n; i++) {
         struct row r = {.n = 0};
-        if (rows[i].state != VERSION_LIVE || rows[i].version > a->version) continue;
+        bool shown = rows[i].version >= oldest && rows[i].version <= a->version;
+        if (!shown || rows[i].state != VERSION_LIVE) continue;
         add_text(&r, a->def->s.name);
         add_int(&r, T_INT64, rows[i].version);
         add_int(&r, T_TIMESTAMP, rows[i].committed_us);
