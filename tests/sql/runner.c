@@ -6,10 +6,10 @@
  * through a server of that executable and libpq. A file is a list of records, separated by empty
  * lines, # begins a comment:
  *
- *   statement ok               statement error 22003 [part of the message]     query [sort]
- *   SQL …                      SQL …                                           SQL …
- *                                                                              ----
- *                                                                              1|a|NULL
+ *   statement ok               statement error 22003 [part of message or hint]  query [sort]
+ *   SQL …                      SQL …                                            SQL …
+ *                                                                               ----
+ *                                                                               1|a|NULL
  *
  * `query sort` compares the rows as a set. `query approx` compares numbers to 1e-12 of their size.
  * EXPLAIN is a query. `restart` closes the data directory and opens it again. */
@@ -150,7 +150,7 @@ static void run_here(struct backend *b, const char *sql, struct result *r)
     if (session_simple(&c, b->session, sql, strlen(sql), &k.client) >= 0) return;
     r->failed = true;
     snprintf(r->sqlstate, sizeof r->sqlstate, "%s", status_sqlstate(c.err.code));
-    snprintf(r->message, sizeof r->message, "%s", c.err.message);
+    snprintf(r->message, sizeof r->message, "%s HINT: %s", c.err.message, c.err.hint);
 }
 
 /* ---- through a server ---- */
@@ -225,10 +225,12 @@ static void run_there(struct backend *b, const char *sql, struct result *r)
         keep_rows(g, &r->rows);
     } else if (s != PGRES_COMMAND_OK && s != PGRES_EMPTY_QUERY) {
         const char *state = PQresultErrorField(g, PG_DIAG_SQLSTATE),
-                   *text = PQresultErrorField(g, PG_DIAG_MESSAGE_PRIMARY);
+                   *text = PQresultErrorField(g, PG_DIAG_MESSAGE_PRIMARY),
+                   *hint = PQresultErrorField(g, PG_DIAG_MESSAGE_HINT);
         r->failed = true;
         snprintf(r->sqlstate, sizeof r->sqlstate, "%s", state ? state : "?????");
-        snprintf(r->message, sizeof r->message, "%s", text ? text : PQerrorMessage(b->pg));
+        snprintf(r->message, sizeof r->message, "%s HINT: %s", text ? text : PQerrorMessage(b->pg),
+                 hint ? hint : "");
     }
     PQclear(g);
 }
