@@ -374,6 +374,26 @@ static bool iso_date(const char *s, int64_t *days)
     return true;
 }
 
+/* YYYY-MM-DD HH:MM:SS[.ffffff], with a T or a blank between, and perhaps a Z. */
+static bool iso_timestamp(const char *s, int64_t len, int64_t *us)
+{
+    static const uint8_t at[] = {11, 12, 14, 15, 17, 18};
+    int64_t days;
+    int d[6];
+    if (len < 19 || (s[10] != ' ' && s[10] != 'T') || !iso_date(s, &days)) return false;
+    for (int i = 0; i < 6; i++) {
+        d[i] = s[at[i]] - '0';
+        if ((unsigned)d[i] > 9) return false;
+    }
+    int hour = d[0] * 10 + d[1], minute = d[2] * 10 + d[3], second = d[4] * 10 + d[5];
+    if (s[13] != ':' || s[16] != ':' || hour > 23 || minute > 59 || second > 59) return false;
+    struct cursor p = {s + 19, s + len};
+    int64_t fraction = take(&p, '.') ? read_fraction(&p) : 0;
+    take(&p, 'Z');
+    *us = days * US_PER_DAY + (hour * 3600 + minute * 60 + second) * US_PER_SECOND + fraction;
+    return p.s == p.end;
+}
+
 static enum status complain(struct ctx *c, enum parse r, const char *type, struct text s)
 {
     int n = (int)(s.len > 200 ? 200 : s.len);
@@ -405,6 +425,10 @@ enum status timestamp_parse(struct ctx *c, struct text s, int64_t *out)
     int64_t us;
     if (s.len == 10 && iso_date(s.s, &m.days)) {
         *out = m.days * US_PER_DAY;
+        return OK;
+    }
+    if (iso_timestamp(s.s, s.len, &us)) {
+        *out = us;
         return OK;
     }
     enum parse r = read_moment(s, &m);

@@ -1,0 +1,57 @@
+/* What the readers of file formats share. Others include source.h. */
+#ifndef TESSERA_SOURCE_PARTS_H
+#define TESSERA_SOURCE_PARTS_H
+#include "storage/files/source.h"
+
+/* One file format. `read` is given a box inside the source's bounds and fills every column; all
+ * cells of a file exist. Many workers may call it at once. */
+struct source_class {
+    enum status (*read)(struct ctx *c, struct source *s, const struct box *want, const int *attrs,
+                        int n, struct column *cols);
+    void (*close)(struct source *s); /* frees s too */
+    bool random_access;
+};
+
+/* The first member of each format's own struct. The schema is the arena's; dims[].tile is the grid.
+ */
+struct source {
+    const struct source_class *cls;
+    struct schema *schema;
+    struct box box; /* all positions */
+    int64_t grid[MAX_DIMS];
+    int64_t bytes;
+    int64_t next_row; /* of source_rows */
+};
+
+struct paths {
+    int n;
+    const char **v;
+};
+
+enum status npy_open(struct ctx *c, const struct paths *paths, struct source **out);
+enum status csv_open(struct ctx *c, const struct paths *paths, const struct source_options *o,
+                     struct source **out);
+enum status netcdf_open(struct ctx *c, const struct paths *paths, const struct source_options *o,
+                        struct source **out);
+
+/* Lower case; anything but letters, digits and '_' becomes '_'; at most 63 bytes; never empty and
+ * never starting with a digit. In the arena. */
+const char *source_fold_name(struct ctx *c, const char *s, size_t n);
+/* Makes the names of all dimensions and attributes differ, by _2, _3 … */
+void source_unique_names(struct ctx *c, struct schema *s);
+/* A schema with room for dimensions and attributes. ERR_TOO_MANY_COLUMNS. */
+enum status source_schema_new(struct ctx *c, const char *path, int64_t n_dims, int64_t n_attrs,
+                              struct schema **out);
+/* Sets box, grid and dims[].tile from the schema: boxes of about `cells`, long along the last
+ * dimensions (or the first, for Fortran order). */
+void source_set_grid(struct source *s, int64_t cells, bool first_fastest);
+
+/* Opens a regular file for reading. ERR_FILE_MISSING, ERR_PRIVILEGE, ERR_WRONG_OBJECT. */
+enum status file_open_read(struct ctx *c, const char *path, int *fd, int64_t *bytes);
+/* Exactly n bytes at an offset. ERR_BAD_COPY_FORMAT when the file ends before. */
+enum status file_read_at(struct ctx *c, int fd, const char *path, void *buf, size_t n,
+                         int64_t offset);
+/* Are n bytes UTF-8? *bad is the offset of the first byte that is not. */
+bool utf8_valid(const char *s, size_t n, size_t *bad);
+
+#endif
