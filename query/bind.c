@@ -64,11 +64,12 @@ static bool is_param(const struct expr *e, void *found)
 }
 
 enum status bind_value(struct binder *b, const struct ast_expr *e, const char *clause,
-                       struct value *out, bool *known)
+                       enum type want, struct value *out, bool *known)
 {
     struct expr *x;
     bool params = false;
     TRY(bind_constant(b, e, clause, &x));
+    if (x->kind == E_PARAM && x->type == T_UNKNOWN) x->type = want;
     expr_walk(x, is_param, &params);
     *known = !params;
     *out = value_null(x->type);
@@ -84,7 +85,7 @@ enum status bind_const(struct ctx *c, struct bind_env *env, const struct ast_exp
     struct value v;
     bool known;
     binder_init(&b, c, env);
-    TRY(bind_value(&b, e, "a constant", &v, &known));
+    TRY(bind_value(&b, e, "a constant", want, &v, &known));
     if (!known)
         return fail_at(c, ERR_UNDEFINED_PARAM, e->pos, "a parameter's value is not known here");
     if (v.null) {

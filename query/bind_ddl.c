@@ -188,9 +188,17 @@ static enum status refuse_parts(struct ctx *c, const struct ast_stmt *s)
     return OK;
 }
 
+static enum status check_name(struct ctx *c, const char *name, int pos)
+{
+    if (strlen(name) < NAME_BYTES) return OK;
+    return fail_at(c, ERR_NAME_TOO_LONG, pos, "the name \"%.100s\" is longer than %d bytes", name,
+                   NAME_BYTES - 1);
+}
+
 static enum status check_names(struct ctx *c, const struct ast_columns *defs, bool is_table)
 {
     for (int i = 0; i < defs->n; i++) {
+        TRY(check_name(c, defs->v[i].name, defs->v[i].pos));
         if (is_table && !strcmp(defs->v[i].name, "row"))
             return fail_at(c, ERR_DUPLICATE_COLUMN, defs->v[i].pos,
                            "column name \"row\" conflicts with a table's hidden dimension");
@@ -207,6 +215,7 @@ enum status bind_schema(struct ctx *c, struct bind_env *env, const struct ast_st
 {
     struct schema r = {.name = s->name.part[s->name.n - 1], .is_table = s->is_table};
     TRY(refuse_parts(c, s));
+    TRY(check_name(c, r.name, s->name.pos));
     TRY(check_names(c, &s->defs, s->is_table));
     r.dims = arena_array(c->arena, struct dim, s->defs.n + 1);
     r.attrs = arena_array(c->arena, struct attr, s->defs.n + 1);
@@ -250,15 +259,18 @@ static enum status result_dim(struct ctx *c, const struct rel_dim *from, const c
     return axis_rebase(c, from->axis, from->lo, n, from->stride, &out->axis);
 }
 
-static enum status result_names(struct ctx *c, const struct query *q)
+static enum status result_names(struct ctx *c, const char *name, const struct query *q)
 {
-    for (int i = 0; i < q->n_outs; i++)
+    TRY(check_name(c, name, -1));
+    for (int i = 0; i < q->n_outs; i++) {
+        TRY(check_name(c, q->outs[i].name, -1));
         for (int k = 0; k < i; k++)
             if (!strcmp(q->outs[i].name, q->outs[k].name)) {
                 fail(c, ERR_DUPLICATE_COLUMN, "column \"%s\" specified more than once",
                      q->outs[i].name);
                 return hint(c, "AS gives a column another name.");
             }
+    }
     return OK;
 }
 
@@ -267,7 +279,7 @@ enum status bind_schema_of(struct ctx *c, const char *name, const struct query *
 {
     const struct rel *rel = &q->root->rel;
     struct schema r = {.name = name};
-    TRY(result_names(c, q));
+    TRY(result_names(c, name, q));
     r.dims = arena_array(c->arena, struct dim, q->n_outs + 1);
     r.attrs = arena_array(c->arena, struct attr, q->n_outs + 1);
     for (int i = 0; i < q->n_outs; i++) {

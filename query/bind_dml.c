@@ -226,7 +226,7 @@ static enum status block_point(struct binder *b, const struct ast_axis *x, const
     struct value v;
     bool known;
     int beyond;
-    TRY(bind_value(b, x->lo, "INSERT's bracket", &v, &known));
+    TRY(bind_value(b, x->lo, "INSERT's bracket", d->axis.type, &v, &known));
     k->is_value = true;
     if (known) TRY(axis_value(b, &d->axis, &v, place(b, x->pos), &k->value, &beyond));
     if (!known) k->value = value_null(d->axis.type);
@@ -245,7 +245,7 @@ static enum status block_end(struct binder *b, const struct ast_expr *e, const s
                 d->name);
         return hint(b->c, "%s => 0 : 9", d->name);
     }
-    TRY(bind_value(b, e, "INSERT's bracket", &given, &known));
+    TRY(bind_value(b, e, "INSERT's bracket", d->axis.type, &given, &known));
     *out = d->axis.lo;
     if (!known) return OK;
     TRY(axis_value(b, &d->axis, &given, place(b, e->pos), &v, &beyond));
@@ -270,7 +270,7 @@ static enum status block_range(struct binder *b, const struct ast_axis *x, const
     if (x->step) {
         struct value v;
         bool known;
-        TRY(bind_value(b, x->step, "INSERT's bracket", &v, &known));
+        TRY(bind_value(b, x->step, "INSERT's bracket", T_INT64, &v, &known));
         if (known && (v.null || !type_is_integer(v.type) || v.i < 1))
             return fail_at(b->c, ERR_INVALID_PARAMETER, place(b, x->step->pos),
                            "the step must be a positive number of cells");
@@ -479,7 +479,8 @@ static enum status set_column(struct binder *b, const struct scope *scope, const
 {
     int a = schema_attr(t, name);
     if (a < 0 && schema_dim(t, name) >= 0) {
-        fail_at(b->c, ERR_UNSUPPORTED, place(b, pos), "dimension \"%s\" cannot be updated", name);
+        fail_at(b->c, ERR_INVALID_REFERENCE, place(b, pos), "dimension \"%s\" cannot be updated",
+                name);
         return hint(b->c, "A cell's coordinates are its place: delete it and insert another.");
     }
     if (a < 0) return unknown_target(b, t, name, pos);
@@ -522,6 +523,9 @@ static enum status change_target(struct binder *b, const struct ast_stmt *s, str
     if (s->from.n)
         return not_yet(b, s->from.v[0]->pos,
                        s->kind == S_UPDATE ? "UPDATE … FROM is" : "DELETE … USING is");
+    if (s->name.n > 1 && !strcmp(s->name.part[s->name.n - 2], "sys"))
+        return fail_at(c, ERR_WRONG_OBJECT, s->name.pos,
+                       "\"sys.%s\" is a system view: it cannot be changed", name);
     TRY(object_get(c, b->env->txn, OBJECT_VIEW, name, &view));
     if (view)
         return fail_at(c, ERR_WRONG_OBJECT, s->name.pos, "\"%s\" is a view: it cannot be changed",

@@ -25,13 +25,14 @@ static enum status bind_number(struct binder *b, const struct ast_expr *e, bool 
         s.len++;
     }
     ctx_clear(&quiet);
-    if (e->kind == X_INT && value_parse(&quiet, T_INT64, s, &v) == OK) {
+    bool whole = strspn(e->text, "0123456789") == (size_t)e->text_len;
+    if (whole && value_parse(&quiet, T_INT64, s, &v) == OK) {
         if (v.i >= INT32_MIN && v.i <= INT32_MAX) v.type = T_INT32;
         *out = expr_make_const(c, &v, place(b, e->pos));
         return OK;
     }
     ctx_clear(&quiet);
-    if (e->kind != X_INT || value_parse(&quiet, T_UINT64, s, &v) < 0)
+    if (value_parse(&quiet, T_UINT64, s, &v) < 0)
         TRY(at(c, value_parse(c, T_FLOAT64, s, &v), place(b, e->pos)));
     *out = expr_make_const(c, &v, place(b, e->pos));
     return OK;
@@ -67,6 +68,7 @@ static void grow_params(struct binder *b, int n)
 {
     struct bind_shared *s = b->shared;
     if (n <= s->n_params) return;
+    if (n < b->env->n_params) n = b->env->n_params;
     struct expr **nodes = arena_array(b->c->arena, struct expr *, n);
     enum type *types = arena_array(b->c->arena, enum type, n);
     for (int i = 0; i < n; i++) {

@@ -32,7 +32,7 @@ static enum status history(struct binder *b, const struct ast_from *f, struct ar
     struct value v;
     bool known;
     if (f->version) {
-        TRY(bind_value(b, f->version, "VERSION", &v, &known));
+        TRY(bind_value(b, f->version, "VERSION", T_INT64, &v, &known));
         if (!known) return OK;
         if (v.null || !type_is_integer(v.type) || v.i < 1)
             return fail_at(b->c, ERR_INVALID_PARAMETER, place(b, f->version->pos),
@@ -40,7 +40,7 @@ static enum status history(struct binder *b, const struct ast_from *f, struct ar
         ref->version = v.i;
     }
     if (f->as_of) {
-        TRY(bind_value(b, f->as_of, "AS OF", &v, &known));
+        TRY(bind_value(b, f->as_of, "AS OF", T_TIMESTAMP, &v, &known));
         if (!known) return OK;
         TRY(at(b->c, value_cast(b->c, &v, T_TIMESTAMP, &v), place(b, f->as_of->pos)));
         if (v.null)

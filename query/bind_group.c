@@ -234,6 +234,15 @@ static bool is_block(const struct group_key *g)
     return !g->e;
 }
 
+/* Any dimension will do for a constant. */
+static int some_dim(const struct rel *r)
+{
+    for (int d = 0; d < r->n_dims; d++)
+        if (dim_known(&r->dims[d]) && r->dims[d].axis && r->dims[d].hi - r->dims[d].lo <= DIM_MAX)
+            return d;
+    return -1;
+}
+
 /* A key as a dimension, if it is one's. *made false: it goes by value. */
 static enum status key_by_dim(struct binder *b, const struct rel *r, struct bound_key *k,
                               bool *made)
@@ -241,7 +250,7 @@ static enum status key_by_dim(struct binder *b, const struct rel *r, struct boun
     struct group_key *g = &k->key;
     *made = is_block(g); /* those are made already */
     if (*made) return OK;
-    int d = only_dim(g->e);
+    int d = g->e->kind == E_CONST ? some_dim(r) : only_dim(g->e);
     if (d < 0 || !dim_known(&r->dims[d]) || !r->dims[d].axis) return OK;
     g->dim = d;
     g->plain = g->e->kind == E_DIM;
@@ -348,7 +357,7 @@ static enum status block_key(struct binder *b, const struct scope *scope, const 
     if (d->hi - d->lo > DIM_MAX)
         return fail_at(c, ERR_LIMIT_EXCEEDED, pos, "BLOCK takes dimensions of up to %lld positions",
                        (long long)DIM_MAX);
-    TRY(bind_value(b, x->lo, "BLOCK", &size, &known));
+    TRY(bind_value(b, x->lo, "BLOCK", T_INT64, &size, &known));
     *k = (struct bound_key){.name = x->dim};
     k->key.dim = col->index;
     k->dim.name = x->dim;

@@ -19,6 +19,7 @@ struct scope_col {
     bool unqualified; /* found without the item's name too; not so the right side of USING */
     bool in_star;     /* stands in `*` */
     bool paired;      /* a dimension of a join's right side that is one of the left's */
+    const struct value *constant; /* a dimension that a slice dropped: its one coordinate */
 };
 
 /* What names mean: the columns of some FROM items, all over one plan. */
@@ -83,11 +84,12 @@ struct scope_col *scope_add(struct scope *s, const char *name, bool is_dim, int 
                             enum type type);
 
 /* ---- constants ---- */
-/* A constant expression; *known false: it takes a parameter whose value is not known yet. */
 enum status bind_constant(struct binder *b, const struct ast_expr *e, const char *clause,
                           struct expr **out);
+/* The value of a constant expression; *known false: it takes a parameter whose value is not known
+ * yet. A parameter of unknown type that stands alone becomes one of type `want`. */
 enum status bind_value(struct binder *b, const struct ast_expr *e, const char *clause,
-                       struct value *out, bool *known);
+                       enum type want, struct value *out, bool *known);
 struct env binder_env(const struct binder *b);
 struct expr *const_int(struct ctx *c, int64_t i);
 

@@ -27,10 +27,13 @@ static struct target *new_target(struct selecting *q)
 
 static void star_column(struct selecting *q, const struct scope_col *col, int pos)
 {
+    bool bracket = col->is_dim;
+    for (int i = 0; i < q->n; i++) /* a.*, b.*: what both have is one dimension */
+        if (q->ts[i].bracket && !strcmp(q->ts[i].name, col->name)) bracket = false;
     struct target *t = new_target(q);
     *t = (struct target){.e = scope_ref(q->b, col, pos),
                          .name = col->name,
-                         .bracket = col->is_dim,
+                         .bracket = bracket,
                          .pos = place(q->b, pos)};
 }
 
@@ -190,9 +193,9 @@ static enum status bind_count(struct binder *b, const struct ast_expr *e, const 
                        "argument of %s must be type bigint, not type %s", clause,
                        type_name(x->type));
     TRY(expr_make_cast(b->c, x, T_INT64, false, place(b, e->pos), &x));
+    enum status negative = strcmp(clause, "LIMIT") ? ERR_INVALID_OFFSET : ERR_INVALID_LIMIT;
     if (x->kind == E_CONST && !x->value.null && x->value.i < 0)
-        return fail_at(b->c, ERR_INVALID_LIMIT, place(b, e->pos), "%s must not be negative",
-                       clause);
+        return fail_at(b->c, negative, place(b, e->pos), "%s must not be negative", clause);
     *out = x;
     return OK;
 }
@@ -411,6 +414,10 @@ static enum status bind_body(struct binder *b, const struct ast_select *s,
     struct cte *ctes = arena_array(b->c->arena, struct cte, s->n_ctes + 1);
     for (int i = 0; i < s->n_ctes; i++) {
         ctes[i] = (struct cte){inner.ctes, &s->ctes[i]};
+        for (int k = 0; k < i; k++)
+            if (s->ctes[i].name && s->ctes[k].name && !strcmp(s->ctes[i].name, s->ctes[k].name))
+                return fail_at(b->c, ERR_DUPLICATE_ALIAS, place(b, s->ctes[i].pos),
+                               "WITH query name \"%s\" specified more than once", s->ctes[i].name);
         inner.ctes = &ctes[i];
     }
     *out = (struct query){0};

@@ -197,6 +197,17 @@ static enum status send_cells(struct binder *b, struct plan *in, const struct ta
     return OK;
 }
 
+static enum status bracket_names(struct binder *b, const struct target *ts, int n)
+{
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < i && ts[i].bracket; k++)
+            if (ts[k].bracket && !strcmp(ts[i].name, ts[k].name))
+                return fail_at(b->c, ERR_DUPLICATE_COLUMN, place(b, ts[i].pos),
+                               "dimension \"%s\" stands twice in the brackets of SELECT",
+                               ts[i].name);
+    return OK;
+}
+
 enum status shape_output(struct binder *b, struct plan *in, const struct target *ts, int n,
                          struct query *out)
 {
@@ -206,6 +217,7 @@ enum status shape_output(struct binder *b, struct plan *in, const struct target 
     for (int i = 0; i < n; i++)
         brackets |= ts[i].bracket;
     out->is_array = brackets;
+    TRY(bracket_names(b, ts, n));
     if (!brackets)
         out->root = map_targets(b->c, in, ts, n, true, out);
     else if (plain_brackets(&in->rel, ts, n, order, &n_order))

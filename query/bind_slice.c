@@ -4,7 +4,8 @@
 
 /* One dimension of a slice. */
 struct cut {
-    bool given, drop;
+    const struct ast_axis *by; /* NULL: not mentioned */
+    bool drop;
     int64_t lo, hi, stride;
 };
 
@@ -90,7 +91,7 @@ static enum status coordinate(struct binder *b, const struct axis *a, const stru
                               struct value *out, int *beyond, bool *known)
 {
     struct value v;
-    TRY(bind_value(b, e, "a slice", &v, known));
+    TRY(bind_value(b, e, "a slice", a->type, &v, known));
     if (!*known) return OK;
     return axis_value(b, a, &v, place(b, e->pos), out, beyond);
 }
@@ -101,7 +102,7 @@ static enum status position(struct binder *b, const struct axis *a, const struct
                             int64_t *out, bool *known)
 {
     struct value v;
-    TRY(bind_value(b, e, "a slice", &v, known));
+    TRY(bind_value(b, e, "a slice", T_INT64, &v, known));
     if (!*known) return OK;
     if (v.null || !type_is_integer(v.type) || (type_is_unsigned(v.type) && v.u > INT64_MAX))
         return fail_at(b->c, ERR_DATATYPE_MISMATCH, place(b, e->pos),
@@ -174,7 +175,7 @@ enum status bind_range(struct binder *b, const struct ast_axis *x, const struct 
     if (x->step) {
         struct value v;
         bool known;
-        TRY(bind_value(b, x->step, "a slice", &v, &known));
+        TRY(bind_value(b, x->step, "a slice", T_INT64, &v, &known));
         if (known && (v.null || !type_is_integer(v.type) || v.i < 1)) {
             fail_at(b->c, ERR_INVALID_PARAMETER, place(b, x->step->pos),
                     "the step of a slice must be a positive number of cells");
@@ -245,7 +246,7 @@ static enum status point_by_coordinate(struct binder *b, const struct ast_axis *
     bool known, found = false;
     int beyond = 0;
     int64_t p;
-    TRY(bind_value(b, x->lo, "a slice", &given, &known));
+    TRY(bind_value(b, x->lo, "a slice", d->axis->type, &given, &known));
     if (!known) {
         *out = d->lo;
         return OK;
@@ -268,7 +269,7 @@ static enum status nearest(struct binder *b, const struct ast_axis *x, const str
     if (d->axis->type == T_TEXT)
         return fail_at(b->c, ERR_DATATYPE_MISMATCH, place(b, x->pos),
                        "text labels have no nearest one");
-    TRY(bind_value(b, x->lo, "a slice", &v, &known));
+    TRY(bind_value(b, x->lo, "a slice", d->axis->type, &v, &known));
     if (known && v.null)
         return fail_at(b->c, ERR_INVALID_PARAMETER, place(b, x->pos),
                        "a coordinate cannot be NULL");
@@ -276,8 +277,8 @@ static enum status nearest(struct binder *b, const struct ast_axis *x, const str
     if (known && v.type != T_UNKNOWN && v.type != T_TEXT && type_is_numeric(v.type) != numbers)
         return wrong_type(b, d->axis, &v, place(b, x->pos));
     if (x->tolerance) {
-        TRY(bind_value(b, x->tolerance, "a slice", &tolerance, &tolerance_known));
         enum type want = numbers ? T_FLOAT64 : T_INTERVAL;
+        TRY(bind_value(b, x->tolerance, "a slice", want, &tolerance, &tolerance_known));
         if (tolerance_known && tolerance.type != want)
             TRY(at(b->c, value_cast(b->c, &tolerance, want, &tolerance),
                    place(b, x->tolerance->pos)));
@@ -293,7 +294,6 @@ static enum status nearest(struct binder *b, const struct ast_axis *x, const str
 static enum status cut_dim(struct binder *b, const struct ast_axis *x, const struct rel_dim *d,
                            const char *name, struct cut *cut)
 {
-    cut->given = true;
     if (x->all) return OK;
     if (!dim_known(d))
         return not_yet(b, x->pos, "slices of an axis that only running the query tells are");
@@ -347,37 +347,64 @@ static enum status find_dim(struct binder *b, const struct ast_axis *x, const ch
     return near ? hint(b->c, "Perhaps you meant \"%s\".", near) : ERR_UNDEFINED_COLUMN;
 }
 
-static enum status cut_all(struct binder *b, const struct ast_axes *axes, const struct scope *s,
-                           struct cut *cuts)
+/* Which item belongs to which dimension. */
+static enum status assign_items(struct binder *b, const struct ast_axes *axes,
+                                const struct scope *s, const char **names, struct cut *cuts)
 {
-    const struct rel *r = &s->plan->rel;
-    const char *names[MAX_DIMS];
-    int n_named = dim_names(s, names), next = 0;
+    int n_dims = s->plan->rel.n_dims, n_named = dim_names(s, names), next = 0;
     bool after_name = false;
     for (int i = 0; i < axes->n; i++) {
         const struct ast_axis *x = &axes->v[i];
         int d = next;
         if (x->dim) {
-            TRY(find_dim(b, x, names, r->n_dims, s, &d));
+            TRY(find_dim(b, x, names, n_dims, s, &d));
             after_name = true;
         } else {
             if (after_name)
                 return fail_at(b->c, ERR_SYNTAX, place(b, x->pos),
                                "a dimension without a name cannot follow one with a name");
-            while (d < r->n_dims && !names[d])
+            while (d < n_dims && !names[d])
                 d++;
-            if (d == r->n_dims)
+            if (d == n_dims)
                 return fail_at(b->c, ERR_SYNTAX, place(b, x->pos),
                                "the slice has more items than the array has dimensions (%d)",
                                n_named);
             next = d + 1;
         }
-        if (cuts[d].given)
+        if (cuts[d].by)
             return fail_at(b->c, ERR_SYNTAX, place(b, x->pos),
                            "dimension \"%s\" stands twice in the slice", names[d]);
-        TRY(cut_dim(b, x, &r->dims[d], names[d], &cuts[d]));
+        cuts[d].by = x;
     }
     return OK;
+}
+
+static enum status cut_all(struct binder *b, const struct ast_axes *axes, const struct scope *s,
+                           struct cut *cuts)
+{
+    const struct rel *r = &s->plan->rel;
+    const char *names[MAX_DIMS];
+    TRY(assign_items(b, axes, s, names, cuts));
+    for (int d = 0; d < r->n_dims; d++)
+        if (cuts[d].by) TRY(cut_dim(b, cuts[d].by, &r->dims[d], names[d], &cuts[d]));
+    return OK;
+}
+
+/* The names of dropped dimensions stand for their one coordinate; the others have moved. */
+static void rename_dims(struct ctx *c, struct scope *s, const struct rel *in, const int *place_of,
+                        const struct cut *cuts)
+{
+    for (int i = 0; i < s->n_cols; i++) {
+        struct scope_col *col = &s->cols[i];
+        if (!col->is_dim) continue;
+        int d = col->index;
+        col->index = place_of[d];
+        if (place_of[d] >= 0) continue;
+        struct value v = axis_coord(in->dims[d].axis, cuts[d].lo);
+        col->is_dim = col->in_star = false;
+        col->index = -1;
+        col->constant = arena_dup(c->arena, &v, sizeof v);
+    }
 }
 
 enum status bind_slice(struct binder *b, const struct ast_axes *axes, bool keep, struct scope *s)
@@ -406,13 +433,6 @@ enum status bind_slice(struct binder *b, const struct ast_axes *axes, bool keep,
         if (cuts[d].stride > 1) out->stride = cuts[d].stride;
     }
     s->plan = p;
-    int n = 0;
-    for (int i = 0; i < s->n_cols; i++) {
-        struct scope_col col = s->cols[i];
-        if (col.is_dim && place_of[col.index] < 0) continue;
-        if (col.is_dim) col.index = place_of[col.index];
-        s->cols[n++] = col;
-    }
-    s->n_cols = n;
+    rename_dims(b->c, s, &in->rel, place_of, cuts);
     return OK;
 }

@@ -64,9 +64,9 @@ static enum status grid_axis(struct binder *b, const struct ast_axis *x, struct 
                 "dimension \"%s\" of GRID needs a first and a last coordinate", x->dim);
         return hint(b->c, "GRID [%s => 0 : 99]", x->dim);
     }
-    TRY(bind_value(b, x->lo, "GRID", &lo, &known[0]));
-    TRY(bind_value(b, x->hi, "GRID", &hi, &known[1]));
-    if (x->step) TRY(bind_value(b, x->step, "GRID", &step, &known[2]));
+    TRY(bind_value(b, x->lo, "GRID", T_INT64, &lo, &known[0]));
+    TRY(bind_value(b, x->hi, "GRID", T_INT64, &hi, &known[1]));
+    if (x->step) TRY(bind_value(b, x->step, "GRID", T_INT64, &step, &known[2]));
     if (!known[0] || !known[1] || !known[2]) {
         *out = axis_count(1);
         return OK;
@@ -181,7 +181,7 @@ static enum status text_arg(struct binder *b, const struct ast_expr *call, int i
     struct value v;
     bool known;
     const struct ast_expr *e = call->args.v[i];
-    TRY(bind_value(b, e, "a file's name", &v, &known));
+    TRY(bind_value(b, e, "a file's name", T_TEXT, &v, &known));
     if (!known || v.null || (v.type != T_UNKNOWN && v.type != T_TEXT))
         return fail_at(b->c, ERR_DATATYPE_MISMATCH, place(b, e->pos), "%s takes quoted names",
                        call->name.part[call->name.n - 1]);
@@ -207,7 +207,7 @@ static enum status csv_option(struct binder *b, const struct ast_expr *call, int
     if (!strcmp(name, "header")) {
         struct value v;
         bool known;
-        TRY(bind_value(b, call->args.v[i], "read_csv", &v, &known));
+        TRY(bind_value(b, call->args.v[i], "read_csv", T_BOOL, &v, &known));
         if (!known || v.null || v.type != T_BOOL)
             return fail_at(b->c, ERR_DATATYPE_MISMATCH, place(b, call->args.v[i]->pos),
                            "header must be true or false");

@@ -70,7 +70,9 @@ static enum status choose_way(struct ctx *c, struct write_sink *s)
     s->dense = false;
     if (s->job->numbered || rel->n_dims != target->n_dims) return OK;
     for (int d = 0; d < rel->n_dims; d++)
-        if (!q->outs[d].is_dim || q->outs[d].index != d || !rel->dims[d].axis) return OK;
+        if (!q->outs[d].is_dim || q->outs[d].index != d || !rel->dims[d].axis ||
+            rel->dims[d].hi == ROWS_UNKNOWN)
+            return OK;
     for (int d = 0; d < rel->n_dims; d++) {
         bool ok;
         TRY(line_up(c, s->writer, &rel->dims[d], d, &s->shift[d], &ok));

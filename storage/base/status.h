@@ -45,7 +45,8 @@
     X(ERR_INVALID_ARGUMENT, "2201E", "a logarithm or power outside its domain")                    \
     X(ERR_INVALID_REGEX, "2201B", "a regular expression that does not parse")                      \
     X(ERR_INVALID_ESCAPE, "22025", "an escape that stands for no character")                       \
-    X(ERR_INVALID_LIMIT, "2201W", "a negative LIMIT or OFFSET")                                    \
+    X(ERR_INVALID_LIMIT, "2201W", "a negative LIMIT")                                              \
+    X(ERR_INVALID_OFFSET, "2201X", "a negative OFFSET")                                            \
     X(ERR_INVALID_ENCODING, "22021", "bytes that are not UTF-8")                                   \
     X(ERR_BAD_COPY_FORMAT, "22P04", "COPY data that does not follow its format")                   \
     X(ERR_SUBSTRING, "22011", "a part of a text of negative length")                               \
