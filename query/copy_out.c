@@ -108,7 +108,8 @@ static enum status write_rows_as_text(struct ctx *c, struct sink *sink, int work
          i = ch->present ? bits_next(ch->present, i + 1, ch->n) : i + 1) {
         put_row(s, mem, i, &value);
         s->n_rows++;
-        if (s->out.len >= FLUSH_BYTES) st = flush(c, s);
+        /* Clients count on a row a message. */
+        if (s->cl || s->out.len >= FLUSH_BYTES) st = flush(c, s);
     }
     strbuf_release(&value);
     return st;
@@ -253,7 +254,10 @@ static enum status run_sink(struct ctx *c, struct run *r, struct copy_sink *s, s
 {
     if (!strcmp(s->o->format, "npy")) return run_npy(c, r, s, x);
     s->sink.consume = write_rows_as_text;
-    if (s->o->header) put_header(s);
+    if (s->o->header) {
+        put_header(s);
+        TRY(flush(c, s));
+    }
     TRY(exec_run(c, exec_root(x), NULL, &s->sink));
     return s->out.len ? flush(c, s) : OK;
 }

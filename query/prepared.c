@@ -198,10 +198,14 @@ static enum status add_prepared(struct ctx *c, struct session *s, const char *na
                            .stmt = stmt,
                            .param_types = types,
                            .n_params = n_params};
+    enum type *declared = arena_dup(arena, types, sizeof *types * (size_t)n_params);
     enum status st =
         describe_statement(c, s, stmt, text, &p->param_types, &p->n_params, &p->cols, &p->n_cols);
-    for (int i = 0; i < p->n_params && st == OK; i++)
+    /* What the client declared is what it will send, whatever the binder would like better. */
+    for (int i = 0; i < p->n_params && st == OK; i++) {
+        if (i < n_params && declared[i] != T_UNKNOWN) p->param_types[i] = declared[i];
         if (p->param_types[i] == T_UNKNOWN) p->param_types[i] = T_TEXT;
+    }
     if (st < 0) {
         free(p->name);
         free(p);

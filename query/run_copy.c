@@ -387,7 +387,7 @@ static enum status select_of(struct ctx *c, const struct ast_stmt *stmt,
 
 static enum status run_copy_to(struct ctx *c, struct run *r, const struct copy_options *o)
 {
-    const struct ast_select *sel = r->stmt->select;
+    const struct ast_select *sel = r->stmt->inner ? r->stmt->inner->select : NULL;
     struct query q;
     struct exec *x = NULL;
     int64_t n = 0;
@@ -395,7 +395,7 @@ static enum status run_copy_to(struct ctx *c, struct run *r, const struct copy_o
     enum status st = open_query(c, r, sel, &q, &x);
     if (st == OK) st = copy_out(c, r, o, &q, x, &n);
     exec_close(x);
-    if (st < 0 && !r->stmt->select) c->err.position = c->err.position < 0 ? -1 : r->stmt->name.pos;
+    if (st < 0 && !r->stmt->inner) c->err.position = c->err.position < 0 ? -1 : r->stmt->name.pos;
     return st < 0 ? st : tag(r, "COPY %lld", (long long)n);
 }
 
@@ -404,7 +404,7 @@ enum status run_copy(struct ctx *c, struct run *r)
     struct copy_options o;
     if (r->stmt->end_kind == COPY_PROGRAM)
         return fail_at(c, ERR_UNSUPPORTED, r->stmt->pos, "COPY with PROGRAM is not available");
-    if (r->stmt->inner)
+    if (r->stmt->inner && r->stmt->inner->kind != S_SELECT)
         return fail_at(c, ERR_UNSUPPORTED, r->stmt->inner->pos,
                        "COPY of a changing statement is not available");
     TRY(copy_options_read(c, r->stmt, &o));
