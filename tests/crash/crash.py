@@ -20,7 +20,7 @@ from harness import Count, Server, psycopg, seed  # noqa: E402
 def fault_points():
     """Names of the commit protocol's steps, from the list in the sources."""
     with open("storage/fault.h") as f:
-        return re.findall(r'X\(FAULT_\w+, "(\w+)"\)', f.read())
+        return re.findall(r'X\(FAULT_\w+,\s*"(\w+)"\)', f.read())
 
 
 def write(server, acknowledged, attempted):
