@@ -479,8 +479,7 @@ static enum status set_column(struct binder *b, const struct scope *scope, const
 {
     int a = schema_attr(t, name);
     if (a < 0 && schema_dim(t, name) >= 0) {
-        fail_at(b->c, ERR_INVALID_REFERENCE, place(b, pos), "dimension \"%s\" cannot be updated",
-                name);
+        fail_at(b->c, ERR_UNSUPPORTED, place(b, pos), "dimension \"%s\" cannot be updated", name);
         return hint(b->c, "A cell's coordinates are its place: delete it and insert another.");
     }
     if (a < 0) return unknown_target(b, t, name, pos);

@@ -19,7 +19,6 @@ struct scope_col {
     bool unqualified; /* found without the item's name too; not so the right side of USING */
     bool in_star;     /* stands in `*` */
     bool paired;      /* a dimension of a join's right side that is one of the left's */
-    const struct value *constant; /* a dimension that a slice dropped: its one coordinate */
 };
 
 /* What names mean: the columns of some FROM items, all over one plan. */

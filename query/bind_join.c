@@ -1,9 +1,6 @@
 /* Two FROM items side by side: which dimensions are the same, and what is left of the condition? */
 #include "query/bind_internal.h"
 
-#define LIST_GUESS 1e4
-#define PAIRS_MAX 1e9 /* a join on attributes alone looks at all pairs of cells */
-
 struct joining {
     struct binder *b;
     const struct ast_from *f;
@@ -48,7 +45,7 @@ static const struct scope_col *find_visible(const struct scope *s, const char *n
 {
     for (int i = 0; i < s->n_cols; i++)
         if (s->cols[i].name && s->cols[i].unqualified && (s->cols[i].is_dim || !dims_only) &&
-            !s->cols[i].constant && !strcmp(s->cols[i].name, name))
+            !strcmp(s->cols[i].name, name))
             return &s->cols[i];
     return NULL;
 }
@@ -103,7 +100,7 @@ static void both_scopes(struct joining *j, struct scope *out)
         struct scope_col *col = &out->cols[l->n_cols + i];
         *col = r->cols[i];
         col->item += l->n_items;
-        if (!col->constant) col->index += col->is_dim ? n_dims : n_cols;
+        col->index += col->is_dim ? n_dims : n_cols;
     }
 }
 
@@ -163,13 +160,11 @@ static bool attribute_equality(const struct joining *j, const struct expr *e)
     return across && (x.attributes || y.attributes);
 }
 
-/* Cells, as far as is known: of lists that only running tells, a guess. */
-static double rel_cells(const struct rel *r)
+static bool is_list(const struct rel *r)
 {
-    double cells = 1;
     for (int d = 0; d < r->n_dims; d++)
-        cells *= dim_known(&r->dims[d]) ? (double)(r->dims[d].hi - r->dims[d].lo) : LIST_GUESS;
-    return cells;
+        if (r->dims[d].name) return false;
+    return true;
 }
 
 static bool is_true(const struct expr *e)
@@ -194,9 +189,10 @@ static enum status pair_on(struct joining *j)
         attributes |= attribute_equality(j, parts[i]);
         rest[n_rest++] = parts[i];
     }
-    double pairs = rel_cells(&j->left->plan->rel) * rel_cells(&j->right->plan->rel);
-    if (attributes && j->n_pairs == 0 && pairs > PAIRS_MAX) {
-        not_yet(j->b, j->f->on->pos, "joins of large arrays on attributes alone are");
+    /* Lists are short as a rule: all pairs of their rows are looked at. */
+    bool lists = is_list(&j->left->plan->rel) && is_list(&j->right->plan->rel);
+    if (attributes && j->n_pairs == 0 && !lists) {
+        not_yet(j->b, j->f->on->pos, "joins on attributes alone are");
         return hint(c, "Joins go by dimensions: a bracket in a sub-query, SELECT [key], …, makes "
                        "one of an attribute.");
     }

@@ -14,7 +14,7 @@ struct scope_col *scope_add(struct scope *s, const char *name, bool is_dim, int 
                             enum type type)
 {
     struct scope_col *col = &s->cols[s->n_cols++];
-    *col = (struct scope_col){name, 0, is_dim, index, type, true, true, false, NULL};
+    *col = (struct scope_col){name, 0, is_dim, index, type, true, true, false};
     return col;
 }
 
@@ -134,11 +134,6 @@ enum status scope_find(struct binder *b, const struct scope *s, const struct ast
 
 struct expr *scope_ref(struct binder *b, const struct scope_col *col, int pos)
 {
-    if (col->constant) {
-        struct expr *e = expr_make_const(b->c, col->constant, place(b, pos));
-        e->weak = false;
-        return e;
-    }
     return expr_make_ref(b->c, col->is_dim ? E_DIM : E_COL, col->index, col->type, place(b, pos));
 }
 
@@ -146,9 +141,7 @@ const char *scope_name_of(struct ctx *c, const struct scope *s, const struct exp
 {
     for (int i = 0; i < s->n_cols; i++) {
         const struct scope_col *col = &s->cols[i];
-        if (!col->name || col->constant || col->is_dim != (ref->kind != E_COL) ||
-            col->index != ref->index)
-            continue;
+        if (!col->name || col->is_dim != (ref->kind != E_COL) || col->index != ref->index) continue;
         const char *item = s->items[col->item];
         return item ? arena_printf(c->arena, "%s.%s", item, col->name) : col->name;
     }

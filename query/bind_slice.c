@@ -390,21 +390,17 @@ static enum status cut_all(struct binder *b, const struct ast_axes *axes, const 
     return OK;
 }
 
-/* The names of dropped dimensions stand for their one coordinate; the others have moved. */
-static void rename_dims(struct ctx *c, struct scope *s, const struct rel *in, const int *place_of,
-                        const struct cut *cuts)
+/* Dropped dimensions have no name any more; the others have moved. */
+static void rename_dims(struct scope *s, const int *place_of)
 {
+    int n = 0;
     for (int i = 0; i < s->n_cols; i++) {
-        struct scope_col *col = &s->cols[i];
-        if (!col->is_dim) continue;
-        int d = col->index;
-        col->index = place_of[d];
-        if (place_of[d] >= 0) continue;
-        struct value v = axis_coord(in->dims[d].axis, cuts[d].lo);
-        col->is_dim = col->in_star = false;
-        col->index = -1;
-        col->constant = arena_dup(c->arena, &v, sizeof v);
+        struct scope_col col = s->cols[i];
+        if (col.is_dim && place_of[col.index] < 0) continue;
+        if (col.is_dim) col.index = place_of[col.index];
+        s->cols[n++] = col;
     }
+    s->n_cols = n;
 }
 
 enum status bind_slice(struct binder *b, const struct ast_axes *axes, bool keep, struct scope *s)
@@ -433,6 +429,6 @@ enum status bind_slice(struct binder *b, const struct ast_axes *axes, bool keep,
         if (cuts[d].stride > 1) out->stride = cuts[d].stride;
     }
     s->plan = p;
-    rename_dims(b->c, s, &in->rel, place_of, cuts);
+    rename_dims(s, place_of);
     return OK;
 }
