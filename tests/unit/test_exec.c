@@ -687,6 +687,33 @@ static void test_streams_within_budget(void **state)
     }
 }
 
+/* Each node's line has that node's figures. */
+static void test_format(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct ctx *c = bench_init(&b, 1, 0);
+    struct plan *p = grid(c, 2, (int64_t[]){0, 0}, (int64_t[]){10, 1000000});
+    p = where(c, p, call(c, "<", dim(c, 1), number(c, 7)));
+    struct query q = {.root = p};
+    struct exec *x;
+    struct sink sink = {.consume = just_count};
+    struct strbuf text = STRBUF_INIT;
+    assert_ok(c, exec_open(c, &q, NULL, 0, NULL, &x));
+    assert_ok(c, exec_run(c, exec_root(x), NULL, &sink));
+    exec_format(x, &text);
+    char *second = strchr(text.s, '\n');
+    assert_non_null(second);
+    *second++ = 0;
+    assert_non_null(strstr(text.s, "filter"));
+    assert_non_null(strstr(text.s, " cells=70 "));
+    assert_non_null(strstr(second, "grid"));
+    assert_non_null(strstr(second, " cells=10000000 "));
+    strbuf_release(&text);
+    exec_close(x);
+    bench_release(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -707,6 +734,7 @@ int main(void)
         cmocka_unit_test(test_subqueries),
         cmocka_unit_test(test_join_residual),
         cmocka_unit_test(test_streams_within_budget),
+        cmocka_unit_test(test_format),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
