@@ -161,15 +161,15 @@ enum status writer_put_box(struct ctx *c, struct writer *w, const struct box *bo
 /* Flushes everything to the tile store and records extents, labels, dictionaries, tile count and
  * digest in the pending version. */
 enum status writer_finish(struct ctx *c, struct writer *w);
-void writer_free(struct writer *w); /* after finish or on error; NULL allowed. Unfinished: the
-                                       version will be dead. */
+void writer_free(struct writer *w); /* after finish or on error, before the statement ends; NULL
+                                       allowed. Unfinished: the version will be dead. */
 
 /* ---- upkeep ---- */
 /* Reads every tile of the array and checks header, checksum, summary and count. ERR_CORRUPT names
  * the first bad tile. */
 enum status array_check(struct ctx *c, struct txn *t, const char *name, int64_t *n_tiles);
 /* Retires versions older than the newest `keep` that no reader holds and sweeps them now. name
- * NULL: all arrays. */
+ * NULL: all arrays. keep 0: retires none, only sweeps. */
 enum status db_vacuum(struct ctx *c, struct db *db, const char *name, int64_t keep);
 /* Waits until the background sweeper has nothing left: for tests. */
 void db_sweep_wait(struct db *db);

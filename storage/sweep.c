@@ -70,12 +70,15 @@ static void sweep_release(struct sweep *sw)
     free(sw->rows.list);
 }
 
-/* What is dead and what somebody may read, as of now. */
-static void collect_held(struct db *db, struct slot *slot, int64_t retire_below, struct sweep *sw)
+/* What is dead and what somebody may read, as of now; gives the oldest version that may be opened
+ * by number. */
+static int64_t collect_held(struct db *db, struct slot *slot, int64_t retire_below,
+                            struct sweep *sw)
 {
     pthread_mutex_lock(&db->mu);
     slot->needs_sweep = false;
     if (retire_below > slot->oldest) slot->oldest = retire_below;
+    int64_t oldest = slot->oldest;
     for (int i = 0; i < slot->n_dead; i++)
         add_version(&sw->dead, slot->dead[i]);
     for (const struct state *s = db->states; s; s = s->next) {
@@ -86,6 +89,7 @@ static void collect_held(struct db *db, struct slot *slot, int64_t retire_below,
         if (l->array == slot->id) add_version(&sw->kept, l->version);
     pthread_mutex_unlock(&db->mu);
     sort_versions(&sw->kept);
+    return oldest;
 }
 
 static void collect_rows(const struct version_row *rows, int n, int64_t oldest, struct sweep *sw)
@@ -143,8 +147,8 @@ static enum status sweep_array(struct ctx *c, struct db *db, struct rev *r, int6
     enum status s = rev_def(c, r, &d);
     if (s == OK) s = catalog_versions(c, db->catalog, slot->id, a, &rows, &n);
     if (s < 0) goto out;
-    collect_held(db, slot, retire_below, &sw);
-    collect_rows(rows, n, slot->oldest, &sw);
+    int64_t oldest = collect_held(db, slot, retire_below, &sw);
+    collect_rows(rows, n, oldest, &sw);
     if (sw.retire.n)
         s = catalog_set_state(c, db->catalog, slot->id, sw.retire.list, sw.retire.n,
                               VERSION_RETIRED);
@@ -214,7 +218,9 @@ static enum status retention_bound(struct ctx *c, struct db *db, const struct re
     if (!due) return OK;
     int64_t cutoff = wall_us() - db->options.version_retention_ms * 1000;
     TRY(catalog_version_find(c, db->catalog, r->slot->id, 0, cutoff, &row, &found));
+    pthread_mutex_lock(&db->mu);
     if (found && row.version > r->slot->oldest) *bound = row.version;
+    pthread_mutex_unlock(&db->mu);
     return OK;
 }
 

@@ -116,7 +116,49 @@ enum status writer_defaults(struct ctx *c, struct writer *w);
 /* "a cell exists already at (x = 1, …)". */
 enum status writer_duplicate(struct ctx *c, struct writer *w, const int64_t *pos);
 
+/* Bytes of a value of attribute k, and of a bitmap over a tile. */
+static inline size_t writer_width(const struct writer *w, int k)
+{
+    return tile_width(w->s->attrs[k].type);
+}
+static inline size_t writer_bit_bytes(const struct writer *w)
+{
+    return (size_t)bits_words(w->base->tile_cells) * 8;
+}
+
+/* ---- writer_table.c ---- */
+/* The lock of a tile's content. */
+pthread_mutex_t *wtile_stripe(struct writer *w, const int64_t *coords);
+/* The pending tile, NULL: none; or one made when there is none. Under its stripe, as all below. */
+struct wtile *wtable_find(struct writer *w, const int64_t *coords);
+enum status wtile_get(struct ctx *c, struct writer *w, const int64_t *coords, struct wtile **out);
+void wtable_remove(struct writer *w, const struct wtile *t);
+void wtile_free(struct writer *w, struct wtile *t);
+/* Zeroed memory of a pending tile, accounted to the statement; a refusal is ERR_MEMORY. */
+enum status wtile_take(struct ctx *c, struct writer *w, struct wtile *t, size_t bytes, void **out);
+void wtile_give(struct writer *w, struct wtile *t, void *p); /* NULL allowed */
+void wtile_drop_list(struct writer *w, struct wtile *t);
+/* Stores pending tiles, the oldest first, until no more than `bytes` wait; 0: all. */
+enum status wtiles_store(struct ctx *c, struct writer *w, int64_t bytes);
+void wtiles_free(struct writer *w);
+
 /* ---- writer_tile.c ---- */
+/* Turns the list into full columns. */
+enum status wtile_densify(struct ctx *c, struct writer *w, struct wtile *t);
+/* Room for n more cells (box: for full columns); before anything is decided: *again says that it
+ * was refused and may be tried again once memory is free. */
+enum status wtile_reserve(struct ctx *c, struct writer *w, struct wtile *t, int64_t n, bool box,
+                          bool *again);
+/* Values of n accepted cells join the tile, which has room: src at from[i] goes to cells[i]. */
+void wtile_put_values(struct writer *w, struct wtile *t, const uint32_t *cells, int64_t n,
+                      const struct cells *src, const uint32_t *from);
+/* The same for one attribute of a dense tile. one: value 0 of src goes to all of them. */
+void wtile_put_dense(struct writer *w, struct wtile *t, int k, const uint32_t *cells, int64_t n,
+                     const struct cells *src, const uint32_t *from, bool one);
+/* Stores the tile and takes it out of the table. On an error it stays. */
+enum status wtile_store(struct ctx *c, struct writer *w, struct wtile *t);
+
+/* ---- writer_put.c ---- */
 /* A box's share of one tile: src over box, present over box (NULL: all). */
 struct piece {
     int64_t coords[MAX_DIMS];
@@ -133,9 +175,6 @@ enum status wtile_put_cells(struct ctx *c, struct writer *w, const int64_t *coor
 /* Cells outside `keep` (NULL: all) become EMPTY. */
 enum status wtile_clear(struct ctx *c, struct writer *w, const int64_t *coords,
                         const struct box *keep);
-/* Stores pending tiles until no more than `bytes` wait; 0: all. */
-enum status wtiles_store(struct ctx *c, struct writer *w, int64_t bytes);
-void wtiles_free(struct writer *w);
 
 /* ---- writer_store.c ---- */
 /* What is to be stored of a tile. */

@@ -217,22 +217,9 @@ static enum status uncount(struct ctx *c, struct writer *w, uint16_t attr, const
     return OK;
 }
 
-/* The catalog hears of the version before the first record of it may be durable. */
-static enum status be_pending(struct ctx *c, struct writer *w)
-{
-    if (atomic_load(&w->pending)) return OK;
-    pthread_mutex_lock(&w->mu);
-    enum status s = OK;
-    if (!atomic_load(&w->pending)) s = change_pending(c, w->txn, w->change, w->version);
-    if (s == OK) atomic_store(&w->pending, true);
-    pthread_mutex_unlock(&w->mu);
-    return s;
-}
-
 static enum status put_record(struct ctx *c, struct writer *w, const struct tile_key *key,
                               const void *record, size_t bytes, bool counts)
 {
-    TRY(be_pending(c, w));
     TRY(store_batch_put(c, w->batch, key, record, bytes));
     if (!counts) return OK;
     pthread_mutex_lock(&w->mu);
@@ -320,9 +307,22 @@ static enum status store_cells(struct ctx *c, struct writer *w, const struct ima
     return put_sum(c, w, im->coords, -1, &presence);
 }
 
+/* The catalog hears of the version before the first record of it may be durable. */
+static enum status be_pending(struct ctx *c, struct writer *w)
+{
+    if (atomic_load(&w->pending)) return OK;
+    pthread_mutex_lock(&w->mu);
+    enum status s = OK;
+    if (!atomic_load(&w->pending)) s = change_pending(c, w->txn, w->change, w->version);
+    if (s == OK) atomic_store(&w->pending, true);
+    pthread_mutex_unlock(&w->mu);
+    return s;
+}
+
 enum status writer_store_image(struct ctx *c, struct writer *w, const struct image *im)
 {
     struct scratch_mark mark = scratch_mark(c->scratch);
+    TRY(be_pending(c, w));
     enum status s = OK;
     if (im->n_present > 0)
         s = store_cells(c, w, im);

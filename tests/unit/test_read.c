@@ -443,6 +443,7 @@ static void many_workers(void **state)
     assert_int_equal(n_tiles, 3 * 64);
     txn_rollback(t);
     c->settings = NULL;
+    settings_release(&settings);
     pool_free(c->pool);
     c->pool = NULL;
 }
@@ -488,6 +489,7 @@ static void whole_tiles(void **state)
             }
         }
     c->settings = NULL;
+    settings_release(&settings);
     txn_rollback(t);
 }
 
