@@ -53,6 +53,7 @@ $(B)/tesserad: $(SERVER_OBJ) $(B)/libtessera.a
 $(B)/tessera: $(CLIENT_OBJ) $(BASE_OBJ)
 	$(CC) $(LDFLAGS) -o $@ $^ -lpq -lreadline -lm
 
+$(B)/client/%.o: CFLAGS += -isystem /usr/include/postgresql
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c -o $@ $<
