@@ -379,13 +379,21 @@ enum status acc_add_run(struct ctx *c, struct acc *a, int64_t group, const struc
 }
 
 static enum status scatter_call(struct ctx *c, struct acc *a, int call, const int32_t *g,
-                                const struct agg_input *in, int64_t at, int64_t n,
+                                bool all_in, const struct agg_input *in, int64_t at, int64_t n,
                                 struct block_space *s)
 {
     const struct agg_bound *k = &a->set->calls[call];
-    int64_t m = mask_select(in->calls[call].mask, at, n, g, s->sel);
+    const struct call_input *ci = &in->calls[call];
+    bool dense = all_in && !ci->mask && !k->ranks && k->value_arg < 0;
+    if (dense) {
+        struct agg_block b = {.n = n};
+        for (int i = 0; i < k->n_args; i++)
+            b.arg[i] = values_from(ci->args[i], at);
+        return k->ops->scatter(c, k, &a->heap, a->states[call], g, &b);
+    }
+    int64_t m = mask_select(ci->mask, at, n, all_in ? NULL : g, s->sel);
     if (!m) return OK;
-    make_block(k, in, &in->calls[call], at, n, m, s);
+    make_block(k, in, ci, at, n, m, s);
     if (m < n) {
         for (int64_t i = 0; i < m; i++)
             s->g[i] = g[s->sel[i]];
@@ -394,17 +402,33 @@ static enum status scatter_call(struct ctx *c, struct acc *a, int call, const in
     return k->ops->scatter(c, k, &a->heap, a->states[call], g, &s->block);
 }
 
+/* Counts the block's cells; false: there is none. */
+static bool count_cells(struct acc *a, const int32_t *g, bool all_in, const uint64_t *present,
+                        int64_t at, int64_t n, int32_t *sel)
+{
+    if (all_in && !present) {
+        for (int64_t i = 0; i < n; i++)
+            a->cells[g[i]]++;
+        return true;
+    }
+    int64_t m = mask_select(present, at, n, all_in ? NULL : g, sel);
+    for (int64_t i = 0; i < m; i++)
+        a->cells[g[sel[i]]]++;
+    return m > 0;
+}
+
 enum status acc_add_scatter(struct ctx *c, struct acc *a, const int32_t *g,
                             const struct agg_input *in, int64_t at, int64_t n)
 {
     struct block_space s;
     for (int64_t end = at + n; at < end; at += AGG_BLOCK, g += AGG_BLOCK) {
         int64_t len = end - at < AGG_BLOCK ? end - at : AGG_BLOCK;
-        int64_t m = mask_select(in->chunk->present, at, len, g, s.sel);
-        for (int64_t i = 0; i < m; i++)
-            a->cells[g[s.sel[i]]]++;
-        for (int i = 0; m && i < a->set->n; i++)
-            if (!in->calls[i].none) TRY(scatter_call(c, a, i, g, in, at, len, &s));
+        int32_t signs = 0;
+        for (int64_t i = 0; i < len; i++)
+            signs |= g[i];
+        if (!count_cells(a, g, signs >= 0, in->chunk->present, at, len, s.sel)) continue;
+        for (int i = 0; i < a->set->n; i++)
+            if (!in->calls[i].none) TRY(scatter_call(c, a, i, g, signs >= 0, in, at, len, &s));
     }
     return OK;
 }

@@ -139,10 +139,13 @@ static enum status find_groups(struct ctx *c, const struct hashagg *h, struct gr
     for (; step > 0 && !ok; step = ok ? step : step / 4)
         TRY(table_reserve(c, t, step, max_bytes, &ok));
     if (!ok) return OK;
+    uint64_t hashes[AGG_BLOCK];
     for (int64_t i = 0; i < step; i++) {
-        const uint64_t *key = keys + i * h->layout.n_words;
-        TRY(table_group(c, t, key, key_hash(&h->layout, key), &g[sel[i]]));
+        hashes[i] = key_hash(&h->layout, keys + i * h->layout.n_words);
+        table_prefetch(t, hashes[i]);
     }
+    for (int64_t i = 0; i < step; i++)
+        TRY(table_group(c, t, keys + i * h->layout.n_words, hashes[i], &g[sel[i]]));
     *done = step;
     return OK;
 }

@@ -13,12 +13,13 @@ struct key_layout {
 };
 
 /* Groups by key: an accumulator whose group g has the key at keys[g × n_words] and hash hashes[g].
- * Slots are open addresses of group numbers + 1. Texts of keys lie in the table's heap. */
+ * Slots are open addresses of group number + 1 below the hash's upper half. Texts of keys lie in
+ * the table's heap. */
 struct group_table {
     const struct key_layout *layout;
     struct acc acc;
     uint64_t *keys, *hashes;
-    uint32_t *slots;
+    uint64_t *slots;
     int64_t n_slots; /* a power of two; 0: none yet */
     struct text_heap heap;
 };
@@ -33,6 +34,10 @@ enum status table_reserve(struct ctx *c, struct group_table *t, int64_t n, int64
 /* The group of a key, made when it is new (room was made). */
 enum status table_group(struct ctx *c, struct group_table *t, const uint64_t *key, uint64_t hash,
                         int32_t *out);
+static inline void table_prefetch(const struct group_table *t, uint64_t hash)
+{
+    __builtin_prefetch(&t->slots[hash & ((uint64_t)t->n_slots - 1)]);
+}
 uint64_t key_hash(const struct key_layout *l, const uint64_t *key);
 /* Forgets all groups but keeps the memory of arrays. */
 void table_clear(struct group_table *t);

@@ -1,10 +1,12 @@
 /* Aggregates that need all their values in order: median, quantile, mode, and anything DISTINCT.
  *
- * Quantiles set (group, value) rows aside and sort them. Mode and DISTINCT first group by (group,
- * values) and count, which leaves few rows where values repeat. Both end as rows sorted by group,
- * then value; a group's rows follow those of the group before, and how many there are is known
- * from the number of values that its state counted. So no key is ever compared here. */
+ * Quantiles set (group, value) rows aside and select from them, or sort them. Mode and DISTINCT
+ * first group by (group, values) and count, which leaves few rows where values repeat. Both end as
+ * rows sorted by group, then value; a group's rows follow those of the group before, and how many
+ * there are is known from the number of values that its state counted. So no key is ever compared
+ * here. */
 #include "query/agg_internal.h"
+#include "query/agg_quantile.h"
 #include "query/rowset_internal.h"
 #include <math.h>
 #include <stdlib.h>
@@ -20,6 +22,7 @@ struct holistic {
     struct hashagg *seen;  /* counted: keys, arguments */
     struct rowset *sorted; /* keys, arguments, and when counted the count */
     int64_t next;          /* first row of the next group */
+    double *quantiles;     /* of each group, when they could be selected; next counts groups then */
     /* the rows being looked at: */
     struct scratch *scratch;
     int64_t lo, hi;
@@ -77,6 +80,7 @@ void holistic_free(struct holistic *h)
     rowset_free(h->sorted);
     scratch_free(h->scratch);
     buf_free(h->state);
+    buf_free(h->quantiles);
     text_heap_free(&h->heap);
     text_heap_free(&h->results);
     free(h);
@@ -113,7 +117,20 @@ enum status holistic_add(struct ctx *c, struct holistic *h, int worker, const st
     return OK;
 }
 
-enum status holistic_finish(struct ctx *c, struct holistic *h)
+static enum status sort_rows(struct ctx *c, struct holistic *h)
+{
+    int n = h->n_keys + h->k->n_args;
+    struct rowset_key *keys = calloc((size_t)n, sizeof *keys);
+    if (!keys) return fail(c, ERR_MEMORY, "out of memory");
+    for (int i = 0; i < n; i++)
+        keys[i].column = i;
+    enum status s = rowset_sort(c, h->rows, keys, n, -1, &h->sorted);
+    free(keys);
+    return s;
+}
+
+enum status holistic_finish(struct ctx *c, struct holistic *h, const int64_t *counts,
+                            int64_t n_groups)
 {
     h->scratch = scratch_new(c->budget);
     if (h->counted) {
@@ -122,16 +139,21 @@ enum status holistic_finish(struct ctx *c, struct holistic *h)
         h->seen = NULL;
         return OK;
     }
-    int n = h->n_keys + h->k->n_args;
-    struct rowset_key *keys = calloc((size_t)n, sizeof *keys);
-    if (!keys) return fail(c, ERR_MEMORY, "out of memory");
-    for (int i = 0; i < n; i++)
-        keys[i].column = i;
-    enum status s = rowset_sort(c, h->rows, keys, n, -1, &h->sorted);
-    free(keys);
+    bool done = false;
+    if (counts) {
+        void *quantiles;
+        TRY(buf_alloc(c, (size_t)n_groups * sizeof(double) + 8, &quantiles));
+        h->quantiles = quantiles;
+        TRY(quantile_groups(c, h->rows, h->n_keys, counts, n_groups, h->k->q, h->quantiles, &done));
+    }
+    if (!done) {
+        buf_free(h->quantiles);
+        h->quantiles = NULL;
+        TRY(sort_rows(c, h));
+    }
     rowset_free(h->rows);
     h->rows = NULL;
-    return s;
+    return OK;
 }
 
 /* ---- walking the groups ---- */
@@ -184,23 +206,21 @@ static enum status value_at(struct ctx *c, struct holistic *h, int64_t row, doub
     return OK;
 }
 
-/* NumPy's linear interpolation; NaN, which sorts last, makes the result NaN. */
+/* NaN, which sorts last, makes the result NaN. */
 static enum status quantile_of(struct ctx *c, struct holistic *h, int64_t first, int64_t n,
                                double *out)
 {
-    double last, a, b, at = h->k->q * (double)(n - 1);
+    double last, a, b, t;
+    int64_t below;
     TRY(value_at(c, h, first + n - 1, &last));
     if (last != last) {
         *out = (double)NAN;
         return OK;
     }
-    int64_t below = (int64_t)floor(at);
-    if (below > n - 1) below = n - 1;
+    quantile_rank(h->k->q, n, &below, &t);
     TRY(value_at(c, h, first + below, &a));
     TRY(value_at(c, h, first + (below + 1 < n ? below + 1 : below), &b));
-    double t = at - (double)below, d = b - a;
-    *out = a == b ? a : t >= 0.5 ? b - d * (1 - t) : a + d * t;
-    *out += 0.0; /* which of two zeros came first must not show */
+    *out = quantile_between(a, b, t);
     return OK;
 }
 
@@ -277,6 +297,14 @@ enum status holistic_next(struct ctx *c, struct holistic *h, int64_t n_values, s
     enum agg_id id = h->k->agg->id;
     int64_t first = h->next, end = first + n_values;
     if (i == 0) text_heap_free(&h->results);
+    if (h->quantiles) {
+        double q = h->quantiles[h->next++];
+        if (n_values)
+            ((double *)out->values)[i] = q;
+        else
+            column_put_null(out, i);
+        return OK;
+    }
     if (h->counted) TRY(group_end(c, h, n_values, &end));
     h->next = end;
     if (id == AGG_QUANTILE || id == AGG_MODE) {

@@ -214,8 +214,10 @@ enum status holistic_new(struct ctx *c, const struct agg_bound *k, const enum ty
 void holistic_free(struct holistic *h);
 enum status holistic_add(struct ctx *c, struct holistic *h, int worker, const struct column *keys,
                          const struct call_input *in, int64_t n);
-/* Sorts. Then results are asked for group by group in key order. */
-enum status holistic_finish(struct ctx *c, struct holistic *h);
+/* After that results are asked for group by group in key order. counts: when the key is an INT32
+ * group number, or there is none, how many values each of the groups has; else NULL. */
+enum status holistic_finish(struct ctx *c, struct holistic *h, const int64_t *counts,
+                            int64_t n_groups);
 /* The result of the next group, of so many values, to out's row i. Texts live until the next call
  * with i = 0. */
 enum status holistic_next(struct ctx *c, struct holistic *h, int64_t n_values, struct column *out,

@@ -54,6 +54,11 @@ static bool regrow(struct ctx *c, void *array, size_t used, size_t bytes)
     return true;
 }
 
+static uint64_t slot_of(int64_t group, uint64_t hash)
+{
+    return (hash & (UINT64_MAX << 32)) | (uint64_t)(group + 1);
+}
+
 static void fill_slots(struct group_table *t)
 {
     memset(t->slots, 0, (size_t)t->n_slots * sizeof *t->slots);
@@ -62,7 +67,7 @@ static void fill_slots(struct group_table *t)
         uint64_t s = t->hashes[g] & mask;
         while (t->slots[s])
             s = (s + 1) & mask;
-        t->slots[s] = (uint32_t)g + 1;
+        t->slots[s] = slot_of(g, t->hashes[g]);
     }
 }
 
@@ -78,6 +83,23 @@ static bool grow_slots(struct ctx *c, struct group_table *t, int64_t groups)
     return true;
 }
 
+/* The largest number of groups in [least, most] whose arrays take at most so many bytes; less than
+ * least when there is none. */
+static int64_t most_groups(const struct group_table *t, int64_t least, int64_t most,
+                           int64_t max_bytes)
+{
+    if (fixed_bytes(t, most) <= max_bytes) return most;
+    int64_t lo = least - 1, hi = most;
+    while (hi - lo > 1) {
+        int64_t mid = lo + (hi - lo) / 2;
+        if (fixed_bytes(t, mid) <= max_bytes)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
 enum status table_reserve(struct ctx *c, struct group_table *t, int64_t n, int64_t max_bytes,
                           bool *ok)
 {
@@ -88,8 +110,8 @@ enum status table_reserve(struct ctx *c, struct group_table *t, int64_t n, int64
     if (*ok) return OK;
     while (cap < need)
         cap *= 2;
-    if (fixed_bytes(t, cap) + texts > max_bytes) cap = need;
-    if (fixed_bytes(t, cap) + texts > max_bytes) return OK;
+    cap = most_groups(t, need, cap, max_bytes - texts);
+    if (cap < need) return OK;
     if (!regrow(c, &t->keys, (size_t)a->n * (size_t)t->layout->n_words * 8,
                 (size_t)cap * (size_t)t->layout->n_words * 8 + 8) ||
         !regrow(c, &t->hashes, (size_t)a->n * 8, (size_t)cap * 8) || !grow_slots(c, t, cap))
@@ -159,15 +181,15 @@ enum status table_group(struct ctx *c, struct group_table *t, const uint64_t *ke
 {
     uint64_t mask = (uint64_t)t->n_slots - 1, s = hash & mask;
     for (; t->slots[s]; s = (s + 1) & mask) {
-        int64_t g = (int64_t)t->slots[s] - 1;
-        if (t->hashes[g] != hash || !key_equal(t->layout, t->keys + g * t->layout->n_words, key))
-            continue;
+        if ((t->slots[s] ^ hash) >> 32) continue;
+        int64_t g = (int64_t)(t->slots[s] & UINT32_MAX) - 1;
+        if (!key_equal(t->layout, t->keys + g * t->layout->n_words, key)) continue;
         *out = (int32_t)g;
         return OK;
     }
     TRY(add_group(c, t, key, hash));
-    t->slots[s] = (uint32_t)t->acc.n;
     *out = (int32_t)(t->acc.n - 1);
+    t->slots[s] = slot_of(*out, hash);
     return OK;
 }
 

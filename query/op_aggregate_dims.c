@@ -98,15 +98,25 @@ static enum status cell_groups(struct ctx *c, const struct shape *sh, const stru
                                int32_t **out)
 {
     void *mem;
+    TRY(scratch_alloc(c, (size_t)sh->row * sizeof(int32_t), &mem));
+    int32_t *in_row = mem, signs = 0;
+    for (int64_t i = 0; i < sh->row; i++) {
+        in_row[i] = sh->row_shares ? sh->row_shares[i / sh->run] : 0;
+        signs |= in_row[i];
+    }
     TRY(scratch_alloc(c, (size_t)ch->n * sizeof(int32_t), &mem));
     int32_t *g = mem;
-    for (int64_t at = 0, r = 0; at < ch->n; at += sh->row, r++) {
-        int64_t base = outer_share(sh, &ch->box, r);
-        for (int64_t i = 0; i < sh->row / sh->run; i++) {
-            int32_t share = sh->row_shares ? sh->row_shares[i] : 0;
-            int32_t group = base < 0 || share < 0 ? -1 : (int32_t)(base + share);
-            for (int64_t j = 0; j < sh->run; j++)
-                *g++ = group;
+    for (int64_t at = 0, r = 0; at < ch->n; at += sh->row, r++, g += sh->row) {
+        int64_t outer = outer_share(sh, &ch->box, r);
+        int32_t base = (int32_t)outer;
+        if (outer < 0) {
+            memset(g, 0xff, (size_t)sh->row * sizeof *g);
+        } else if (signs >= 0) {
+            for (int64_t i = 0; i < sh->row; i++)
+                g[i] = base + in_row[i];
+        } else {
+            for (int64_t i = 0; i < sh->row; i++)
+                g[i] = in_row[i] < 0 ? -1 : base + in_row[i];
         }
     }
     *out = mem;
@@ -286,7 +296,7 @@ static enum status emit_block(struct ctx *c, struct dim_sink *s, const struct ac
 static enum status emit(struct ctx *c, struct dim_sink *s, const struct acc *acc)
 {
     for (int i = 0; i < s->a->set.n; i++)
-        if (s->a->holistic[i]) TRY(holistic_finish(c, s->a->holistic[i]));
+        if (s->a->holistic[i]) TRY(holistic_finish(c, s->a->holistic[i], acc->states[i], acc->n));
     for (int64_t lo = 0; lo < acc->n; lo += AGG_BLOCK) {
         struct scratch_mark mark = scratch_mark(c->scratch);
         TRY(check_cancel(c));

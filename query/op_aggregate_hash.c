@@ -70,7 +70,7 @@ static enum status finish_groups(struct ctx *c, struct aggregate *a, struct rows
         types[k] = rowset_type(groups, k);
     for (int i = 0; i < a->set.n; i++) {
         types[n_keys + 1 + i] = a->set.calls[i].result;
-        if (a->holistic[i]) TRY(holistic_finish(c, a->holistic[i]));
+        if (a->holistic[i]) TRY(holistic_finish(c, a->holistic[i], NULL, 0));
     }
     TRY(rowset_new(c, types, n_keys + 1 + a->set.n, exec_tmp_dir(a->op->exec), &a->result));
     int64_t n = rowset_rows(groups);

@@ -2,6 +2,7 @@
  * aggregate, grouping, type, NULL and NaN, and the same bits at any number of threads and amount of
  * memory? */
 #include "query/agg.h"
+#include "query/agg_quantile.h"
 #include "query/op_classes.h"
 #include "storage/base/pool.h"
 #include "unit.h"
@@ -908,6 +909,74 @@ static void spilling(void **state)
     world_stop(&w);
 }
 
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* n values over so many groups, with little memory: selected in parts, by narrowing, or not at all.
+ */
+static void select_groups(int64_t n, int64_t n_groups, bool nan, bool want_done)
+{
+    struct world w;
+    world_start(&w, 1, (const int64_t[]){1});
+    int n_keys = n_groups > 1;
+    const enum type types[2] = {n_keys ? T_INT32 : T_FLOAT64, T_FLOAT64};
+    double *x = malloc((size_t)n * sizeof *x), *result = malloc((size_t)n_groups * sizeof *result);
+    int64_t *counts = calloc((size_t)n_groups, sizeof *counts);
+    struct rowset *rows;
+    w.budget.limit_bytes = INT64_C(6) << 20;
+    ok(&w, rowset_new(&w.c, types, n_keys + 1, "/tmp", &rows));
+    for (int64_t i = 0; i < n; i++) {
+        int32_t g = (int32_t)(i % n_groups);
+        x[i] = rnd() % 3 ? (double)(rnd() % 1000)
+                         : ldexp((double)(int64_t)rnd(), (int)(rnd() % 9) - 60);
+        if (nan && i == n - 1) x[i] = (double)NAN;
+        struct column cols[2] = {{.type = T_INT32, .values = &g},
+                                 {.type = T_FLOAT64, .values = &x[i]}};
+        ok(&w, rowset_append(&w.c, rows, cols + !n_keys, NULL, 1));
+        counts[g]++;
+    }
+    static const double qs[] = {0, 0.5, 0.37, 1};
+    for (int k = 0; k < 4; k++) {
+        bool done;
+        ok(&w, quantile_groups(&w.c, rows, n_keys, counts, n_groups, qs[k], result, &done));
+        assert_int_equal(done, want_done);
+        for (int64_t g = 0; g < n_groups && done; g++) {
+            int64_t m = 0, below;
+            double *own = malloc((size_t)counts[g] * sizeof *own), t;
+            for (int64_t i = g; i < n; i += n_groups)
+                own[m++] = x[i];
+            qsort(own, (size_t)m, sizeof *own, compare_doubles);
+            quantile_rank(qs[k], m, &below, &t);
+            double next = own[below + 1 < m ? below + 1 : below];
+            double want = quantile_between(own[below], next, t);
+            if (nan && g == (n - 1) % n_groups)
+                assert_true(isnan(result[g]));
+            else
+                assert_true(result[g] == want);
+            free(own);
+        }
+    }
+    assert_true(atomic_load(&w.counters.bytes_spilled) > 0);
+    rowset_free(rows);
+    free(x);
+    free(result);
+    free(counts);
+    world_stop(&w);
+}
+
+static void quantiles(void **state)
+{
+    (void)state;
+    select_groups(250000, 1, false, true);
+    select_groups(250000, 1, true, true);
+    select_groups(250000, 3, false, true);
+    select_groups(250000, 900, true, true);
+    select_groups(2000000, 3, false, false);
+}
+
 /* ---- the other operators on rows ---- */
 
 static void set_rows_rel(struct world *w, struct plan *p, struct rel_dim *row)
@@ -1181,7 +1250,7 @@ int main(void)
         cmocka_unit_test(values),          cmocka_unit_test(spilling),
         cmocka_unit_test(rows_and_limits), cmocka_unit_test(sorting),
         cmocka_unit_test(distinct_rows),   cmocka_unit_test(pivoting),
-        cmocka_unit_test(errors),
+        cmocka_unit_test(errors),          cmocka_unit_test(quantiles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
