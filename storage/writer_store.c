@@ -124,8 +124,14 @@ static enum status load_sum(struct ctx *c, struct writer *w, struct wblock *b, i
     struct scratch_mark mark = scratch_mark(c->scratch);
     struct summary_block block = {0};
     struct store_record record = {0};
-    void *slots = NULL;
-    enum status s = buf_alloc(c, SUMMARY_BLOCK_TILES * sizeof(struct summary), &slots);
+    size_t bytes = SUMMARY_BLOCK_TILES * sizeof(struct summary);
+    void *slots = buf_try(c->budget, bytes);
+    enum status s = OK;
+    while (s == OK && !slots && w->n_sums > 0) { /* refused: others make room */
+        s = drop_oldest_sum(c, w);
+        if (s == OK) slots = buf_try(c->budget, bytes);
+    }
+    if (s == OK && !slots) s = buf_alloc(c, bytes, &slots);
     if (s == OK && sum->stored) s = store_batch_flush(c, w->batch);
     if (s == OK)
         s = store_get(c, w->db->store, &key, sum->stored ? &w->self.view : &w->base->view, &record);
