@@ -32,7 +32,7 @@ static enum status bind_number(struct binder *b, const struct ast_expr *e, bool 
         return OK;
     }
     ctx_clear(&quiet);
-    if (value_parse(&quiet, T_UINT64, s, &v) < 0)
+    if (!whole || value_parse(&quiet, T_UINT64, s, &v) < 0)
         TRY(at(c, value_parse(c, T_FLOAT64, s, &v), place(b, e->pos)));
     *out = expr_make_const(c, &v, place(b, e->pos));
     return OK;

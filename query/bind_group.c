@@ -524,11 +524,16 @@ enum status bind_groups(struct binder *b, const struct ast_select *s, const stru
 
 /* ---- expressions over groups ---- */
 
+/* The position of a dimension that stays one: of the result's cells it is the position too. */
+static bool keeps_position(const struct plan *agg, const struct group_key *g, const struct expr *e)
+{
+    return e->kind == E_POS && agg->by_dims && g->plain && e->index == g->dim;
+}
+
 static bool key_matches(const struct plan *agg, const struct group_key *g, const struct expr *e)
 {
     if (is_block(g)) return e->kind == E_DIM && e->index == g->dim;
-    if (e->kind == E_POS) return agg->by_dims && g->plain && e->index == g->dim;
-    return e->kind != E_CONST && expr_equal(g->e, e);
+    return keeps_position(agg, g, e) || (e->kind != E_CONST && expr_equal(g->e, e));
 }
 
 enum status over_groups(struct binder *b, const struct scope *scope, const struct plan *agg,
@@ -537,7 +542,9 @@ enum status over_groups(struct binder *b, const struct scope *scope, const struc
     struct ctx *c = b->c;
     for (int i = 0; i < agg->n_keys; i++) {
         if (!key_matches(agg, &agg->keys[i], e)) continue;
-        enum expr_kind kind = !agg->by_dims ? E_COL : e->kind == E_POS ? E_POS : E_DIM;
+        enum expr_kind kind = !agg->by_dims                           ? E_COL
+                              : keeps_position(agg, &agg->keys[i], e) ? E_POS
+                                                                      : E_DIM;
         *out = expr_make_ref(c, kind, i, e->type, e->pos);
         return OK;
     }

@@ -167,6 +167,45 @@ static enum status check_key(struct binder *b, const struct target *t)
                    "a dimension cannot be of type %s", type_name(k));
 }
 
+/* Groups by value that are bracketed by their keys: no two are alike. */
+static bool brackets_are_keys(const struct plan *in, const struct target *ts, int n)
+{
+    const struct plan *agg = in->kind == P_FILTER ? in->in[0] : in;
+    bool used[MAX_DIMS] = {false};
+    int n_used = 0;
+    if (agg->kind != P_AGGREGATE || agg->by_dims || agg->n_keys > MAX_DIMS) return false;
+    for (int i = 0; i < n; i++) {
+        int k = ts[i].e->index;
+        if (!ts[i].bracket) continue;
+        if (ts[i].e->kind != E_COL || k >= agg->n_keys || used[k]) return false;
+        used[k] = true;
+        n_used++;
+    }
+    return n_used == agg->n_keys;
+}
+
+/* The keys first, as a pivot wants them. */
+static void pivot_groups(struct binder *b, struct plan *in, const struct target *ts, int n,
+                         struct query *q)
+{
+    struct ctx *c = b->c;
+    struct bound_key *keys = arena_array(c->arena, struct bound_key, n + 1);
+    struct expr **es = arena_array(c->arena, struct expr *, n + 1);
+    const char **names = arena_array(c->arena, const char *, n + 1);
+    int n_keys = 0, n_all = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < n; i++) {
+            if (ts[i].bracket != (pass == 0)) continue;
+            if (ts[i].bracket) keys[n_keys++].name = ts[i].name;
+            q->outs[i].is_dim = ts[i].bracket;
+            q->outs[i].index = ts[i].bracket ? n_all : n_all - n_keys;
+            es[n_all] = ts[i].e;
+            names[n_all++] = ts[i].name;
+        }
+    }
+    q->root = pivot(c, plan_map(c, in, es, names, n_all), keys, n_keys);
+}
+
 static enum status send_cells(struct binder *b, struct plan *in, const struct target *ts, int n,
                               struct query *q)
 {
@@ -175,13 +214,18 @@ static enum status send_cells(struct binder *b, struct plan *in, const struct ta
     struct agg_list calls = {.calls = arena_array(c->arena, struct agg_call, n + 1),
                              .types = arena_array(c->arena, enum type, n + 1)};
     int n_keys = 0, pos = -1;
+    for (int i = 0; i < n; i++)
+        if (ts[i].bracket) TRY(check_key(b, &ts[i]));
+    if (brackets_are_keys(in, ts, n)) {
+        pivot_groups(b, in, ts, n, q);
+        return OK;
+    }
     for (int i = 0; i < n; i++) {
         if (!ts[i].bracket) {
             q->outs[i].index = calls.n;
             TRY(only_call(b, &ts[i], &calls));
             continue;
         }
-        TRY(check_key(b, &ts[i]));
         if (pos < 0) pos = place(b, ts[i].pos);
         q->outs[i].is_dim = true;
         q->outs[i].index = n_keys;

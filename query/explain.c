@@ -55,9 +55,11 @@ static void format_condition(const char *what, const struct expr *e, const struc
                              struct strbuf *out)
 {
     if (!e) return;
-    strbuf_addf(out, " %s(", what);
-    expr_format(e, r, out);
-    strbuf_addc(out, ')');
+    struct strbuf text = STRBUF_INIT;
+    expr_format(e, r, &text);
+    bool bare = text.s[0] != '(';
+    strbuf_addf(out, bare ? " %s(%s)" : " %s%s", what, text.s);
+    strbuf_release(&text);
 }
 
 /* Columns that are more than the input's: "k = temp + 273.15". */
