@@ -8,6 +8,8 @@ struct plan *plan_new(struct ctx *c, enum plan_kind kind, int pos, int n_in)
     p->pos = pos;
     p->n_in = n_in;
     p->in = arena_array(c->arena, struct plan *, n_in + 1);
+    p->rel.dims = arena_array(c->arena, struct rel_dim, 1); /* none yet, but not NULL */
+    p->rel.cols = arena_array(c->arena, struct rel_col, 1);
     return p;
 }
 
