@@ -17,7 +17,7 @@ SELECT avg(sst, cos(radians(coadsy))) AS mean_sst, avg(sst) AS unweighted FROM c
 
 \echo
 \echo '== 2. Zonal means: bands of 30 degrees'
-SELECT coadsy // 30 * 30 AS from_lat, avg(sst) AS sst, avg(airt) AS air, count(sst) AS cells
+SELECT coadsy // 30 * 30 AS from_lat, round(avg(sst), 2) AS sst, round(avg(airt), 2) AS air, count(sst) AS cells
 FROM coads GROUP BY from_lat ORDER BY from_lat DESC;
 
 \echo
@@ -28,36 +28,36 @@ FROM coads;
 
 \echo
 \echo '== 4. Seasonal range: where do the seasons change the sea most?'
-SELECT coadsy AS lat, avg(range) AS mean_range, max(range) AS largest
+SELECT coadsy AS lat, round(avg(range), 2) AS mean_range, max(range) AS largest
 FROM (SELECT [coadsy], [coadsx], max(sst) - min(sst) AS range FROM coads GROUP BY coadsy, coadsx HAVING count(sst) = 12) AS yearly
 GROUP BY coadsy ORDER BY mean_range DESC LIMIT 5;
 
 \echo
 \echo '== 5. Wind speed over the tropics from its components, by month of eleven years'
-SELECT extract(month FROM time) AS month, avg(sqrt(uwnd ^ 2 + vwnd ^ 2)) AS speed, max(sqrt(uwnd ^ 2 + vwnd ^ 2)) AS strongest
+SELECT extract(month FROM time) AS month, round(avg(sqrt(uwnd ^ 2 + vwnd ^ 2)), 2) AS speed, max(sqrt(uwnd ^ 2 + vwnd ^ 2)) AS strongest
 FROM winds[fnocy => -20 : 20] GROUP BY month ORDER BY month;
 
 \echo
 \echo '== 6. Mean temperature of the ocean by depth'
-SELECT zaxlevit19 AS depth, avg(temp, cos(radians(yax_subset))) AS mean_temp, min(temp) AS coldest, max(temp) AS warmest
+SELECT zaxlevit19 AS depth, round(avg(temp, cos(radians(yax_subset))), 2) AS mean_temp, min(temp) AS coldest, max(temp) AS warmest
 FROM ocean GROUP BY depth ORDER BY depth;
 
 \echo
 \echo '== 7. Sea-surface temperature by the depth of the sea floor: a join with topography'
-SELECT r.rose // 1000 * 1000 AS floor_m, count(*) AS cells, avg(c.sst) AS mean_sst
+SELECT r.rose // 1000 * 1000 AS floor_m, count(*) AS cells, round(avg(c.sst), 2) AS mean_sst
 FROM coads[#time => 0] AS c JOIN relief AS r ON c.coadsy = r.etopo120y AND c.coadsx = r.etopo120x
 WHERE r.rose < 0 AND c.sst IS NOT NULL
 GROUP BY floor_m ORDER BY floor_m DESC;
 
 \echo
-\echo '== 8. El Nino''s home: monthly mean of the central Pacific, as anomaly of its year'
-SELECT extract(month FROM time) AS month, avg(sst) AS sst,
-       avg(sst) - (SELECT avg(sst) FROM coads[coadsy => -5 : 5, coadsx => 190 : 240]) AS anomaly
+\echo '== 8. The home of El Niño: monthly mean of the central Pacific, as anomaly of its year'
+SELECT extract(month FROM time) AS month, round(avg(sst), 2) AS sst,
+       round(avg(sst) - (SELECT avg(sst) FROM coads[coadsy => -5 : 5, coadsx => 190 : 240]), 2) AS anomaly
 FROM coads[coadsy => -5 : 5, coadsx => 190 : 240] GROUP BY month ORDER BY month;
 
 \echo
-\echo '== 9. Larger than memory: pi from ten thousand million grid points, a quarter circle of radius 100,000'
-SELECT count(*) * 4 / 1e10 AS pi FROM GRID [i => 0 : 99999, j => 0 : 99999] WHERE i * i + j * j < 10000000000;
+\echo '== 9. Larger than memory: pi from 10,000,000,000 grid points, those inside a quarter circle of radius 100,000'
+SELECT count(*) * 4 / 1e10 AS pi FROM GRID [i => 0 : 99999, j => 0 : 99999] WHERE (i + 0.5) ^ 2 + (j + 0.5) ^ 2 < 1e10;
 
 \echo
 \echo '== What it took: the plan of question 1, and what it read'
