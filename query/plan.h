@@ -87,7 +87,8 @@ struct plan {
     int *attrs; /* rel.cols[i] is attribute attrs[i] of the schema */
     struct expr
         *prune; /* a copy of the filter above, over rel: skips tiles by summary; NULL: none */
-    /* FILE: label names the files. The executor opens them, and closes them: a plan owns nothing. */
+    /* FILE: label names the files. The executor opens them, and closes them: a plan owns nothing.
+     */
     const struct source_options *source_options;
     int *source_attrs; /* rel.cols[i] is attribute source_attrs[i] of the source's schema */
     /* SYS */
@@ -99,7 +100,9 @@ struct plan {
     /* SLICE: output dimension d is input dimension dim_of[d]; the input's region is narrowed to
      * `region` */
     int *dim_of;
-    struct box region; /* SLICE, TRANSPOSE, REBASE(dim_of unused) */
+    struct box region; /* SLICE: over the input's dimensions; TRANSPOSE: the output's. REBASE:
+                          output position rel.dims[d].lo + k is input position region.lo[d] + k ×
+                          the input's stride */
     /* FILTER, MAP */
     struct expr **exprs;
     int n_exprs; /* FILTER: one; MAP: one per column */
@@ -121,7 +124,8 @@ struct plan {
     /* SORT, LIMIT */
     struct sort_key *sort;
     int n_sort;
-    struct expr *limit, *offset; /* constant expressions; NULL: none */
+    struct expr *limit, *offset; /* constant expressions; NULL: none. SORT's limit: only the first
+                                    so many rows are asked for, and it has no offset */
     /* PIVOT: rel.dims come from the first rel.n_dims columns of the input, its rel.cols from the
      * rest. rel.dims[d].axis is &axes[d], which has its type only: open() fills it in, for all
      * nodes above too. */
