@@ -540,7 +540,6 @@ static bool do_watch(struct call *c)
         return false;
     }
     bool ok = true;
-    interrupted = 0;
     while (ok && !interrupted) {
         time_t now = time(NULL);
         struct tm tm;
@@ -551,6 +550,7 @@ static bool do_watch(struct call *c)
         struct timespec t = {(time_t)every, (long)((every - (double)(time_t)every) * 1e9)};
         if (ok && !interrupted) nanosleep(&t, NULL);
     }
+    if (interrupted && sh->interactive) putchar('\n');
     return ok;
 }
 

@@ -201,7 +201,6 @@ bool command_copy(struct shell *sh, const char *args)
 {
     struct copy_words w = {.what = STRBUF_INIT};
     bool ok = false;
-    interrupted = 0;
     if (!split_copy(args, &w)) {
         complain(sh, "\\copy: parse error; write \\copy array from 'file' (options)\n");
         goto out;

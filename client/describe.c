@@ -127,14 +127,14 @@ static PGresult *ask(struct shell *sh, const char *select, const char *column, c
     return r;
 }
 
-/* psql says so on standard error, and counts it as a failure. */
+/* As in psql, a list may be empty; a name that is not there is a failure. */
 static bool none_found(struct shell *sh, const char *what, const char *pattern)
 {
     if (pattern)
         complain(sh, "Did not find any %s named \"%s\".\n", what, pattern);
     else
         complain(sh, "Did not find any %ss.\n", what);
-    return false;
+    return true;
 }
 
 /* ---- one array ---- */
@@ -203,7 +203,7 @@ static bool show_array(struct shell *sh, const PGresult *arrays, int row)
     PGresult *attrs = dims ? run_quietly(sh, attrs_sql.s) : NULL;
     if (attrs) {
         struct strbuf title = STRBUF_INIT, footer = STRBUF_INIT;
-        strbuf_addf(&title, "Array \"%s\", ", PQgetvalue(arrays, row, 0));
+        strbuf_addf(&title, "Array \"%s\": ", PQgetvalue(arrays, row, 0));
         add_shape(&title, dims);
         char *cells = count_text(PQgetvalue(arrays, row, 4));
         char *tiles = count_text(PQgetvalue(arrays, row, 5));
@@ -242,7 +242,7 @@ bool describe_array(struct shell *sh, const char *name)
         fprintf(sh->out, "%s \"%s\":\n%s\n\n",
                 strcmp(PQgetvalue(objects, i, 0), "view") == 0 ? "View" : "Function",
                 PQgetvalue(objects, i, 1), PQgetvalue(objects, i, 2));
-    if (ok && PQntuples(arrays) + PQntuples(objects) == 0) ok = none_found(sh, "array", name);
+    if (ok && PQntuples(arrays) + PQntuples(objects) == 0) ok = !none_found(sh, "array", name);
     PQclear(arrays);
     PQclear(objects);
     return ok;

@@ -2,6 +2,7 @@
 #include "client/shell.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <readline/history.h>
 #include <readline/readline.h>
 #include <stdlib.h>
@@ -34,14 +35,16 @@ static char *read_line(FILE *f)
     return line;
 }
 
-/* readline has been interrupted: give up the line. */
-static int on_signal(void)
+/* A key. Ctrl-C ends the line, which is then thrown away. */
+static int read_key(FILE *f)
 {
-    if (interrupted) {
-        rl_replace_line("", 0);
-        rl_done = 1;
-    }
-    return 0;
+    struct pollfd p = {.fd = fileno(f), .events = POLLIN};
+    while (poll(&p, 1, -1) < 0 && errno == EINTR)
+        if (interrupted) {
+            fputs("^C", rl_outstream);
+            return '\n';
+        }
+    return rl_getc(f);
 }
 
 char *input_line(struct shell *sh, const char *prompt)
@@ -147,13 +150,17 @@ static void take_line(struct shell *sh, const char *text)
 {
     struct strbuf line = STRBUF_INIT;
     strbuf_adds(&line, text);
-    for (size_t at = 0; !sh->quit;) {
+    if (sh->statement.len > 0) strbuf_addc(&sh->statement, '\n');
+    for (size_t at = 0; !sh->quit && !interrupted;) {
         enum scan_end end = scan_line(&sh->scanner, &line, &at, sh->vars, &sh->statement);
         if (end == SCAN_LINE) break;
         bool ok = end == SCAN_SEMICOLON ? input_send(sh) : run_command(sh, line.s, &at);
         if (!ok) stop_on_error(sh);
     }
-    if (sh->statement.len > 0) strbuf_addc(&sh->statement, '\n');
+    if (interrupted) {
+        strbuf_clear(&sh->statement);
+        scan_reset(&sh->scanner);
+    }
     strbuf_release(&line);
 }
 
@@ -243,7 +250,7 @@ enum exit_status input_terminal(struct shell *sh)
     rl_readline_name = "Tessera";
     rl_catch_signals = 0;
     rl_catch_sigwinch = 1;
-    rl_signal_event_hook = on_signal;
+    rl_getc_function = read_key;
     complete_init(sh);
     history_open();
     while (!sh->quit) {
@@ -251,7 +258,6 @@ enum exit_status input_terminal(struct shell *sh)
         line = input_line(sh, prompt(sh, buf, sizeof buf));
         if (interrupted) {
             free(line);
-            putchar('\n');
             scan_reset(&sh->scanner);
             strbuf_clear(&sh->statement);
             strbuf_clear(&src.entry);

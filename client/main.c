@@ -245,7 +245,7 @@ static int run_actions(struct shell *sh, const struct options *o)
     int status = EXIT_OK;
     bool failed = false;
     if (o->single_transaction) PQclear(run_quietly(sh, "BEGIN"));
-    for (int i = 0; i < o->n_actions && !sh->quit; i++) {
+    for (int i = 0; i < o->n_actions && !sh->quit && !interrupted; i++) {
         const struct action *a = &o->actions[i];
         size_t at = 0;
         bool ok = true;

@@ -396,7 +396,6 @@ bool run_statement(struct shell *sh, const char *sql)
 {
     struct run run = {.sh = sh, .ok = true};
     struct timespec start;
-    interrupted = 0;
     if (!sh->conn && !shell_connect(sh)) {
         forget_once(sh);
         return false;

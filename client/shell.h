@@ -42,7 +42,7 @@ struct shell {
     int status; /* exit status when quit */
 };
 
-/* Set by SIGINT; whoever acts on it clears it. */
+/* Set by SIGINT: everything that goes on ends. The terminal's loop clears it before it prompts. */
 extern volatile int interrupted;
 
 /* ---- connect.c ---- */

@@ -39,14 +39,35 @@ static struct line *next_line(struct lines *l)
     return &l->v[l->n++];
 }
 
+/* Ends the last line, which is full: behind its last blank when that leaves half of it at least,
+ * else as it is. Returns the new last line. */
+static struct line *wrap(struct lines *l, int limit)
+{
+    size_t last = (size_t)l->n - 1, from = l->v[last].at, keep = l->v[last].len;
+    int width, tail = 0;
+    while (keep > 0 && l->text.s[from + keep - 1] != ' ')
+        keep--;
+    for (size_t i = keep; i < l->v[last].len; tail += width)
+        i += measure(l->text.s + from + i, l->v[last].len - i, &width);
+    bool at_blank = keep > 0 && l->v[last].width - tail >= limit / 2;
+    struct line *next = next_line(l);
+    struct line *full = &l->v[last];
+    full->wraps = 1;
+    if (at_blank) {
+        next->at = from + keep;
+        next->len = full->len - keep;
+        next->width = tail;
+        full->len = keep;
+        full->width -= tail;
+    }
+    return next;
+}
+
 /* Appends to the last line, or to a new one when it would grow past the limit. */
 static void put(struct lines *l, const char *s, size_t n, int width, int limit)
 {
     struct line *line = &l->v[l->n - 1];
-    if (limit > 0 && line->width > 0 && line->width + width > limit) {
-        line->wraps = 1;
-        line = next_line(l);
-    }
+    if (limit > 0 && line->width > 0 && line->width + width > limit) line = wrap(l, limit);
     strbuf_add(&l->text, s, n);
     line->len += n;
     line->width += width;
