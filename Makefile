@@ -79,11 +79,6 @@ $(B)/unit/%: tests/unit/%.c $(B)/libtessera.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libtessera.a $(LIBS) -lcmocka
 
-# Fuzz targets, run by tests/fuzz/run.sh: make MODE=fuzz build/fuzz/fuzz_parse
-$(B)/fuzz_%: tests/fuzz/fuzz_%.c $(B)/libtessera.a
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(B)/libtessera.a $(LIBS)
-
 # The runner of tests/sql/*.test.
 sql-runner: $(B)/sql-runner
 $(B)/sql-runner: tests/sql/runner.c $(B)/libtessera.a
