@@ -12,7 +12,7 @@ unexport OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wconversion -Wno-sign-conversion -Wcast-qual \
         -Wwrite-strings -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Wformat=2 -Werror
 # GCC cannot know that fail() returns an error, so it takes what TRY leaves unset for read.
-CFLAGS_release := -O2 -ftree-vectorize -g -DNDEBUG -Wno-maybe-uninitialized
+CFLAGS_release := -O3 -g -DNDEBUG -Wno-maybe-uninitialized
 CFLAGS_debug   := -O0 -g
 CFLAGS_asan    := -O1 -g -Wno-maybe-uninitialized -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_tsan    := -O1 -g -Wno-maybe-uninitialized -fsanitize=thread

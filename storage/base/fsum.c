@@ -17,7 +17,10 @@ __extension__ typedef unsigned __int128 u128;
 #define DIGIT_MASK ((1 << DIGIT_BITS) - 1)
 #define ABS_MASK INT64_C(0x7fffffffffffffff)
 #define INF_BITS INT64_C(0x7ff0000000000000)
-#define BLOCK 512 /* a constant trip count is what the compiler vectorises */
+#define BLOCK                                                                                      \
+    512 /* numbers whose digits are added up before they go into the bins: few enough not to       \
+           overflow */
+#define LANES 8 /* kernels run over multiples of this */
 
 static int64_t abs_bits(double x)
 {
@@ -86,14 +89,15 @@ void fsum_add(struct fsum *s, double x)
     }
 }
 
-/* ---- blocks: the same over BLOCK numbers at once, stamped per instruction set ---- */
+/* ---- blocks: the same over up to BLOCK numbers at once, a multiple of LANES, stamped per
+ * instruction set ---- */
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE int64_t largest_inline(const double *restrict x)
+INLINE int64_t largest_inline(const double *restrict x, int n)
 {
     int64_t most = 0;
-    for (int i = 0; i < BLOCK; i++) {
+    for (int i = 0; i < (n & -LANES); i++) {
         int64_t bits;
         memcpy(&bits, x + i, 8);
         bits &= ABS_MASK;
@@ -102,10 +106,10 @@ INLINE int64_t largest_inline(const double *restrict x)
     return most;
 }
 
-INLINE void digits_inline(const double *restrict x, double scale, int64_t *restrict out)
+INLINE void digits_inline(const double *restrict x, int n, double scale, int64_t *restrict out)
 {
     int64_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-    for (int i = 0; i < BLOCK; i++) {
+    for (int i = 0; i < (n & -LANES); i++) {
         double y = x[i] * scale;
         int32_t d0 = (int32_t)y;
         y = (y - d0) * 0x1p30;
@@ -134,81 +138,70 @@ INLINE void products_inline(const double *restrict x, const double *restrict y,
     }
 }
 
-static int64_t largest_base(const double *x)
-{
-    return largest_inline(x);
-}
-static void digits_base(const double *x, double scale, int64_t *out)
-{
-    digits_inline(x, scale, out);
-}
-static void products_base(const double *x, const double *y, double *product, double *error)
-{
-    products_inline(x, y, product, error);
-}
-
 struct kernels {
-    int64_t (*largest)(const double *x);
-    void (*digits)(const double *x, double scale, int64_t *out);
+    int64_t (*largest)(const double *x, int n);
+    void (*digits)(const double *x, int n, double scale, int64_t *out);
     void (*products)(const double *x, const double *y, double *product, double *error);
 };
-static const struct kernels base_kernels = {largest_base, digits_base, products_base};
 
+#define STAMP(isa, TARGET)                                                                         \
+    TARGET static int64_t largest_##isa(const double *x, int n)                                    \
+    {                                                                                              \
+        return largest_inline(x, n);                                                               \
+    }                                                                                              \
+    TARGET static void digits_##isa(const double *x, int n, double scale, int64_t *out)            \
+    {                                                                                              \
+        digits_inline(x, n, scale, out);                                                           \
+    }                                                                                              \
+    TARGET static void products_##isa(const double *x, const double *y, double *product,           \
+                                      double *error)                                               \
+    {                                                                                              \
+        products_inline(x, y, product, error);                                                     \
+    }                                                                                              \
+    static const struct kernels isa##_kernels = {largest_##isa, digits_##isa, products_##isa};
+
+STAMP(base, )
 #if defined(__x86_64__)
-#define AVX2 __attribute__((target("avx2,fma")))
-AVX2 static int64_t largest_avx2(const double *x)
-{
-    return largest_inline(x);
-}
-AVX2 static void digits_avx2(const double *x, double scale, int64_t *out)
-{
-    digits_inline(x, scale, out);
-}
-AVX2 static void products_avx2(const double *x, const double *y, double *product, double *error)
-{
-    products_inline(x, y, product, error);
-}
-static const struct kernels avx2_kernels = {largest_avx2, digits_avx2, products_avx2};
-
-static const struct kernels *kernels(void)
-{
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &avx2_kernels
-                                                                           : &base_kernels;
-}
-#else
-static const struct kernels *kernels(void)
-{
-    return &base_kernels;
-}
+STAMP(avx2, __attribute__((target("avx2,fma"))))
+STAMP(avx512,
+      __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma,prefer-vector-width=512"))))
 #endif
 
-static void add_whole_block(struct fsum *s, const struct kernels *k, const double *x)
+static const struct kernels *kernels(void)
 {
-    int64_t most = k->largest(x), digits[FSUM_BINS];
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512bw"))
+        return &avx512_kernels;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &avx2_kernels;
+#endif
+    return &base_kernels;
+}
+
+static void add_whole_block(struct fsum *s, const struct kernels *k, const double *x, int n)
+{
+    int64_t most = k->largest(x, n), digits[FSUM_BINS];
     if (most == 0) return;
     if (most >= INF_BITS) {
-        for (int i = 0; i < BLOCK; i++)
+        for (int i = 0; i < n; i++)
             fsum_add(s, x[i]);
         return;
     }
     raise_top(s, bin_of(most));
-    k->digits(x, power_of_two(-DIGIT_BITS * s->top), digits);
+    k->digits(x, n, power_of_two(-DIGIT_BITS * s->top), digits);
     for (int b = 0; b < FSUM_BINS; b++)
         s->bin[b] += digits[b];
 }
 
-/* Fewer than BLOCK numbers, made a block by zeros when that is cheaper than one at a time. */
-static void add_part_block(struct fsum *s, const struct kernels *k, const double *x, int64_t n)
+/* Fewer than BLOCK numbers; what is past the last whole LANES is filled up with zeros. */
+static void add_part_block(struct fsum *s, const struct kernels *k, const double *x, int n)
 {
-    double padded[BLOCK];
-    if (n < BLOCK / 8) {
-        for (int64_t i = 0; i < n; i++)
-            fsum_add(s, x[i]);
-        return;
-    }
-    memcpy(padded, x, (size_t)n * sizeof *x);
-    memset(padded + n, 0, (size_t)(BLOCK - n) * sizeof *x);
-    add_whole_block(s, k, padded);
+    int whole = n & -LANES;
+    if (whole) add_whole_block(s, k, x, whole);
+    if (whole == n) return;
+    double padded[LANES] = {0};
+    memcpy(padded, x + whole, (size_t)(n - whole) * sizeof *x);
+    add_whole_block(s, k, padded, LANES);
 }
 
 void fsum_add_block(struct fsum *s, const double *x, int64_t n)
@@ -216,8 +209,8 @@ void fsum_add_block(struct fsum *s, const double *x, int64_t n)
     const struct kernels *k = kernels();
     int64_t i = 0;
     for (; i + BLOCK <= n; i += BLOCK)
-        add_whole_block(s, k, x + i);
-    if (i < n) add_part_block(s, k, x + i, n - i);
+        add_whole_block(s, k, x + i, BLOCK);
+    if (i < n) add_part_block(s, k, x + i, (int)(n - i));
 }
 
 void fsum_add_block_f32(struct fsum *s, const float *x, int64_t n)
@@ -245,9 +238,9 @@ void fsum_add_product_block(struct fsum *s, const double *x, const double *y, in
     int64_t done = 0;
     for (; done + BLOCK <= n; done += BLOCK) {
         k->products(x + done, y + done, product, error);
-        if (k->largest(product) < INF_BITS) {
-            add_whole_block(s, k, product);
-            add_whole_block(s, k, error);
+        if (k->largest(product, BLOCK) < INF_BITS) {
+            add_whole_block(s, k, product, BLOCK);
+            add_whole_block(s, k, error, BLOCK);
             continue;
         }
         for (int64_t i = done; i < done + BLOCK; i++)
