@@ -124,7 +124,11 @@ coldecl(A) ::= coldecl(X) DIMENSION(W) LB bound(L) COLON bound(H) COLON expr(S) 
 coldecl(A) ::= coldecl(X) DIMENSION(W) LP exprs(L) RP.
                                         { A = tree_dimension(p, X, DIM_LABELS, W.pos); A->labels = L; }
 coldecl(A) ::= coldecl(X) DIMENSION(W). [ID] { A = tree_dimension(p, X, DIM_GROWING, W.pos); }
-coldecl(A) ::= coldecl(X) TILE ICONST(N). { A = X; A->tile = tree_int(p, &N); }
+coldecl(A) ::= coldecl(X) TILE ICONST(N).
+                          { A = X; A->tile = tree_int(p, &N);
+                            if (A->tile < 1)
+                                parse_mistake(p, ERR_INVALID_DEFINITION, N.pos,
+                                              "a tile has at least one cell along a dimension"); }
 coldecl(A) ::= coldecl(X) NOT NULL(W).  { A = X; A->not_null = true; tree_check_null(p, A, W.pos); }
 coldecl(A) ::= coldecl(X) NULL(W).      { A = X; A->null = true; tree_check_null(p, A, W.pos); }
 coldecl(A) ::= coldecl(X) DEFAULT(W) b_expr(E).

@@ -92,21 +92,23 @@ static enum status create_function(struct ctx *c, struct run *r)
 
 static enum status resize(struct ctx *c, struct run *r, const char *name)
 {
-    const struct ast_column *d = &r->stmt->defs.v[0];
+    const struct ast_axis *range = &r->stmt->axes.v[0];
+    const char *dim = r->stmt->from_name;
     struct array_ref ref = {.name = name, .position = r->stmt->name.pos};
     struct array *a;
     TRY(array_open(c, r->s->txn, &ref, &a));
-    int i = schema_dim(array_schema(a), d->name);
+    int i = schema_dim(array_schema(a), dim);
     if (i < 0)
-        return fail_at(c, ERR_UNDEFINED_COLUMN, d->pos,
-                       "dimension \"%s\" of array \"%s\" does not exist", d->name, name);
+        return fail_at(c, ERR_UNDEFINED_COLUMN, r->stmt->pos,
+                       "dimension \"%s\" of array \"%s\" does not exist", dim, name);
+    if (range->kind != AXIS_RANGE || range->step)
+        return fail_at(c, ERR_SYNTAX, range->pos, "RESIZE wants [lower : upper]");
     struct bind_env env = session_bind_env(r);
     struct value lo, hi;
     enum type t = array_schema(a)->dims[i].axis.type;
-    if (d->range.lo) TRY(bind_const(c, &env, d->range.lo, t, &lo));
-    if (d->range.hi) TRY(bind_const(c, &env, d->range.hi, t, &hi));
-    return array_resize(c, r->s->txn, name, d->name, d->range.lo ? &lo : NULL,
-                        d->range.hi ? &hi : NULL);
+    if (range->lo) TRY(bind_const(c, &env, range->lo, t, &lo));
+    if (range->hi) TRY(bind_const(c, &env, range->hi, t, &hi));
+    return array_resize(c, r->s->txn, name, dim, range->lo ? &lo : NULL, range->hi ? &hi : NULL);
 }
 
 static enum status annotate(struct ctx *c, struct run *r, const char *name, const char *column)
@@ -122,18 +124,45 @@ static enum status annotate(struct ctx *c, struct run *r, const char *name, cons
     return OK;
 }
 
-static enum status drop_column(struct ctx *c, struct run *r, const char *name)
+static enum status has_column(struct ctx *c, struct run *r, const char *name, const char *column,
+                              bool *out)
 {
-    const char *column = r->stmt->from_name;
     struct array_ref ref = {.name = name, .position = r->stmt->name.pos};
     struct array *a;
     TRY(array_open(c, r->s->txn, &ref, &a));
-    if (schema_attr(array_schema(a), column) < 0 && r->stmt->if_exists &&
-        schema_dim(array_schema(a), column) < 0) {
+    *out = schema_attr(array_schema(a), column) >= 0 || schema_dim(array_schema(a), column) >= 0;
+    return OK;
+}
+
+static enum status drop_column(struct ctx *c, struct run *r, const char *name)
+{
+    const char *column = r->stmt->from_name;
+    bool there;
+    TRY(has_column(c, r, name, column, &there));
+    if (!there && r->stmt->part_if_exists) {
         notice(c, "00000", "column \"%s\" of array \"%s\" does not exist, skipping", column, name);
         return OK;
     }
     return array_drop_attr(c, r->s->txn, name, column);
+}
+
+static enum status add_column(struct ctx *c, struct run *r, const char *name)
+{
+    const struct ast_column *col = &r->stmt->defs.v[0];
+    struct bind_env env = session_bind_env(r);
+    struct attr attr;
+    bool there = false;
+    if (col->dim != DIM_NONE)
+        return fail_at(c, ERR_UNSUPPORTED, col->pos,
+                       "an array's dimensions are fixed when it is made");
+    if (r->stmt->part_if_not_exists) TRY(has_column(c, r, name, col->name, &there));
+    if (there) {
+        notice(c, "42701", "column \"%s\" of array \"%s\" already exists, skipping", col->name,
+               name);
+        return OK;
+    }
+    TRY(bind_attr(c, &env, col, &attr));
+    return array_add_attr(c, r->s->txn, name, &attr);
 }
 
 static enum status alter(struct ctx *c, struct run *r)
@@ -141,10 +170,8 @@ static enum status alter(struct ctx *c, struct run *r)
     const struct ast_stmt *stmt = r->stmt;
     const char *name = last_part(&stmt->name);
     struct txn *t = r->s->txn;
-    struct attr attr;
-    struct bind_env env = session_bind_env(r);
     enum status st = OK;
-    if (stmt->if_exists && stmt->alter != ALTER_DROP_COLUMN && !exists(c, r, name)) {
+    if (stmt->if_exists && !exists(c, r, name)) {
         notice(c, "00000", "array \"%s\" does not exist, skipping", name);
         return tag(r, "ALTER ARRAY");
     }
@@ -156,11 +183,7 @@ static enum status alter(struct ctx *c, struct run *r)
         st = array_rename_column(c, t, name, stmt->from_name, stmt->to_name);
         break;
     case ALTER_ADD:
-        if (stmt->defs.v[0].dim != DIM_NONE)
-            return fail_at(c, ERR_UNSUPPORTED, stmt->defs.v[0].pos,
-                           "an array's dimensions are fixed when it is made");
-        TRY(bind_attr(c, &env, &stmt->defs.v[0], &attr));
-        st = array_add_attr(c, t, name, &attr);
+        st = add_column(c, r, name);
         break;
     case ALTER_DROP_COLUMN:
         st = drop_column(c, r, name);

@@ -292,14 +292,14 @@ bool value_fast_double(const char *s, size_t n, double *out)
     size_t first = i;
     for (; i < n && (unsigned)(s[i] - '0') < 10; i++) {
         mant = mant * 10 + (unsigned)(s[i] - '0');
-        n_digits += mant != 0;
+        n_digits += n_digits > 0 || mant != 0;
     }
     size_t n_seen = i - first;
     if (i < n && s[i] == '.') {
         size_t point = ++i;
         for (; i < n && (unsigned)(s[i] - '0') < 10; i++) {
             mant = mant * 10 + (unsigned)(s[i] - '0');
-            n_digits += mant != 0;
+            n_digits += n_digits > 0 || mant != 0;
         }
         n_seen += i - point;
         if (i - point > 40) return false;
