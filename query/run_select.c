@@ -8,7 +8,7 @@ enum status open_query(struct ctx *c, struct run *r, const struct ast_select *se
 {
     TRY(need_txn(c, r->s));
     struct bind_env env = session_bind_env(r);
-    env.stored = r->stmt->kind == S_CREATE_ARRAY_AS;
+    env.stored = r->stmt->kind == S_CREATE_ARRAY_AS || r->stmt->kind == S_COPY;
     TRY(bind_select(c, &env, sel, q));
     TRY(plan_rewrite(c, q, !r->s->settings.optimizer.n));
     return exec_open(c, q, r->params, r->n_params, r->s->txn, x);
