@@ -1,0 +1,147 @@
+#!/usr/bin/python3
+"""Random arrays and queries, computed by NumPy too: numpy_test.py [queries, default 300].
+
+Answers must be NumPy's, and the same bytes whatever the workers, cache, optimizer, memory and tiles. A failure can be
+repeated with the seed that is printed: TESSERA_SEED=…"""
+import datetime
+import os
+import random
+import struct
+import sys
+
+import numpy as np
+import psycopg
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from harness import Count, Server, seed  # noqa: E402
+from arrays import DATE, OIDS, TEXT, is_float  # noqa: E402
+from queries import Near, World  # noqa: E402
+
+
+class Text(psycopg.adapt.Loader):
+    def load(self, data):
+        return bytes(data).decode()
+
+
+def parse(text, kind):
+    """A value as the server wrote it, in the form that queries.py gives."""
+    if text is None:
+        return None
+    if kind == TEXT:
+        return text
+    if kind == DATE:
+        return datetime.date.fromisoformat(text)
+    if kind == bool:
+        return {"t": True, "f": False}[text]
+    if is_float(kind):
+        return "NaN" if text == "NaN" else float(kind.type(text))
+    return int(text)
+
+
+def same(got, want, fold):
+    if isinstance(want, Near):
+        return isinstance(got, (float, int)) and (got == want.value or abs(got - want.value) <= want.tolerance)
+    if isinstance(want, float) and isinstance(got, float) and not fold:
+        return struct.pack("d", got) == struct.pack("d", want)
+    return got == want
+
+
+def order_key(row):
+    return tuple((v is not None, isinstance(v, str), str(type(v)) if not isinstance(v, (int, float)) else "",
+                  v if v is not None else 0) for v in row)
+
+
+def same_rows(got, want, ordered, kinds):
+    if len(got) != len(want):
+        return False
+    if not ordered:  # by what is exact: groups have distinct keys
+        exact = [k for k in range(len(kinds)) if not any(isinstance(row[k], Near) for row in want)]
+        key = lambda row: order_key(tuple(row[k] for k in exact))  # noqa: E731
+        got, want = sorted(got, key=key), sorted(want, key=key)
+    return all(same(g, w, not ordered) for x, y in zip(got, want) for g, w in zip(x, y))
+
+
+def run(conn, sql):
+    """Rows as text and column OIDs, or the SQLSTATE."""
+    try:
+        cur = conn.execute(sql)
+        return cur.fetchall(), [d.type_code for d in cur.description]
+    except psycopg.Error as e:
+        return e.sqlstate or str(e), None
+
+
+def connect(server, *settings):
+    conn = server.connect()
+    for oid in (16, 20, 21, 23, 25, 700, 701, 1082, 1114, 1186, 1700):
+        conn.adapters.register_loader(oid, Text)
+    for s in settings:
+        conn.execute(f"SET {s}")
+    return conn
+
+
+def ask(count, sessions, query):
+    text = {}
+    for tiny in (False, True):
+        names = {a: a + "_tiny" if tiny else a for a in (f"{x}{k}" for x in "ab" for k in range(1000))}
+        text[tiny] = query.text.format_map(names)
+    first = None
+    for name, conn, tiny in sessions:
+        rows, oids = run(conn, text[tiny])
+        if first is not None:
+            if not count.check(rows == first, f"{name}: another answer: {text[tiny]}\n  {str(rows)[:300]}\n  {str(first)[:300]}"):
+                return
+            continue
+        first = rows
+        if query.error:
+            if not count.equal(rows, query.error, text[tiny]):
+                return
+            continue
+        if not count.check(oids is not None, f"{text[tiny]}: {rows}"):
+            return
+        wanted = [OIDS[k] for k in query.kinds]
+        if not count.equal(oids, wanted, f"types of {text[tiny]}"):
+            return
+        got = [tuple(parse(v, k) for v, k in zip(row, query.kinds)) for row in rows]
+        if not count.check(same_rows(got, query.rows, query.ordered, query.kinds),
+                           f"{text[tiny]}\n  got    {str(got)[:400]}\n  wanted {str(query.rows)[:400]}"):
+            return
+
+
+def main():
+    n = int(sys.argv[1]) if len(sys.argv) > 1 else 300
+    rng = random.Random(seed())
+    count = Count()
+    errors = empty = 0
+    with Server(sets=["workers=4"]) as roomy, Server(sets=["workers=1", "memory_limit=64MB"]) as small:
+        sessions = [("default", connect(roomy), False), ("one worker", connect(roomy, "max_workers = 1"), False),
+                    ("no cache", connect(roomy, "tile_cache = off"), False),
+                    ("no optimizer", connect(roomy, "optimizer = off"), False),
+                    ("64MB", connect(small), False), ("tiny tiles", connect(roomy), True)]
+        done = 0
+        while done < n:
+            world = World(rng, 4)
+            for array in world.all():
+                for statement in array.statements():
+                    for conn in (sessions[0][1], sessions[4][1]):
+                        conn.execute(statement)
+            for _ in range(min(30, n - done)):
+                query = None
+                while query is None:
+                    query = world.query()
+                ask(count, sessions, query)
+                errors += query.error is not None
+                empty += not query.rows
+                done += 1
+            for array in world.all():
+                for conn in (sessions[0][1], sessions[4][1]):
+                    conn.execute(f"DROP ARRAY {array.name}, {array.tiny}")
+        for _, conn, _ in sessions:
+            conn.close()
+    print(f"{n} queries, {errors} of them errors, {empty} without rows")
+    count.check(errors < n // 4 and empty < n // 2, "most queries have an answer")
+    return count.finish()
+
+
+if __name__ == "__main__":
+    np.seterr(all="ignore")
+    sys.exit(main())

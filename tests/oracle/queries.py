@@ -1,0 +1,389 @@
+"""Random queries over random arrays, with the answer that NumPy gives."""
+import math
+
+import numpy as np
+
+from arrays import DATE, TEXT, Array, Axis, Column, Table, as_array, is_float, is_number, sql
+from expressions import BIGINT, BOOL, DOUBLE, Expressions
+
+
+class Near:
+    """A float that only has to come near: sums, averages and what is made of them."""
+
+    def __init__(self, value, tolerance):
+        self.value, self.tolerance = value, tolerance
+
+    def __repr__(self):
+        return f"{self.value!r}±{self.tolerance:.1g}"
+
+
+class Query:
+    """SQL with {name} for each array, the kind of each output, and its rows (ordered or not) or its error."""
+
+    def __init__(self, text, kinds, rows, ordered=True, error=None):
+        self.text, self.kinds, self.rows, self.ordered, self.error = text, kinds, rows, ordered, error
+
+
+# ---- FROM ----
+
+def slice_axis(rng, axis):
+    """An item of a slice, the positions it selects, and whether it drops the dimension."""
+    n, d = len(axis), axis.name
+    which = rng.choice(["all", "all", "step", "range", "range", "positions", "one", "last", "stepped range"])
+    everything = list(range(n))
+    if which == "all":
+        return f"{d} => *", everything, False
+    if which == "step":
+        step = rng.randint(1, 4)
+        return f"{d} => * : * : {step}", everything[::step], False
+    if which == "one":
+        k = rng.randrange(n)
+        return f"{d} => {sql(axis.coords[k], axis.kind)}", [k], True
+    if which == "last":
+        return f"#{d} => -1", [n - 1], True
+    lo, hi = sorted([rng.randrange(n), rng.randrange(n)])
+    if which == "positions" or axis.kind == TEXT:
+        return f"#{d} => {lo} : {hi}", everything[lo:hi + 1], False
+    item = f"{d} => {sql(axis.coords[lo], axis.kind)} : {sql(axis.coords[hi], axis.kind)}"
+    if which == "stepped range":
+        step = rng.randint(1, 3)
+        return f"{item} : {step}", everything[lo:hi + 1:step], False
+    return item, everything[lo:hi + 1], False
+
+
+def from_array(rng, array):
+    """FROM an array, sliced or not: text, cells, and whether a slice steps."""
+    table = array.table
+    if rng.random() < 0.4:
+        return "{" + array.name + "}", table, False
+    items, keep, dims, stepped, lows = [], np.ones(len(table), bool), [], False, {}
+    for axis in array.axes:
+        item, at, drops = slice_axis(rng, axis)
+        items.append(item)
+        keep &= np.isin(table.columns["#" + axis.name].values, at)
+        stepped |= " : " in item and item.count(" : ") == 2
+        if not drops:
+            dims.append(axis.name)
+            lows[axis.name] = at[0] if at else 0
+    text = "{" + array.name + "}[" + ", ".join(items) + "]"
+    gone = set(table.dims) - set(dims)
+    columns = {n: c for n, c in table.columns.items() if n.lstrip("#") not in gone}
+    return text, Table(dims, columns, lows).take(keep), stepped
+
+
+def from_join(rng, a, b, left):
+    """The natural join of two arrays: cells of a with those of b at the same coordinates."""
+    x, y = a.table, b.table
+    shared = [d for d in x.dims if d in y.dims]
+    extra = [d for d in y.dims if d not in x.dims]
+    at = {}
+    for k, key in enumerate(zip(*[y.columns[d].values.tolist() for d in shared])):
+        at.setdefault(key, []).append(k)
+    pairs = []
+    for k, key in enumerate(zip(*[x.columns[d].values.tolist() for d in shared])):
+        pairs += [(k, m) for m in at.get(key, [-1] if left else [])]
+    i = np.array([p[0] for p in pairs], int)
+    j = np.array([p[1] for p in pairs], int)
+    columns = {n: c.take(i) for n, c in x.columns.items() if not n.startswith("#")}
+    for n, c in y.columns.items():
+        if n in extra or n in b.attrs:
+            columns[n] = Column(c.kind, c.values[j], c.valid[j] & (j >= 0))
+    word = "NATURAL LEFT JOIN" if left else "NATURAL JOIN"
+    if rng.random() < 0.4:
+        join = f"{{{a.name}}} {'LEFT ' if left else ''}JOIN {{{b.name}}} USING ({', '.join(shared)})"
+    else:
+        join = f"{{{a.name}}} {word} {{{b.name}}}"
+    return join, Table(x.dims + extra, columns)
+
+
+# ---- plain selects ----
+
+def sort_key(values, valid, kind, desc, nulls_first):
+    """Ranks that sort as ORDER BY does: NaN above numbers, NULL last (first when descending)."""
+    distinct = {}
+    real = [v for v, ok in zip(values.tolist(), valid) if ok and v == v]
+    ranked = sorted(set(real), key=(lambda v: v.encode()) if kind == TEXT else None)
+    distinct = {v: r for r, v in enumerate(ranked)}
+    out = []
+    for v, ok in zip(values.tolist(), valid):
+        if not ok:
+            out.append(-10**9 if nulls_first else 10**9)
+        else:
+            r = distinct[v] if v == v else len(ranked)
+            out.append(-r if desc else r)
+    return np.array(out, int)
+
+
+def plain(rng, text, table, where):
+    make = Expressions(rng, table, safe=rng.random() < 0.8)
+    outs = [e for e in (make.any() for _ in range(rng.randint(1, 4))) if e is not None]
+    error = next((e.error for e in outs if e.error), None)
+    dims = [make_dim(table, d) for d in table.dims]
+    select = ", ".join([d.text for d in dims] + [f"{e.text} AS e{k}" for k, e in enumerate(outs)])
+    if not dims and not outs:
+        return None
+    query = f"SELECT {select} FROM {text}{where}"
+    columns = dims + outs
+    if error is None and rng.random() < 0.2 and outs:
+        rows = list(dict.fromkeys(zip(*[key_list(c) for c in outs])))
+        select = ", ".join(f"{e.text} AS e{k}" for k, e in enumerate(outs))
+        return Query(f"SELECT DISTINCT {select} FROM {text}{where}", [e.kind for e in outs], rows, ordered=False)
+    order = np.arange(len(table))
+    sortable = [e for e in outs if e.text[0] not in "0123456789"]  # an integer there is a column's number
+    if rng.random() < 0.4 and sortable:
+        keys = []
+        terms = []
+        for e in rng.sample(sortable, rng.randint(1, min(2, len(sortable)))):
+            desc, nulls = rng.random() < 0.5, rng.choice(["", "", " NULLS FIRST", " NULLS LAST"])
+            first = nulls == " NULLS FIRST" or (desc and not nulls)
+            keys.append(sort_key(e.values, e.valid, e.kind, desc, first))
+            terms.append(f"{e.text}{' DESC' if desc else ''}{nulls}")
+        for d in dims:  # axes may descend: what sorts is the coordinate
+            keys.append(sort_key(d.values, d.valid, d.kind, False, False))
+            terms.append(d.text)
+        query += " ORDER BY " + ", ".join(terms)
+        order = np.lexsort(keys[::-1]) if len(table) else order
+    rows = list(zip(*[key_list(c.take(order), False) for c in columns]))
+    if error is None and rng.random() < 0.3:
+        n, skip = rng.randint(0, 20), rng.choice([0, 0, 1, 7])
+        query += f" LIMIT {n}" + (f" OFFSET {skip}" if skip else "")
+        rows = rows[skip:skip + n]
+    error = error if len(table) else None
+    return Query(query, [c.kind for c in columns], rows, error=error)
+
+
+def make_dim(table, name):
+    c = table.columns[name]
+    out = Column(c.kind, c.values, c.valid)
+    out.text = name
+    return out
+
+
+def key_list(column, fold=True):
+    """Values to compare and hash: NaN as one value, and for keys 0 and -0 as one."""
+    out = []
+    for v, ok in zip(column.values.tolist(), column.valid.tolist()):
+        if not ok:
+            out.append(None)
+        elif isinstance(v, float) and v != v:
+            out.append("NaN")
+        else:
+            out.append(v + 0.0 if fold and isinstance(v, float) else v)
+    return out
+
+
+# ---- groups ----
+
+def fsum(values):
+    try:
+        return math.fsum(values)
+    except (ValueError, OverflowError):
+        with np.errstate(all="ignore"):
+            return float(np.sum(np.array(values, "f8")))
+
+
+class Overflow(Exception):
+    pass
+
+
+def integer(v, lo=-2**63, hi=2**63 - 1):
+    if not lo <= v <= hi:
+        raise Overflow
+    return v
+
+
+def aggregate(name, column, other=None, q=None):
+    """The aggregate of one group's values; None is NULL."""
+    values = column.values[column.valid].tolist()
+    if name == "count":
+        return len(values)
+    if name == "count distinct":
+        return len({"NaN" if v != v else v for v in values})
+    if not values:
+        return None
+    kind = column.kind
+    if name in ("bool_and", "bool_or"):
+        return all(values) if name == "bool_and" else any(values)
+    if name in ("min", "max"):
+        if is_float(kind) and any(v != v for v in values):
+            return "NaN"
+        key = (lambda v: v.encode()) if kind == TEXT else None
+        return min(values, key=key) if name == "min" else max(values, key=key)
+    if name == "sum" and not is_float(kind):
+        return integer(sum(values), *((0, 2**64 - 1) if kind.kind == "u" else ()))
+    if name == "prod" and not is_float(kind):
+        return integer(math.prod(values), *((0, 2**64 - 1) if kind.kind == "u" else ()))
+    floats = np.array(values, "f8")
+    magnitude = fsum([abs(v) for v in floats if math.isfinite(v)])
+    with np.errstate(all="ignore"):
+        if name in ("sum", "avg"):
+            exact = sum(values) if not is_float(kind) else fsum(floats)
+            v = exact / (len(values) if name == "avg" else 1)
+            return near(float(v), 1e-12 * abs(v) + 1e-15 * magnitude / (len(values) if name == "avg" else 1))
+        if name == "prod":
+            v = float(np.prod(floats))
+            return near(v, 1e-12 * abs(v))
+        if name in ("median", "quantile"):
+            v = quantile(np.sort(floats), 0.5 if name == "median" else q)
+            return near(v, 1e-14 * float(np.max(np.abs(floats))) if np.all(np.isfinite(floats)) else 0.0)
+        if name.startswith(("var", "stddev")):
+            ddof = 0 if name.endswith("_pop") else 1
+            if len(values) <= ddof:
+                return None
+            v = float(np.var(floats, ddof=ddof)) if np.all(np.isfinite(floats)) else math.nan
+            if math.isfinite(v):
+                mean = fsum(floats) / len(values)
+                v = fsum([(x - mean) ** 2 for x in floats]) / (len(values) - ddof)
+            scale = 1e-9 * abs(v) + 1e-13 * magnitude ** 2 / len(values) ** 2
+            if name.startswith("stddev"):
+                return near(math.sqrt(v) if v == v else v, 1e-9 * math.sqrt(abs(v)) + math.sqrt(scale) * 1e-3)
+            return near(v, scale)
+    raise AssertionError(name)
+
+
+def quantile(ordered, q):
+    """np.quantile, but between two equal infinities is that infinity."""
+    at = (len(ordered) - 1) * q
+    a, b = float(ordered[math.floor(at)]), float(ordered[math.ceil(at)])
+    if np.isnan(ordered[-1]) or np.all(np.isfinite(ordered)):
+        return float(np.quantile(ordered, q))
+    return a if a == b else a + (b - a) * (at - math.floor(at))
+
+
+def near(v, tolerance):
+    return "NaN" if v != v else Near(v, 0.0 if not math.isfinite(v) or not math.isfinite(tolerance) else tolerance)
+
+
+def result_kind(name, kind):
+    if name.startswith("count"):
+        return BIGINT
+    if name in ("bool_and", "bool_or"):
+        return BOOL
+    if name in ("min", "max"):
+        return kind
+    if name in ("sum", "prod") and not is_float(kind):
+        return np.dtype("u8") if kind.kind == "u" else BIGINT
+    return DOUBLE
+
+
+def block_key(table, axis_of, dim, size):
+    """The first coordinate of each cell's block, blocks counted from the slice's first cell."""
+    at = table.columns["#" + dim].values
+    first = table.lows[dim] + (at - table.lows[dim]) // size * size
+    kind = table.columns[dim].kind
+    return Column(kind, as_array(axis_of[dim].coords, kind)[first])
+
+
+def group_keys(rng, make, table, axis_of, stepped):
+    """GROUP BY: what is selected, what is grouped by, and the key columns."""
+    numbers = [n for n, c in table.columns.items() if is_number(c.kind) and not is_float(c.kind)]
+    which = rng.choice(["none", "dims", "dims", "floor", "value", "values", "expression", "block"])
+    if which == "none" or (which in ("dims", "block") and not table.dims):
+        return [], [], []
+    if which == "dims":
+        dims = rng.sample(table.dims, rng.randint(1, len(table.dims)))
+        shape = "[{}]" if rng.random() < 0.5 else "{}"
+        return [shape.format(d) for d in dims], dims, [table.columns[d] for d in dims]
+    if which == "block" and not stepped and axis_of:
+        dims = sorted(rng.sample(table.dims, rng.randint(1, len(table.dims))))
+        sizes = [rng.randint(1, 5) for _ in dims]
+        keys = [block_key(table, axis_of, d, s) for d, s in zip(dims, sizes)]
+        return [f"[{d}]" for d in dims], [f"BLOCK [{', '.join(f'{d} => {s}' for d, s in zip(dims, sizes))}]"], keys
+    if which == "floor" and numbers:
+        name, k = rng.choice(numbers), rng.randint(2, 5)
+        c = table.columns[name]
+        key = Column(c.kind, c.values // c.kind.type(k), c.valid)
+        return [f"{name} // {k} AS key"], ["key"], [key]
+    if which == "expression":
+        e = make.number(1)
+        if not e.weak and not e.error:
+            return [f"{e.text} AS key"], ["key"], [e]
+    names = rng.sample(list(table.columns), min(len(table.columns), 2 if which == "values" else 1))
+    return names, names, [table.columns[n] for n in names]
+
+
+def grouped(rng, text, table, where, axis_of, stepped):
+    make = Expressions(rng, table)
+    select, by, keys = group_keys(rng, make, table, axis_of, stepped)
+    calls = []
+    for _ in range(rng.randint(1, 4)):
+        name = rng.choice(["count", "sum", "avg", "min", "max", "count distinct", "median", "quantile", "stddev", "var_pop",
+                           "variance", "stddev_pop", "bool_and", "bool_or", "prod", "count(*)"])
+        q = rng.choice([0, 0.25, 0.3, 0.9, 1])
+        if name in ("bool_and", "bool_or"):
+            e = make.condition(1)
+        elif name in ("count", "count distinct", "min", "max"):
+            e = make.any() or make.number(0)
+            e = make.number(0) if e.kind == BOOL and name in ("min", "max") else e
+        else:
+            e = make.number(1)
+        filtered = make.condition(1) if rng.random() < 0.2 else None
+        argument = {"count(*)": "*", "count distinct": f"DISTINCT {e.text}", "quantile": f"{e.text}, {q}"}.get(name, e.text)
+        call = f"{name.split('(')[0].split()[0]}({argument})" + (f" FILTER (WHERE {filtered.text})" if filtered else "")
+        calls.append((name, e, q, filtered, call))
+    groups = {}
+    if keys:
+        for k, key in enumerate(zip(*[key_list(c) for c in keys])):
+            groups.setdefault(key, []).append(k)
+    else:
+        groups[()] = list(range(len(table)))
+    rows, error = [], None
+    for key, cells in groups.items():
+        row = list(key)
+        for name, e, q, filtered, _ in calls:
+            at = np.array(cells, int)
+            if filtered:
+                at = at[(filtered.values & filtered.valid)[at]]
+            try:
+                row.append(len(at) if name == "count(*)" else aggregate(name, e.take(at), q=q))
+            except Overflow:
+                error = "22003"
+        rows.append(tuple(row))
+    text = f"SELECT {', '.join(select + [c[4] + f' AS a{k}' for k, c in enumerate(calls)])} FROM {text}{where}"
+    if by:
+        text += f" GROUP BY {', '.join(by)}"
+    kinds = [c.kind for c in keys] + [result_kind(c[0], c[1].kind) for c in calls]
+    return Query(text, kinds, rows, ordered=False, error=error)
+
+
+# ---- all of it ----
+
+class World:
+    """Arrays to ask about, and pairs of them that can be joined."""
+
+    def __init__(self, rng, n):
+        self.rng = rng
+        self.arrays = [Array(rng, f"a{k}") for k in range(n)]
+        self.pairs = []
+        for k in range(n):
+            a = self.arrays[k]
+            axes = [x.overlapping(rng) for x in a.axes if x.form != "grows" and rng.random() < 0.7]
+            if not axes:
+                continue
+            if rng.random() < 0.3 and len(a.axes) < 4:
+                axes.append(Axis(rng, "m", rng.randint(1, 3)))
+            rng.shuffle(axes)
+            b = Array(rng, f"b{k}", axes, prefix="w")
+            self.pairs.append((a, b))
+
+    def all(self):
+        return self.arrays + [b for _, b in self.pairs]
+
+    def query(self):
+        rng, axis_of, stepped = self.rng, None, True
+        if self.pairs and rng.random() < 0.25:
+            a, b = rng.choice(self.pairs)
+            left = all(d in a.table.dims for d in b.table.dims) and rng.random() < 0.4
+            text, table = from_join(rng, a, b, left)
+        else:
+            a = rng.choice(self.all())
+            text, table, stepped = from_array(rng, a)
+            axis_of = {x.name: x for x in a.axes}
+        where = ""
+        if rng.random() < 0.5:
+            condition = Expressions(rng, table).condition(2)
+            where = f" WHERE {condition.text}"
+            table = table.take(condition.valid & condition.values)
+        if rng.random() < 0.5:
+            return plain(rng, text, table, where)
+        return grouped(rng, text, table, where, axis_of, stepped)
