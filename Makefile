@@ -6,6 +6,11 @@ PREFIX  ?= /usr/local
 CC       = gcc
 B       := build/$(MODE)
 
+# make V=1 shows the commands.
+ifndef V
+MAKEFLAGS += -s --no-print-directory
+endif
+
 # These two halve matrix speed where an environment sets them.
 unexport OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 
@@ -56,6 +61,7 @@ $(B)/tessera: $(CLIENT_OBJ) $(BASE_OBJ)
 $(B)/client/%.o: CFLAGS += -isystem /usr/include/postgresql
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
+	@echo "  $@"
 	$(CC) $(CFLAGS) -c -o $@ $<
 
 # No yacc: make would take query/parse.c for what it makes of query/parse.y.
@@ -103,27 +109,27 @@ build/venv/ready: conf/python-packages
 
 JOBS := $(shell nproc)
 demo: packages
-	@$(MAKE) --no-print-directory -s -j$(JOBS) all
+	@$(MAKE) -j$(JOBS) all
 	@client/demo/demo.sh build/release
 
 check: packages
-	@$(MAKE) --no-print-directory -s venv
-	@$(MAKE) --no-print-directory -s -j$(JOBS) all sql-runner
-	@$(MAKE) --no-print-directory -s -j$(JOBS) MODE=asan all unit sql-runner
-	@$(MAKE) --no-print-directory -s -j$(JOBS) MODE=tsan unit
-	@$(MAKE) --no-print-directory -s -j$(JOBS) MODE=fuzz fuzzers
+	@$(MAKE) venv
+	@$(MAKE) -j$(JOBS) all sql-runner
+	@$(MAKE) -j$(JOBS) MODE=asan all unit sql-runner
+	@$(MAKE) -j$(JOBS) MODE=tsan unit
+	@$(MAKE) -j$(JOBS) MODE=fuzz fuzzers
 	@tests/check.sh
 
 bench: packages
-	@$(MAKE) --no-print-directory -s venv
-	@$(MAKE) --no-print-directory -s -j$(JOBS) all
+	@$(MAKE) venv
+	@$(MAKE) -j$(JOBS) all
 	@build/venv/bin/python tests/bench/bench.py
 
 # Longer forms of what make check does shortly.
 crash: all
 	build/venv/bin/python tests/crash/crash.py 5000
 fuzz:
-	@$(MAKE) --no-print-directory -s -j$(JOBS) MODE=fuzz fuzzers
+	@$(MAKE) -j$(JOBS) MODE=fuzz fuzzers
 	@for f in parse protocol tile; do sh tests/fuzz/run.sh $$f 3600; done
 
 install: all
