@@ -379,9 +379,6 @@ static const char *figure_name(const struct ast_expr *e, bool *strong)
         if (name && *strong) return name;
         *strong = false;
         return "case";
-    case X_BOOL:
-        *strong = false;
-        return "bool";
     case X_SUBQUERY:
         if (e->select->targets.n != 1) return NULL;
         if (e->select->targets.v[0].alias) return e->select->targets.v[0].alias;

@@ -61,7 +61,7 @@ static enum status escape_of(struct ctx *c, const struct call *k, int64_t i, cha
 {
     struct text e = k->n_args > 2 ? TEXT(k, 2, i) : (struct text){"\\", 1};
     if (e.len > 1) {
-        fail(c, ERR_INVALID_PARAMETER, "invalid escape string");
+        fail(c, ERR_INVALID_ESCAPE, "invalid escape string");
         return hint(c, "Escape string must be empty or one character.");
     }
     *out = e.len ? e.s[0] : 0;

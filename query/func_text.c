@@ -578,7 +578,8 @@ enum status text_chr(struct ctx *c, struct call *k)
     {
         int64_t ch = ARG(k, 0, int64_t, i);
         if (ch == 0) return fail(c, ERR_LIMIT_EXCEEDED, "null character not permitted");
-        if (ch < 0 || ch > 0x10ffff || (ch >= 0xd800 && ch < 0xe000))
+        if (ch < 0) return fail(c, ERR_INVALID_PARAMETER, "character number must be positive");
+        if (ch > 0x10ffff || (ch >= 0xd800 && ch < 0xe000))
             return fail(c, ERR_LIMIT_EXCEEDED, "requested character not valid for encoding: %lld",
                         (long long)ch);
         char *to;

@@ -219,10 +219,11 @@ c_expr(A) ::= OVERLAY(W) LP expr(X) PLACING expr(Y) FROM expr(Z) RP.
                                         { A = tree_call(p, &W, X, Y, Z, NULL); }
 c_expr(A) ::= OVERLAY(W) LP expr(X) PLACING expr(Y) FROM expr(Z) FOR expr(V) RP.
                                         { A = tree_call(p, &W, X, Y, Z, V); }
-c_expr(A) ::= TRIM(W) LP trimspec(L) RP. { A = tree_trim(p, &W, L); }
+c_expr(A) ::= TRIM(W) LP trimspec(L) RP. { W.text = "btrim"; A = tree_trim(p, &W, L); }
 c_expr(A) ::= TRIM(W) LP trimside(S) trimspec(L) RP.
-                                        { if (S.kind == TK_LEADING) W.text = "ltrim";
-                                          if (S.kind == TK_TRAILING) W.text = "rtrim";
+                                        { W.text = S.kind == TK_LEADING    ? "ltrim"
+                                                   : S.kind == TK_TRAILING ? "rtrim"
+                                                                           : "btrim";
                                           A = tree_trim(p, &W, L); }
 /* The text first, then what is taken off. */
 %type trimspec {struct ast_exprs}
