@@ -1,0 +1,414 @@
+/* tessera-netcdf FILE: reads a NetCDF or HDF5 file for the server, with no rights but to read that
+ * file and to answer on its standard output.
+ *
+ * Such files can come from anywhere, and the libraries that parse them are large: so they run in a
+ * process of their own. Before the file's first byte is looked at, the process has opened the file,
+ * given up everything else by resource limits and a system call filter, and from then on `open`
+ * means one of the descriptors it holds already, whatever name the library says. */
+#include "storage/files/netcdf_protocol.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <netcdf.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define N_SPARE 8
+#define MEMORY_BYTES (UINT64_C(4) << 30)
+#define ATTR_BYTES 65536 /* longer attributes are left out */
+#define BUFFER_BYTES (1 << 20)
+
+/* ---- the one file ---- */
+
+static int spare[N_SPARE];
+static int n_spare;
+static bool confined;
+
+static int take_spare(void)
+{
+    if (n_spare > 0) return spare[--n_spare];
+    errno = EMFILE;
+    return -1;
+}
+
+/* These stand in for the C library's, in the libraries too. */
+int open(const char *name, int flags, ...);
+int open64(const char *name, int flags, ...);
+FILE *fopen(const char *name, const char *mode);
+FILE *fopen64(const char *name, const char *mode);
+
+int open(const char *name, int flags, ...)
+{
+    if (confined) return take_spare();
+    va_list ap;
+    va_start(ap, flags);
+    int mode = flags & O_CREAT ? va_arg(ap, int) : 0;
+    va_end(ap);
+    return (int)syscall(SYS_openat, AT_FDCWD, name, flags, mode);
+}
+
+int open64(const char *name, int flags, ...)
+{
+    return open(name, flags & ~O_CREAT);
+}
+
+FILE *fopen(const char *name, const char *mode)
+{
+    if (strpbrk(mode, "wa+")) {
+        errno = EPERM;
+        return NULL;
+    }
+    int fd = open(name, O_RDONLY);
+    return fd < 0 ? NULL : fdopen(fd, "r");
+}
+
+FILE *fopen64(const char *name, const char *mode)
+{
+    return fopen(name, mode);
+}
+
+/* ---- giving up rights ---- */
+
+static void limit(int resource, uint64_t most)
+{
+    struct rlimit l = {most, most};
+    setrlimit((__rlimit_resource_t)resource, &l);
+}
+
+#if defined(__x86_64__)
+#define ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define ARCH AUDIT_ARCH_AARCH64
+#else
+#error "the system call filter must know the architecture"
+#endif
+
+#define ALLOW(name)                                                                                \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_##name, 0, 1),                                        \
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+#define ARG_LOW(n) (offsetof(struct seccomp_data, args) + 8 * (n))
+/* Allowed unless a bit of argument n is set. */
+#define ALLOW_WITHOUT(name, n, bit)                                                                \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_##name, 0, 4),                                        \
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARG_LOW(n)),                                            \
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (bit), 0, 1),                                         \
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),                                      \
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+
+static bool filter_calls(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        ALLOW(read),
+        ALLOW(pread64),
+        ALLOW(write),
+        ALLOW(lseek),
+        ALLOW(close),
+        ALLOW(fstat),
+        ALLOW(newfstatat),
+        ALLOW(fcntl),
+        ALLOW(flock),
+        ALLOW(getcwd),
+        ALLOW(munmap),
+        ALLOW(mremap),
+        ALLOW(madvise),
+        ALLOW(brk),
+        ALLOW(futex),
+        ALLOW(getpid),
+        ALLOW(getrandom),
+        ALLOW(clock_gettime),
+        ALLOW(gettimeofday),
+        ALLOW(rt_sigreturn),
+        ALLOW(exit),
+        ALLOW(exit_group),
+        ALLOW_WITHOUT(mmap, 2, PROT_EXEC),
+        ALLOW_WITHOUT(mprotect, 2, PROT_EXEC),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+    };
+    struct sock_fprog program = {sizeof code / sizeof *code, code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static void confine(void)
+{
+    limit(RLIMIT_AS, MEMORY_BYTES);
+    limit(RLIMIT_CORE, 0);
+    limit(RLIMIT_FSIZE, 0);
+    limit(RLIMIT_NPROC, 0);
+    confined = true;
+    if (!filter_calls())
+        fprintf(stderr, "tessera-netcdf: no system call filter on this kernel: %s\n",
+                strerror(errno));
+}
+
+/* ---- talking ---- */
+
+static bool read_all(void *to, size_t n)
+{
+    for (size_t done = 0; done < n;) {
+        ssize_t got = read(0, (char *)to + done, n - done);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return false;
+        done += (size_t)got;
+    }
+    return true;
+}
+
+static void write_all(const void *from, size_t n)
+{
+    for (size_t done = 0; done < n;) {
+        ssize_t put = write(1, (const char *)from + done, n - done);
+        if (put < 0 && errno == EINTR) continue;
+        if (put <= 0) _exit(1); /* the server has gone */
+        done += (size_t)put;
+    }
+}
+
+static void reply(int error, const void *payload, size_t n)
+{
+    struct nc_reply r = {.error = error, .n_bytes = n};
+    write_all(&r, sizeof r);
+    write_all(payload, n);
+}
+
+static void reply_error(int error)
+{
+    const char *text = nc_strerror(error);
+    reply(error, text, strlen(text));
+}
+
+/* A payload that grows. */
+struct out {
+    char *s;
+    size_t len, cap;
+};
+
+static void put(struct out *o, const void *bytes, size_t n)
+{
+    if (n > o->cap - o->len) {
+        o->cap = 2 * o->cap + n + 4096;
+        o->s = realloc(o->s, o->cap);
+        if (!o->s) _exit(1);
+    }
+    if (n > 0) memcpy(o->s + o->len, bytes, n);
+    o->len += n;
+}
+
+static void put_u32(struct out *o, uint32_t x)
+{
+    put(o, &x, sizeof x);
+}
+
+static void put_u64(struct out *o, uint64_t x)
+{
+    put(o, &x, sizeof x);
+}
+
+static void put_str(struct out *o, const char *s, size_t n)
+{
+    put_u32(o, (uint32_t)n);
+    put(o, s, n);
+}
+
+/* ---- describing ---- */
+
+static uint32_t kind_of(nc_type t)
+{
+    return t >= NC_BYTE && t <= NC_STRING ? (uint32_t)t : (uint32_t)NC_KIND_NONE;
+}
+
+static size_t kind_bytes(uint32_t kind)
+{
+    static const size_t bytes[] = {0, 1, 1, 2, 4, 4, 8, 1, 2, 4, 8, 8, 0};
+    return bytes[kind];
+}
+
+static void put_attr(struct out *o, int id, int var, int i)
+{
+    char name[NC_MAX_NAME + 1] = "";
+    nc_type type = NC_NAT;
+    size_t n = 0;
+    bool fine = nc_inq_attname(id, var, i, name) == NC_NOERR &&
+                nc_inq_att(id, var, name, &type, &n) == NC_NOERR;
+    uint32_t kind = fine ? kind_of(type) : (uint32_t)NC_KIND_NONE;
+    put_str(o, name, strlen(name));
+    if (kind == NC_KIND_STRING && n > 0 && n < 1000) {
+        char **strings = calloc(n, sizeof *strings);
+        fine = strings && nc_get_att_string(id, var, name, strings) == NC_NOERR && strings[0];
+        put_u32(o, NC_KIND_STRING);
+        put_u32(o, 1);
+        put_str(o, fine ? strings[0] : "", fine ? strlen(strings[0]) : 0);
+        if (fine) nc_free_string(n, strings);
+        free(strings);
+        return;
+    }
+    size_t bytes = kind_bytes(kind) * n;
+    char *values = bytes > 0 && bytes <= ATTR_BYTES ? malloc(bytes) : NULL;
+    if (!values || nc_get_att(id, var, name, values) != NC_NOERR) bytes = n = 0;
+    put_u32(o, kind == NC_KIND_STRING ? (uint32_t)NC_KIND_NONE : kind);
+    put_u32(o, (uint32_t)n);
+    put(o, values, bytes);
+    free(values);
+}
+
+static int put_var(struct out *o, int id, int var)
+{
+    char name[NC_MAX_NAME + 1] = "";
+    nc_type type;
+    int rank, n_attrs, dims[NC_MAX_VAR_DIMS], storage = NC_CONTIGUOUS;
+    size_t chunks[NC_MAX_VAR_DIMS];
+    int r = nc_inq_var(id, var, name, &type, &rank, dims, &n_attrs);
+    if (r != NC_NOERR) return r;
+    put_str(o, name, strlen(name));
+    put_u32(o, kind_of(type));
+    put_u32(o, (uint32_t)rank);
+    for (int d = 0; d < rank; d++)
+        put_u32(o, (uint32_t)dims[d]);
+    bool chunked =
+        nc_inq_var_chunking(id, var, &storage, chunks) == NC_NOERR && storage == NC_CHUNKED;
+    for (int d = 0; d < rank; d++)
+        put_u64(o, chunked ? chunks[d] : 0);
+    put_u32(o, (uint32_t)n_attrs);
+    for (int i = 0; i < n_attrs; i++)
+        put_attr(o, id, var, i);
+    return NC_NOERR;
+}
+
+static int describe(struct out *o, int id)
+{
+    int n_dims, n_vars, n_attrs, unlimited = -1, n_unlimited = 0, ids[NC_MAX_DIMS];
+    int r = nc_inq(id, &n_dims, &n_vars, &n_attrs, &unlimited);
+    if (r != NC_NOERR) return r;
+    if (nc_inq_unlimdims(id, &n_unlimited, NULL) != NC_NOERR || n_unlimited > NC_MAX_DIMS ||
+        nc_inq_unlimdims(id, &n_unlimited, ids) != NC_NOERR) {
+        n_unlimited = unlimited >= 0;
+        ids[0] = unlimited;
+    }
+    put_u32(o, (uint32_t)n_dims);
+    for (int d = 0; d < n_dims; d++) {
+        char name[NC_MAX_NAME + 1] = "";
+        size_t len;
+        bool open_ended = false;
+        if ((r = nc_inq_dim(id, d, name, &len)) != NC_NOERR) return r;
+        for (int i = 0; i < n_unlimited; i++)
+            open_ended = open_ended || ids[i] == d;
+        put_str(o, name, strlen(name));
+        put_u64(o, len);
+        put_u32(o, open_ended);
+    }
+    put_u32(o, (uint32_t)n_vars);
+    for (int v = 0; v < n_vars; v++) {
+        if ((r = put_var(o, id, v)) != NC_NOERR) return r;
+    }
+    return NC_NOERR;
+}
+
+/* ---- reading ---- */
+
+static void read_strings(int id, const struct nc_request *q, const size_t *start,
+                         const size_t *count, size_t n)
+{
+    struct out o = {0};
+    char **strings = calloc(n, sizeof *strings);
+    int r = strings ? nc_get_vara_string(id, q->var, start, count, strings) : NC_ENOMEM;
+    if (r != NC_NOERR) {
+        reply_error(r);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            put_str(&o, strings[i] ? strings[i] : "", strings[i] ? strlen(strings[i]) : 0);
+        nc_free_string(n, strings);
+        reply(0, o.s, o.len);
+    }
+    free(strings);
+    free(o.s);
+}
+
+static void read_values(int id, const struct nc_request *q)
+{
+    static char *buffer;
+    static size_t room;
+    nc_type type;
+    int rank, r;
+    size_t start[NC_RANK_MAX], count[NC_RANK_MAX], n = 1;
+    if ((r = nc_inq_vartype(id, q->var, &type)) != NC_NOERR ||
+        (r = nc_inq_varndims(id, q->var, &rank)) != NC_NOERR) {
+        reply_error(r);
+        return;
+    }
+    if (rank > NC_RANK_MAX) {
+        reply_error(NC_EMAXDIMS);
+        return;
+    }
+    for (int d = 0; d < rank; d++) {
+        start[d] = q->start[d];
+        count[d] = q->count[d];
+        if (__builtin_mul_overflow(n, count[d], &n) || n > MEMORY_BYTES) {
+            reply_error(NC_ENOMEM);
+            return;
+        }
+    }
+    if (type == NC_STRING) {
+        read_strings(id, q, start, count, n);
+        return;
+    }
+    size_t bytes = n * kind_bytes(kind_of(type));
+    if (bytes > room) {
+        free(buffer);
+        buffer = malloc(bytes);
+        room = buffer ? bytes : 0;
+    }
+    r = bytes == 0 || bytes > room ? NC_ENOMEM : nc_get_vara(id, q->var, start, count, buffer);
+    if (r != NC_NOERR)
+        reply_error(r);
+    else
+        reply(0, buffer, bytes);
+}
+
+int main(int argc, char **argv)
+{
+    struct nc_request q;
+    int id = -1, error = NC_NOERR;
+    size_t buffer_hint = BUFFER_BYTES;
+    if (argc != 2 || chdir("/") != 0) {
+        fprintf(stderr, "usage: tessera-netcdf FILE (started by tesserad)\n");
+        return 2;
+    }
+    nc_initialize(); /* looks for configuration files: none are there for an empty environment */
+    for (int i = 0; i < N_SPARE; i++) {
+        int fd = open(argv[1], O_RDONLY | O_CLOEXEC);
+        if (fd >= 0) spare[n_spare++] = fd;
+    }
+    confine();
+    while (read_all(&q, sizeof q)) {
+        if (id < 0 && error == NC_NOERR) error = nc__open(argv[1], NC_NOWRITE, &buffer_hint, &id);
+        if (error != NC_NOERR) {
+            reply_error(error);
+        } else if (q.op == NC_OP_DESCRIBE) {
+            struct out o = {0};
+            int r = describe(&o, id);
+            if (r == NC_NOERR)
+                reply(0, o.s, o.len);
+            else
+                reply_error(r);
+            free(o.s);
+        } else {
+            read_values(id, &q);
+        }
+    }
+    _exit(0);
+}
