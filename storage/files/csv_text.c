@@ -6,7 +6,8 @@
 #include <zlib.h>
 
 #define PIECE_BYTES (1 << 20)
-#define SPAN_BYTES (8 << 20) /* of text between two points */
+#define LEAST_SPAN_BYTES (2 << 20) /* of text between two points */
+#define MAX_POINTS 1024            /* about: each costs a window */
 #define WINDOW_BYTES 32768
 #define RAW_DEFLATE (-15)
 #define GZIP (15 + 16)
@@ -199,9 +200,10 @@ static enum status scan_gzipped(struct ctx *c, struct csv_text *t, csv_piece_fn 
 {
     struct inflating f;
     struct point start = {.bits = -1};
-    int64_t out = 0, last_point = 0;
+    int64_t out = 0, last_point = 0, span = t->file_bytes * 4 / MAX_POINTS;
     bool end = false;
     enum status st = inflating_start(c, &f, t, &start);
+    if (span < LEAST_SPAN_BYTES) span = LEAST_SPAN_BYTES;
     if (st == OK) st = add_point(c, t, &f, 0);
     while (st == OK && !end) {
         f.z.next_out = (unsigned char *)piece;
@@ -210,7 +212,7 @@ static enum status scan_gzipped(struct ctx *c, struct csv_text *t, csv_piece_fn 
             st = inflate_some(c, &f, Z_BLOCK, &end);
             int64_t at = out + (PIECE_BYTES - (int64_t)f.z.avail_out);
             bool between_blocks = (f.z.data_type & 128) && !(f.z.data_type & 64);
-            if (st == OK && !end && between_blocks && at - last_point >= SPAN_BYTES) {
+            if (st == OK && !end && between_blocks && at - last_point >= span) {
                 st = add_point(c, t, &f, at);
                 last_point = at;
             }

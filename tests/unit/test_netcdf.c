@@ -365,6 +365,28 @@ static void test_mismatch(void **unused)
 
 /* ---- bad files, bad helpers ---- */
 
+/* The helper of an open source has a system call filter and can gain no rights. */
+static void test_confined(void **unused)
+{
+    (void)unused;
+    struct source *s = open_vars(DATA "etopo60.cdf", NULL, NULL);
+    char path[128], line[256];
+    int pid = 0, confined = 0;
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", getpid());
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%d", &pid), 1);
+    fclose(f);
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    f = fopen(path, "r");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f))
+        confined += strcmp(line, "Seccomp:\t2\n") == 0 || strcmp(line, "NoNewPrivs:\t1\n") == 0;
+    fclose(f);
+    assert_int_equal(confined, 2);
+    source_close(s);
+}
+
 static void try_file(const char *path)
 {
     struct source_options o = {0};
@@ -462,10 +484,11 @@ static void test_bad_helpers(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ncdump),  cmocka_unit_test(test_schemas),
-        cmocka_unit_test(test_values),  cmocka_unit_test(test_times),
-        cmocka_unit_test(test_several), cmocka_unit_test(test_mismatch),
-        cmocka_unit_test(test_damaged), cmocka_unit_test(test_bad_helpers)};
+        cmocka_unit_test(test_ncdump),     cmocka_unit_test(test_schemas),
+        cmocka_unit_test(test_values),     cmocka_unit_test(test_times),
+        cmocka_unit_test(test_several),    cmocka_unit_test(test_mismatch),
+        cmocka_unit_test(test_confined),   cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_bad_helpers)};
     budget_init(&budget, NULL, 0);
     c = (struct ctx){.arena = arena_new(), .budget = &budget, .scratch = scratch_new(&budget)};
     if (!mkdtemp(dir)) return 1;
