@@ -14,8 +14,8 @@ import psycopg
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import Count, Server, seed  # noqa: E402
-from arrays import DATE, OIDS, TEXT, is_float  # noqa: E402
-from queries import Near, World  # noqa: E402
+from model.arrays import DATE, OIDS, TEXT, is_float  # noqa: E402
+from model.queries import Near, World  # noqa: E402
 
 
 class Text(psycopg.adapt.Loader):

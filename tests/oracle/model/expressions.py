@@ -1,7 +1,7 @@
 """Random expressions over a table's columns: SQL text, and the value that NumPy gives for every cell."""
 import numpy as np
 
-from arrays import DATE, TEXT, WORDS, Column, as_array, is_float, is_number, object_array, sql
+from model.arrays import DATE, TEXT, WORDS, Column, as_array, is_float, is_number, object_array, sql
 
 BOOL, BIGINT, INT, DOUBLE = np.dtype(bool), np.dtype("i8"), np.dtype("i4"), np.dtype("f8")
 

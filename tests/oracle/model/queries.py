@@ -3,8 +3,8 @@ import math
 
 import numpy as np
 
-from arrays import DATE, TEXT, Array, Axis, Column, Table, as_array, is_float, is_number, sql
-from expressions import BIGINT, BOOL, DOUBLE, Expressions
+from model.arrays import DATE, TEXT, Array, Axis, Column, Table, as_array, is_float, is_number, sql
+from model.expressions import BIGINT, BOOL, DOUBLE, Expressions
 
 
 class Near:
