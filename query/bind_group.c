@@ -264,6 +264,12 @@ static enum status key_by_dim(struct binder *b, const struct rel *r, struct boun
     if (r->dims[d].hi - r->dims[d].lo > DIM_MAX || !axis_type(g->e->type)) return OK;
     struct runs runs = {0};
     enum status st = eval_key(b, r, d, g->e, &runs);
+    if (st < 0 && !strncmp(status_sqlstate(st), "22", 2)) {
+        /* The cell that it fails on may not exist, or WHERE may drop it: that shows when it runs. */
+        ctx_clear(b->c);
+        runs.unfit = true;
+        st = OK;
+    }
     if (st == OK && !runs.unfit) st = make_axis(b, &r->dims[d], k, &runs, made);
     buf_free(runs.v);
     return st;
