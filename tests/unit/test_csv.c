@@ -1,5 +1,6 @@
 /* CSV: fields as PostgreSQL reads them, types inferred, any range of rows, gzipped files, pieces of
  * any size, errors with their line. */
+#include "storage/base/pool.h"
 #include "storage/base/value.h"
 #include "storage/files/csv_parse.h"
 #include "storage/files/source.h"
@@ -271,6 +272,42 @@ static void test_ranges(void **unused)
     check_ranges("part.csv", 3);
 }
 
+struct parallel {
+    struct source *s;
+    atomic_int_least64_t sum;
+};
+static enum status sum_task(struct ctx *worker, void *self, int w, int64_t task)
+{
+    struct parallel *p = self;
+    struct box want = {.n_dims = 1, .lo = {task * 5000}, .hi = {task * 5000 + 5000}};
+    struct column col;
+    uint64_t *present;
+    int64_t n;
+    int attr = 0;
+    (void)w;
+    TRY(source_read(worker, p->s, &want, &attr, 1, &col, &present, &n));
+    for (int64_t i = 0; i < n; i++)
+        atomic_fetch_add(&p->sum, ((int64_t *)col.values)[i]);
+    return OK;
+}
+
+/* Many workers read one file. */
+static void test_parallel(void **unused)
+{
+    (void)unused;
+    static const char *const names[] = {"0big.csv", "0big.csv.gz", "[0-9]part.csv"};
+    c.pool = pool_new(4);
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        struct parallel p = {.s = open_source(path, &plain)};
+        assert_int_equal(pool_run(&c, 24, 0, sum_task, &p), OK);
+        assert_int_equal(atomic_load(&p.sum), INT64_C(119999) * 120000 / 2);
+        source_close(p.s);
+    }
+    pool_free(c.pool);
+    c.pool = NULL;
+}
+
 static void test_gzip(void **unused)
 {
     (void)unused;
@@ -366,10 +403,11 @@ static void test_field(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_types),  cmocka_unit_test(test_target),
-                                       cmocka_unit_test(test_errors), cmocka_unit_test(test_ranges),
-                                       cmocka_unit_test(test_gzip),   cmocka_unit_test(test_feed),
-                                       cmocka_unit_test(test_field)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_types),  cmocka_unit_test(test_target),
+        cmocka_unit_test(test_errors), cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_gzip),   cmocka_unit_test(test_parallel),
+        cmocka_unit_test(test_feed),   cmocka_unit_test(test_field)};
     budget_init(&budget, NULL, 0);
     c = (struct ctx){.arena = arena_new(), .budget = &budget, .scratch = scratch_new(&budget)};
     if (!mkdtemp(dir)) return 1;

@@ -1,6 +1,7 @@
 /* NetCDF: the values that ncdump prints, real coordinates, missing and packed values, times,
  * several files, damaged files, and helpers that misbehave. Files are made by ncgen from CDL. */
 #include "storage/base/datetime.h"
+#include "storage/base/pool.h"
 #include "storage/base/value.h"
 #include "storage/files/source.h"
 #include "tests/unit/unit.h"
@@ -218,6 +219,46 @@ static void test_schemas(void **unused)
     refused(DATA "etopo60.cdf", "rosa", ERR_UNDEFINED_COLUMN);
     assert_string_equal(c.err.hint, "perhaps \"rose\" is meant");
     refused(DATA "coads_climatology.cdf", "nothing", ERR_UNDEFINED_COLUMN);
+}
+
+struct parallel {
+    struct source *s;
+    atomic_int_least64_t n_valid;
+};
+static enum status count_task(struct ctx *worker, void *self, int w, int64_t task)
+{
+    struct parallel *p = self;
+    struct box want;
+    struct column col;
+    uint64_t *present;
+    int64_t n;
+    int attr = 0;
+    (void)w;
+    schema_box(source_schema(p->s), &want);
+    want.lo[0] = task;
+    want.hi[0] = task + 1;
+    TRY(source_read(worker, p->s, &want, &attr, 1, &col, &present, &n));
+    atomic_fetch_add(&p->n_valid, col.valid ? bits_count(col.valid, 0, n) : n);
+    return OK;
+}
+
+/* Many workers read one file, each through a helper of its own. */
+static void test_parallel(void **unused)
+{
+    (void)unused;
+    struct parallel p = {.s = open_vars(DATA "coads_climatology.cdf", "SST", NULL)};
+    struct box all;
+    struct column col = read_all(p.s, 0, &all);
+    int64_t expected = bits_count(col.valid, 0, box_cells(&all));
+    c.pool = pool_new(4);
+    for (int round = 0; round < 3; round++) {
+        atomic_store(&p.n_valid, 0);
+        assert_int_equal(pool_run(&c, 12, 0, count_task, &p), OK);
+        assert_int_equal(atomic_load(&p.n_valid), expected);
+    }
+    pool_free(c.pool);
+    c.pool = NULL;
+    source_close(p.s);
 }
 
 /* ---- values ---- */
@@ -484,11 +525,11 @@ static void test_bad_helpers(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ncdump),     cmocka_unit_test(test_schemas),
-        cmocka_unit_test(test_values),     cmocka_unit_test(test_times),
-        cmocka_unit_test(test_several),    cmocka_unit_test(test_mismatch),
-        cmocka_unit_test(test_confined),   cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_bad_helpers)};
+        cmocka_unit_test(test_ncdump),   cmocka_unit_test(test_schemas),
+        cmocka_unit_test(test_parallel), cmocka_unit_test(test_values),
+        cmocka_unit_test(test_times),    cmocka_unit_test(test_several),
+        cmocka_unit_test(test_mismatch), cmocka_unit_test(test_confined),
+        cmocka_unit_test(test_damaged),  cmocka_unit_test(test_bad_helpers)};
     budget_init(&budget, NULL, 0);
     c = (struct ctx){.arena = arena_new(), .budget = &budget, .scratch = scratch_new(&budget)};
     if (!mkdtemp(dir)) return 1;
