@@ -17,10 +17,10 @@ __extension__ typedef unsigned __int128 u128;
 #define DIGIT_MASK ((1 << DIGIT_BITS) - 1)
 #define ABS_MASK INT64_C(0x7fffffffffffffff)
 #define INF_BITS INT64_C(0x7ff0000000000000)
-#define BLOCK                                                                                      \
-    512 /* numbers whose digits are added up before they go into the bins: few enough not to       \
-           overflow */
-#define LANES 8 /* kernels run over multiples of this */
+#define LANES 8        /* numbers that kernels take at once */
+#define BLOCK_ROWS 256 /* of LANES: they and their digits' sums stay in L1 */
+#define BLOCK (BLOCK_ROWS * LANES)
+#define PIECE 512 /* numbers that are made before they are added */
 
 static int64_t abs_bits(double x)
 {
@@ -89,49 +89,96 @@ void fsum_add(struct fsum *s, double x)
     }
 }
 
-/* ---- blocks: the same over up to BLOCK numbers at once, a multiple of LANES, stamped per
- * instruction set ---- */
+/* ---- blocks: the same over rows of LANES numbers, lane by lane, stamped per instruction set ----
+ */
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE int64_t largest_inline(const double *restrict x, int n)
+typedef double lanes __attribute__((vector_size(8 * LANES)));
+typedef int64_t lanes_int __attribute__((vector_size(8 * LANES)));
+typedef uint64_t lanes_word __attribute__((vector_size(8 * LANES)));
+typedef int32_t lanes_half __attribute__((vector_size(4 * LANES)));
+
+/* n_rows rows, `stride` apart, of n_vecs × LANES numbers. */
+struct rows {
+    const double *x;
+    int64_t n_rows, stride, n_vecs;
+};
+
+INLINE void largest_inline(const struct rows *b, int64_t *out)
 {
-    int64_t most = 0;
-    for (int i = 0; i < (n & -LANES); i++) {
-        int64_t bits;
-        memcpy(&bits, x + i, 8);
-        bits &= ABS_MASK;
-        most = bits > most ? bits : most;
-    }
-    return most;
+    lanes_int most = {0};
+    for (int64_t r = 0; r < b->n_rows; r++)
+        for (int64_t v = 0; v < b->n_vecs; v++) {
+            lanes_int bits;
+            memcpy(&bits, b->x + r * b->stride + v * LANES, sizeof bits);
+            bits &= ABS_MASK;
+            lanes_int more = bits > most;
+            most = (bits & more) | (most & ~more);
+        }
+    memcpy(out, &most, sizeof most);
 }
 
-INLINE void digits_inline(const double *restrict x, int n, double scale, int64_t *restrict out)
+/* Sums of the digits, bin by bin; scale: each lane's 2^(-30 top). */
+INLINE void digits_inline(const struct rows *b, const double *scale, int64_t *out)
 {
-    int64_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-    for (int i = 0; i < (n & -LANES); i++) {
-        double y = x[i] * scale;
-        int32_t d0 = (int32_t)y;
-        y = (y - d0) * 0x1p30;
-        int32_t d1 = (int32_t)y;
-        y = (y - d1) * 0x1p30;
-        int32_t d2 = (int32_t)y;
-        y = (y - d2) * 0x1p30;
-        s0 += d0;
-        s1 += d1;
-        s2 += d2;
-        s3 += (int32_t)y;
-    }
-    out[0] = s0;
-    out[1] = s1;
-    out[2] = s2;
-    out[3] = s3;
+    lanes_int s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+    lanes by, y;
+    memcpy(&by, scale, sizeof by);
+    for (int64_t r = 0; r < b->n_rows; r++)
+        for (int64_t v = 0; v < b->n_vecs; v++) {
+            memcpy(&y, b->x + r * b->stride + v * LANES, sizeof y);
+            y *= by;
+            lanes_half d0 = __builtin_convertvector(y, lanes_half);
+            y = (y - __builtin_convertvector(d0, lanes)) * 0x1p30;
+            lanes_half d1 = __builtin_convertvector(y, lanes_half);
+            y = (y - __builtin_convertvector(d1, lanes)) * 0x1p30;
+            lanes_half d2 = __builtin_convertvector(y, lanes_half);
+            y = (y - __builtin_convertvector(d2, lanes)) * 0x1p30;
+            s0 += __builtin_convertvector(d0, lanes_int);
+            s1 += __builtin_convertvector(d1, lanes_int);
+            s2 += __builtin_convertvector(d2, lanes_int);
+            s3 += __builtin_convertvector(__builtin_convertvector(y, lanes_half), lanes_int);
+        }
+    memcpy(out, &s0, sizeof s0);
+    memcpy(out + LANES, &s1, sizeof s1);
+    memcpy(out + 2 * LANES, &s2, sizeof s2);
+    memcpy(out + 3 * LANES, &s3, sizeof s3);
+}
+
+/* The same where doubles convert to 64-bit integers at once: two digits at a time. The pairs are
+ * added up modulo 2^64; without the upper digits, the sum of the lower ones is left exactly. */
+INLINE void digit_pairs_inline(const struct rows *b, const double *scale, int64_t *out)
+{
+    lanes_word pair0 = {0}, pair1 = {0};
+    lanes_int s0 = {0}, s2 = {0};
+    lanes by, y;
+    memcpy(&by, scale, sizeof by);
+    by *= 0x1p30;
+    for (int64_t r = 0; r < b->n_rows; r++)
+        for (int64_t v = 0; v < b->n_vecs; v++) {
+            memcpy(&y, b->x + r * b->stride + v * LANES, sizeof y);
+            y *= by;
+            lanes_int p = __builtin_convertvector(y, lanes_int);
+            lanes_int q = __builtin_convertvector((y - __builtin_convertvector(p, lanes)) * 0x1p60,
+                                                  lanes_int);
+            pair0 += (lanes_word)p;
+            pair1 += (lanes_word)q;
+            s0 += (p + (p >> 63 & DIGIT_MASK)) >> DIGIT_BITS;
+            s2 += (q + (q >> 63 & DIGIT_MASK)) >> DIGIT_BITS;
+        }
+    pair0 -= (lanes_word)s0 << DIGIT_BITS;
+    pair1 -= (lanes_word)s2 << DIGIT_BITS;
+    memcpy(out, &s0, sizeof s0);
+    memcpy(out + LANES, &pair0, sizeof pair0);
+    memcpy(out + 2 * LANES, &s2, sizeof s2);
+    memcpy(out + 3 * LANES, &pair1, sizeof pair1);
 }
 
 INLINE void products_inline(const double *restrict x, const double *restrict y,
                             double *restrict product, double *restrict error)
 {
-    for (int i = 0; i < BLOCK; i++) {
+    for (int i = 0; i < PIECE; i++) {
         double p = x[i] * y[i];
         product[i] = p;
         error[i] = __builtin_fma(x[i], y[i], -p);
@@ -139,19 +186,19 @@ INLINE void products_inline(const double *restrict x, const double *restrict y,
 }
 
 struct kernels {
-    int64_t (*largest)(const double *x, int n);
-    void (*digits)(const double *x, int n, double scale, int64_t *out);
+    void (*largest)(const struct rows *b, int64_t *out);
+    void (*digits)(const struct rows *b, const double *scale, int64_t *out);
     void (*products)(const double *x, const double *y, double *product, double *error);
 };
 
-#define STAMP(isa, TARGET)                                                                         \
-    TARGET static int64_t largest_##isa(const double *x, int n)                                    \
+#define STAMP(isa, TARGET, DIGITS)                                                                 \
+    TARGET static void largest_##isa(const struct rows *b, int64_t *out)                           \
     {                                                                                              \
-        return largest_inline(x, n);                                                               \
+        largest_inline(b, out);                                                                    \
     }                                                                                              \
-    TARGET static void digits_##isa(const double *x, int n, double scale, int64_t *out)            \
+    TARGET static void digits_##isa(const struct rows *b, const double *scale, int64_t *out)       \
     {                                                                                              \
-        digits_inline(x, n, scale, out);                                                           \
+        DIGITS(b, scale, out);                                                                     \
     }                                                                                              \
     TARGET static void products_##isa(const double *x, const double *y, double *product,           \
                                       double *error)                                               \
@@ -160,11 +207,12 @@ struct kernels {
     }                                                                                              \
     static const struct kernels isa##_kernels = {largest_##isa, digits_##isa, products_##isa};
 
-STAMP(base, )
+STAMP(base, , digits_inline)
 #if defined(__x86_64__)
-STAMP(avx2, __attribute__((target("avx2,fma"))))
+STAMP(avx2, __attribute__((target("avx2,fma"))), digits_inline)
 STAMP(avx512,
-      __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma,prefer-vector-width=512"))))
+      __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma,prefer-vector-width=512"))),
+      digit_pairs_inline)
 #endif
 
 static const struct kernels *kernels(void)
@@ -178,46 +226,121 @@ static const struct kernels *kernels(void)
     return &base_kernels;
 }
 
-static void add_whole_block(struct fsum *s, const struct kernels *k, const double *x, int n)
+/* All lanes into one sum; at most BLOCK numbers. */
+static void add_lanes(struct fsum *s, const struct kernels *k, const struct rows *b)
 {
-    int64_t most = k->largest(x, n), digits[FSUM_BINS];
-    if (most == 0) return;
-    if (most >= INF_BITS) {
-        for (int i = 0; i < n; i++)
-            fsum_add(s, x[i]);
+    int64_t most[LANES], digits[FSUM_BINS * LANES], largest = 0;
+    double scale[LANES];
+    k->largest(b, most);
+    for (int i = 0; i < LANES; i++)
+        largest = most[i] > largest ? most[i] : largest;
+    if (largest == 0) return;
+    if (largest >= INF_BITS) {
+        for (int64_t r = 0; r < b->n_rows; r++)
+            for (int64_t i = 0; i < b->n_vecs * LANES; i++)
+                fsum_add(s, b->x[r * b->stride + i]);
         return;
     }
-    raise_top(s, bin_of(most));
-    k->digits(x, n, power_of_two(-DIGIT_BITS * s->top), digits);
-    for (int b = 0; b < FSUM_BINS; b++)
-        s->bin[b] += digits[b];
+    raise_top(s, bin_of(largest));
+    for (int i = 0; i < LANES; i++)
+        scale[i] = power_of_two(-DIGIT_BITS * s->top);
+    k->digits(b, scale, digits);
+    for (int d = 0; d < FSUM_BINS; d++) {
+        int64_t sum = 0;
+        for (int i = 0; i < LANES; i++)
+            sum += digits[d * LANES + i];
+        s->bin[d] += sum;
+    }
 }
 
-/* Fewer than BLOCK numbers; what is past the last whole LANES is filled up with zeros. */
-static void add_part_block(struct fsum *s, const struct kernels *k, const double *x, int n)
+/* Columns [0, n) of rows of LANES numbers, at most BLOCK_ROWS rows, each into its own sum. */
+static void add_lane_sums(struct fsum *const *sums, int n, const struct kernels *k,
+                          const struct rows *b)
 {
-    int whole = n & -LANES;
-    if (whole) add_whole_block(s, k, x, whole);
-    if (whole == n) return;
-    double padded[LANES] = {0};
-    memcpy(padded, x + whole, (size_t)(n - whole) * sizeof *x);
-    add_whole_block(s, k, padded, LANES);
+    int64_t most[LANES], digits[FSUM_BINS * LANES];
+    double scale[LANES] = {0};
+    bool infinite[LANES] = {false};
+    k->largest(b, most);
+    for (int i = 0; i < n; i++) {
+        if (!sums[i] || most[i] == 0) continue;
+        infinite[i] = most[i] >= INF_BITS;
+        if (!infinite[i]) raise_top(sums[i], bin_of(most[i]));
+        for (int64_t r = 0; infinite[i] && r < b->n_rows; r++)
+            fsum_add(sums[i], b->x[r * b->stride + i]);
+    }
+    for (int i = 0; i < n; i++) /* when all are raised: some may be the same sum */
+        if (sums[i] && sums[i]->top != FSUM_EMPTY)
+            scale[i] = power_of_two(-DIGIT_BITS * sums[i]->top);
+    k->digits(b, scale, digits);
+    for (int i = 0; i < n; i++)
+        for (int d = 0; d < FSUM_BINS && sums[i] && !infinite[i]; d++)
+            sums[i]->bin[d] += digits[d * LANES + i];
+}
+
+/* The last n < LANES columns of at most BLOCK_ROWS rows, with zeros beside them. */
+static void pad_rows(const double *x, int64_t n_rows, int64_t stride, int64_t n, double *out)
+{
+    memset(out, 0, (size_t)n_rows * LANES * sizeof *out);
+    for (int64_t r = 0; r < n_rows; r++)
+        memcpy(out + r * LANES, x + r * stride, (size_t)n * sizeof *x);
+}
+
+void fsum_add_rows(struct fsum *s, const double *x, int64_t n_rows, int64_t stride, int64_t n)
+{
+    const struct kernels *k = kernels();
+    int64_t vecs = n / LANES, rest = n % LANES;
+    if (vecs > BLOCK_ROWS) { /* rows that are blocks themselves */
+        for (int64_t r = 0; r < n_rows; r++)
+            fsum_add_block(s, x + r * stride, n);
+        return;
+    }
+    int64_t most = vecs ? BLOCK_ROWS / vecs : BLOCK_ROWS;
+    for (int64_t r = 0; r < n_rows; r += most) {
+        const double *from = x + r * stride;
+        int64_t m = n_rows - r < most ? n_rows - r : most;
+        if (vecs) add_lanes(s, k, &(struct rows){from, m, stride, vecs});
+        if (!rest) continue;
+        double padded[BLOCK];
+        pad_rows(from + vecs * LANES, m, stride, rest, padded);
+        add_lanes(s, k, &(struct rows){padded, m, LANES, 1});
+    }
 }
 
 void fsum_add_block(struct fsum *s, const double *x, int64_t n)
 {
-    const struct kernels *k = kernels();
     int64_t i = 0;
-    for (; i + BLOCK <= n; i += BLOCK)
-        add_whole_block(s, k, x + i, BLOCK);
-    if (i < n) add_part_block(s, k, x + i, (int)(n - i));
+    for (; n - i > BLOCK; i += BLOCK)
+        fsum_add_rows(s, x + i, 1, 0, BLOCK);
+    fsum_add_rows(s, x + i, 1, 0, n - i);
+}
+
+void fsum_add_columns(void *states, size_t state_bytes, const int32_t *g, const double *x,
+                      int64_t n_rows, int64_t stride, int64_t n)
+{
+    const struct kernels *k = kernels();
+    for (int64_t i = 0; i < n; i += LANES) {
+        struct fsum *sums[LANES];
+        int m = n - i < LANES ? (int)(n - i) : LANES;
+        for (int j = 0; j < m; j++)
+            sums[j] = g[i + j] < 0 ? NULL : (void *)((char *)states + g[i + j] * state_bytes);
+        for (int64_t r = 0; r < n_rows; r += BLOCK_ROWS) {
+            struct rows b = {x + r * stride + i, n_rows - r, stride, 1};
+            double padded[BLOCK];
+            if (b.n_rows > BLOCK_ROWS) b.n_rows = BLOCK_ROWS;
+            if (m < LANES) {
+                pad_rows(b.x, b.n_rows, stride, m, padded);
+                b = (struct rows){padded, b.n_rows, LANES, 1};
+            }
+            add_lane_sums(sums, m, k, &b);
+        }
+    }
 }
 
 void fsum_add_block_f32(struct fsum *s, const float *x, int64_t n)
 {
-    double wide[BLOCK];
-    for (int64_t done = 0; done < n; done += BLOCK) {
-        int64_t m = n - done < BLOCK ? n - done : BLOCK;
+    double wide[PIECE];
+    for (int64_t done = 0; done < n; done += PIECE) {
+        int64_t m = n - done < PIECE ? n - done : PIECE;
         for (int64_t i = 0; i < m; i++)
             wide[i] = (double)x[done + i];
         fsum_add_block(s, wide, m);
@@ -234,16 +357,21 @@ void fsum_add_product(struct fsum *s, double x, double y)
 void fsum_add_product_block(struct fsum *s, const double *x, const double *y, int64_t n)
 {
     const struct kernels *k = kernels();
-    double product[BLOCK], error[BLOCK];
-    int64_t done = 0;
-    for (; done + BLOCK <= n; done += BLOCK) {
+    double product[PIECE], error[PIECE];
+    const struct rows products = {product, PIECE / LANES, LANES, 1};
+    int64_t done = 0, most[LANES];
+    for (; done + PIECE <= n; done += PIECE) {
         k->products(x + done, y + done, product, error);
-        if (k->largest(product, BLOCK) < INF_BITS) {
-            add_whole_block(s, k, product, BLOCK);
-            add_whole_block(s, k, error, BLOCK);
+        k->largest(&products, most);
+        bool finite = true;
+        for (int i = 0; i < LANES; i++)
+            finite &= most[i] < INF_BITS;
+        if (finite) {
+            add_lanes(s, k, &products);
+            add_lanes(s, k, &(struct rows){error, PIECE / LANES, LANES, 1});
             continue;
         }
-        for (int64_t i = done; i < done + BLOCK; i++)
+        for (int64_t i = done; i < done + PIECE; i++)
             fsum_add_product(s, x[i], y[i]);
     }
     for (; done < n; done++)

@@ -12,6 +12,7 @@
 #ifndef TESSERA_FSUM_H
 #define TESSERA_FSUM_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 __extension__ typedef __int128 i128;
@@ -30,6 +31,12 @@ void fsum_init(struct fsum *s);
 void fsum_add(struct fsum *s, double x);
 /* n values, all of them. */
 void fsum_add_block(struct fsum *s, const double *x, int64_t n);
+/* n_rows rows of n values each, `stride` values apart. */
+void fsum_add_rows(struct fsum *s, const double *x, int64_t n_rows, int64_t stride, int64_t n);
+/* The same, but column i is added to the sum that starts the state number g[i] of those at states,
+ * state_bytes apart; negative: left out. */
+void fsum_add_columns(void *states, size_t state_bytes, const int32_t *g, const double *x,
+                      int64_t n_rows, int64_t stride, int64_t n);
 void fsum_add_block_f32(struct fsum *s, const float *x, int64_t n);
 /* x² (and x × y) exactly: the rounded product and its error are both added. */
 void fsum_add_product(struct fsum *s, double x, double y);

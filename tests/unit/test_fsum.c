@@ -152,6 +152,56 @@ static void test_order(void **unused)
     free(x);
 }
 
+static void same_sum(const struct fsum *a, const struct fsum *b)
+{
+    assert_memory_equal(a->bin, b->bin, sizeof a->bin);
+    assert_true(a->top == b->top);
+    assert_true(a->has_nan == b->has_nan && a->has_pinf == b->has_pinf);
+    assert_true(a->has_ninf == b->has_ninf);
+}
+
+/* Rows into one sum, and columns into theirs, against numbers one by one: the bins, not just what
+ * they come to. */
+static void test_rows_and_columns(void **unused)
+{
+    (void)unused;
+    enum { MOST = 700, STATES = 9 };
+    struct {
+        struct fsum sum;
+        int64_t other;
+    } many[STATES];
+    struct fsum single[STATES], all, all_single;
+    int32_t g[MOST];
+    double *x = malloc(N * sizeof *x);
+    for (int round = 0; round < 600; round++) {
+        int64_t n = 1 + (int64_t)(random_u64() % (round % 3 ? 40 : MOST)), stride, n_rows;
+        stride = n + (int64_t)(random_u64() % 5);
+        n_rows = 1 + (int64_t)(random_u64() % (uint64_t)((N - n) / stride));
+        fill(x, round % 8);
+        if (round % 5 == 0) x[random_u64() % N] = round % 2 ? -INFINITY : NAN;
+        if (round % 7 == 0) memset(x, 0, N / 2 * sizeof *x);
+        fsum_init(&all);
+        fsum_init(&all_single);
+        for (int i = 0; i < STATES; i++) {
+            fsum_init(&many[i].sum);
+            fsum_init(&single[i]);
+        }
+        for (int64_t i = 0; i < n; i++)
+            g[i] = (int32_t)(random_u64() % (STATES + 1)) - 1;
+        fsum_add_rows(&all, x, n_rows, stride, n);
+        fsum_add_columns(many, sizeof many[0], g, x, n_rows, stride, n);
+        for (int64_t r = 0; r < n_rows; r++)
+            for (int64_t i = 0; i < n; i++) {
+                fsum_add(&all_single, x[r * stride + i]);
+                if (g[i] >= 0) fsum_add(&single[g[i]], x[r * stride + i]);
+            }
+        same_sum(&all, &all_single);
+        for (int i = 0; i < STATES; i++)
+            same_sum(&many[i].sum, &single[i]);
+    }
+    free(x);
+}
+
 static void test_exact(void **unused)
 {
     (void)unused;
@@ -270,8 +320,9 @@ static void test_floats(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),    cmocka_unit_test(test_exact),
-        cmocka_unit_test(test_rounding), cmocka_unit_test(test_special),
-        cmocka_unit_test(test_products), cmocka_unit_test(test_floats)};
+        cmocka_unit_test(test_order),           cmocka_unit_test(test_exact),
+        cmocka_unit_test(test_rounding),        cmocka_unit_test(test_special),
+        cmocka_unit_test(test_products),        cmocka_unit_test(test_floats),
+        cmocka_unit_test(test_rows_and_columns)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
