@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct copy_sink {
@@ -274,18 +275,28 @@ static enum status to_file(struct ctx *c, struct run *r, struct copy_sink *s, st
     char path[PATH_MAX], temporary[PATH_MAX + 16];
     const char *root = r->s->settings.file_root.s;
     bool relative = r->stmt->file[0] != '/' && root && *root;
-    snprintf(path, sizeof path, "%s%s%s", relative ? root : "", relative ? "/" : "", r->stmt->file);
-    snprintf(temporary, sizeof temporary, "%s.%d~", path, r->s->pid);
+    int n = snprintf(path, sizeof path, "%s%s%s", relative ? root : "", relative ? "/" : "",
+                     r->stmt->file);
+    if (n >= (int)sizeof path)
+        return fail(c, ERR_IO, "could not open file \"%s\" for writing: %s", r->stmt->file,
+                    strerror(ENAMETOOLONG));
+    /* A device or a pipe is written to, not replaced. */
+    struct stat there;
+    bool whole = stat(path, &there) < 0 || S_ISREG(there.st_mode);
+    if (whole)
+        snprintf(temporary, sizeof temporary, "%s.%d~", path, r->s->pid);
+    else
+        memcpy(temporary, path, (size_t)n + 1);
     s->fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (s->fd < 0)
         return fail(c, ERR_IO, "could not open file \"%s\" for writing: %s", path, strerror(errno));
     enum status st = run_sink(c, r, s, x);
-    if (st == OK && fsync(s->fd) < 0)
+    if (st == OK && whole && fsync(s->fd) < 0)
         st = fail(c, ERR_IO, "could not write file \"%s\": %s", path, strerror(errno));
     close(s->fd);
-    if (st == OK && rename(temporary, path) < 0)
+    if (st == OK && whole && rename(temporary, path) < 0)
         st = fail(c, ERR_IO, "could not rename to \"%s\": %s", path, strerror(errno));
-    if (st < 0) unlink(temporary);
+    if (st < 0 && whole) unlink(temporary);
     return st;
 }
 

@@ -123,6 +123,8 @@ enum status session_new(struct ctx *c, struct engine *e, struct session **out)
     if (!s) return fail(c, ERR_MEMORY, "out of memory");
     s->engine = e;
     settings_copy(&s->settings, &e->settings);
+    settings_copy(&s->at_start, &e->settings);
+    s->read_only = s->settings.default_transaction_read_only.n;
     budget_init(&s->budget, &e->budget, 0);
     s->scratch = scratch_new(&s->budget);
     if (getrandom(&s->secret, sizeof s->secret, 0) != (ssize_t)sizeof s->secret)
@@ -158,6 +160,7 @@ void session_free(struct session *s)
     }
     if (s->has_at_begin) settings_release(&s->at_begin);
     settings_release(&s->settings);
+    settings_release(&s->at_start);
     scratch_free(s->scratch);
     free(s);
 }

@@ -173,7 +173,7 @@ static enum status alter(struct ctx *c, struct run *r)
     enum status st = OK;
     if (stmt->if_exists && !exists(c, r, name)) {
         notice(c, "00000", "array \"%s\" does not exist, skipping", name);
-        return tag(r, "ALTER ARRAY");
+        return tag(r, stmt->is_table ? "ALTER TABLE" : "ALTER ARRAY");
     }
     switch (stmt->alter) {
     case ALTER_RENAME:
@@ -201,7 +201,7 @@ static enum status alter(struct ctx *c, struct run *r)
         return fail_at(c, ERR_UNSUPPORTED, stmt->pos, "roles are not available yet");
     }
     TRY(at(c, st, stmt->name.pos));
-    return tag(r, "ALTER ARRAY");
+    return tag(r, stmt->is_table ? "ALTER TABLE" : "ALTER ARRAY");
 }
 
 /* ---- DROP, COMMENT ---- */

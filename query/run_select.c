@@ -98,6 +98,8 @@ static enum status keep_columns(struct ctx *c, struct client *cl, const struct c
     enum type *types = arena_array(c->arena, enum type, n + 1);
     for (int i = 0; i < n; i++)
         types[i] = cols[i].type;
+    k->cols = arena_dup(c->arena, cols, sizeof *cols * (size_t)n);
+    k->n_cols = n;
     return rowset_new(c, types, n, k->tmp_dir, &k->rows);
 }
 
@@ -126,6 +128,7 @@ void keeper_init(struct keeper *k, struct client *outer, const char *tmp_dir)
     *k = (struct keeper){
         .client = {.columns = keep_columns, .rows = keep_rows, .notice = keep_notice},
         .outer = outer,
+        .n_cols = -1,
         .tmp_dir = tmp_dir};
 }
 

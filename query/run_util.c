@@ -73,12 +73,9 @@ static const char *joined(struct ctx *c, const struct ast_names *values)
 static enum status remember_local(struct ctx *c, struct run *r, const char *name)
 {
     struct session *s = r->s;
-    if (!s->in_block) {
-        if (r->cl->notice)
-            r->cl->notice(r->cl, "WARNING", "25P01",
-                          "SET LOCAL can only be used in transaction blocks");
-        return OK;
-    }
+    if (!s->in_block && r->cl->notice)
+        r->cl->notice(r->cl, "WARNING", "25P01",
+                      "SET LOCAL can only be used in transaction blocks");
     struct strbuf old = STRBUF_INIT;
     enum status st = settings_show(c, &s->settings, name, &old);
     if (st == OK) {
@@ -93,12 +90,20 @@ static enum status remember_local(struct ctx *c, struct run *r, const char *name
     return st;
 }
 
-static void tell_client(struct ctx *c, struct run *r, const char *name)
+/* A plain SET after a SET LOCAL stays. */
+static void forget_local(struct session *s, const char *name)
 {
-    struct strbuf now = STRBUF_INIT;
-    if (r->cl->parameter && settings_show(c, &r->s->settings, name, &now) == OK)
-        r->cl->parameter(r->cl, name, now.s ? now.s : "");
-    strbuf_release(&now);
+    for (struct local_setting **at = &s->locals; *at;) {
+        struct local_setting *l = *at;
+        if (strcasecmp(l->name, name) != 0) {
+            at = &l->next;
+            continue;
+        }
+        *at = l->next;
+        free(l->name);
+        free(l->value);
+        free(l);
+    }
 }
 
 static enum status set(struct ctx *c, struct run *r, const char *value)
@@ -106,24 +111,36 @@ static enum status set(struct ctx *c, struct run *r, const char *value)
     const char *name = last_part(&r->stmt->name);
     if (!strcasecmp(name, "role") || !strcasecmp(name, "session_authorization"))
         return fail_at(c, ERR_UNSUPPORTED, r->stmt->pos, "roles are not available yet");
+    remember_settings(r->s);
     if (r->stmt->local) TRY(at(c, remember_local(c, r, name), r->stmt->name.pos));
     TRY(at(c, settings_set(c, &r->s->settings, name, value, false), r->stmt->name.pos));
-    tell_client(c, r, name);
+    if (!r->stmt->local) forget_local(r->s, name);
     return OK;
+}
+
+static enum status reset(struct ctx *c, struct session *s, const char *name)
+{
+    struct strbuf v = STRBUF_INIT;
+    enum status st = settings_show(c, &s->at_start, name, &v);
+    if (st == OK) st = settings_set(c, &s->settings, name, v.s ? v.s : "", false);
+    strbuf_release(&v);
+    if (st == OK) forget_local(s, name);
+    return st;
+}
+
+static enum status reset_one(struct ctx *c, struct run *r)
+{
+    remember_settings(r->s);
+    return at(c, reset(c, r->s, last_part(&r->stmt->name)), r->stmt->name.pos);
 }
 
 static enum status reset_all(struct ctx *c, struct session *s)
 {
     int n;
     const struct setting_info *list = settings_list(&n);
-    for (int i = 0; i < n; i++) {
-        if (list[i].scope == SCOPE_SERVER) continue;
-        struct strbuf v = STRBUF_INIT;
-        enum status st = settings_show(c, &s->engine->settings, list[i].name, &v);
-        if (st == OK) st = settings_set(c, &s->settings, list[i].name, v.s ? v.s : "", false);
-        strbuf_release(&v);
-        TRY(st);
-    }
+    remember_settings(s);
+    for (int i = 0; i < n; i++)
+        if (list[i].scope != SCOPE_SERVER) TRY(reset(c, s, list[i].name));
     return OK;
 }
 
@@ -139,7 +156,7 @@ enum status run_setting(struct ctx *c, struct run *r)
         if (r->stmt->all)
             TRY(reset_all(c, r->s));
         else
-            TRY(set(c, r, NULL));
+            TRY(reset_one(c, r));
         return tag(r, "RESET");
     default:
         if (r->s->in_block)

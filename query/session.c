@@ -4,6 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What is counted statement by statement, also within one message. */
+static void start_statement(struct session *s)
+{
+    int64_t limit = s->settings.query_memory_limit.n;
+    s->budget.limit_bytes = limit ? limit : s->engine->budget.limit_bytes / 4 * 3;
+    int64_t timeout_ms = s->settings.statement_timeout.n;
+    s->cancel.deadline_ns = timeout_ms ? now_ns() + timeout_ms * 1000000 : 0;
+    atomic_store(&s->progress.done, 0);
+    atomic_store(&s->progress.total, 0);
+    atomic_store(&s->progress_every_ms, s->settings.progress_interval.n);
+}
+
 void session_enter(struct ctx *c, struct session *s, struct arena *arena, struct client *cl)
 {
     c->arena = arena;
@@ -17,16 +29,10 @@ void session_enter(struct ctx *c, struct session *s, struct arena *arena, struct
     c->notice = cl ? cl->notice : NULL;
     c->notice_self = cl;
     ctx_clear(c);
-    int64_t limit = s->settings.query_memory_limit.n;
-    s->budget.limit_bytes = limit ? limit : s->engine->budget.limit_bytes / 4 * 3;
-    int64_t timeout_ms = s->settings.statement_timeout.n;
-    s->cancel.deadline_ns = timeout_ms ? now_ns() + timeout_ms * 1000000 : 0;
     atomic_store(&s->cancel.reason, CANCEL_NONE);
-    atomic_store(&s->progress.done, 0);
-    atomic_store(&s->progress.total, 0);
+    start_statement(s);
     memset(&s->counters, 0, sizeof s->counters);
     atomic_store(&s->budget.peak_bytes, atomic_load(&s->budget.used_bytes));
-    atomic_store(&s->progress_every_ms, s->settings.progress_interval.n);
     atomic_store(&s->running, true);
 }
 
@@ -41,7 +47,10 @@ void session_leave(struct ctx *c, struct session *s)
 
 enum status session_set(struct ctx *c, struct session *s, const char *name, const char *value)
 {
-    return settings_set(c, &s->settings, name, value, false);
+    TRY(settings_set(c, &s->settings, name, value, false));
+    TRY(settings_set(c, &s->at_start, name, value, false));
+    s->read_only = s->settings.default_transaction_read_only.n;
+    return OK;
 }
 
 const char *last_part(const struct ast_name *n)
@@ -77,6 +86,13 @@ enum status need_txn(struct ctx *c, struct session *s)
     return txn_begin(c, s->engine->db, s->read_only, &s->txn);
 }
 
+void remember_settings(struct session *s)
+{
+    if (s->has_at_begin) return;
+    settings_copy(&s->at_begin, &s->settings);
+    s->has_at_begin = true;
+}
+
 /* Settings go back: all that changed when the transaction fails, those of SET LOCAL in any case. */
 static void end_settings(struct session *s, bool commit)
 {
@@ -106,14 +122,14 @@ enum status end_txn(struct ctx *c, struct session *s, bool commit)
     struct txn *t = s->txn;
     s->txn = NULL;
     s->in_block = s->failed = false;
-    s->read_only = s->settings.default_transaction_read_only.n;
-    drop_cursors(s);
     enum status st = OK;
     if (t && commit)
         st = txn_commit(c, t);
     else
         txn_rollback(t);
+    drop_cursors(s, commit && st == OK);
     end_settings(s, commit && st == OK);
+    s->read_only = s->settings.default_transaction_read_only.n;
     return st;
 }
 
@@ -134,38 +150,62 @@ enum status want_write(struct ctx *c, struct session *s, const char *what)
     return OK;
 }
 
-static enum status set_modes(struct session *s, const struct ast_stmt *stmt)
+static void warn(const struct run *r, const char *sqlstate, const char *message)
 {
+    if (r->cl->notice) r->cl->notice(r->cl, "WARNING", sqlstate, message);
+}
+
+static enum status set_modes(struct ctx *c, struct session *s, const struct ast_stmt *stmt)
+{
+    if (stmt->read_write && s->read_only && s->txn)
+        return fail_at(c, ERR_ACTIVE_TRANSACTION, stmt->pos,
+                       "transaction read-write mode must be set before any query");
     if (stmt->read_only) s->read_only = true;
     if (stmt->read_write) s->read_only = false;
     return OK;
 }
 
-static enum status begin_block(struct run *r)
+static enum status begin_block(struct ctx *c, struct run *r)
 {
     struct session *s = r->s;
-    if (s->in_block) {
-        if (r->cl->notice)
-            r->cl->notice(r->cl, "WARNING", "25001", "there is already a transaction in progress");
-        return tag(r, "BEGIN");
-    }
-    TRY(set_modes(s, r->stmt));
+    if (s->in_block) warn(r, "25001", "there is already a transaction in progress");
+    TRY(set_modes(c, s, r->stmt));
     s->in_block = true;
-    if (!s->has_at_begin) {
-        settings_copy(&s->at_begin, &s->settings);
-        s->has_at_begin = true;
-    }
     return tag(r, "BEGIN");
+}
+
+/* SET TRANSACTION is for the open block, SET SESSION CHARACTERISTICS for those to come. */
+static enum status set_transaction(struct ctx *c, struct run *r)
+{
+    struct session *s = r->s;
+    const struct ast_stmt *stmt = r->stmt;
+    if (stmt->all) {
+        remember_settings(s);
+        if (stmt->read_only || stmt->read_write)
+            TRY(settings_set(c, &s->settings, "default_transaction_read_only",
+                             stmt->read_only ? "on" : "off", false));
+    } else if (s->in_block) {
+        TRY(set_modes(c, s, stmt));
+    } else {
+        warn(r, "25P01", "SET TRANSACTION can only be used in transaction blocks");
+    }
+    return tag(r, "SET");
 }
 
 static enum status end_block(struct ctx *c, struct run *r, bool commit)
 {
     struct session *s = r->s;
-    if (!s->in_block && r->cl->notice)
-        r->cl->notice(r->cl, "WARNING", "25P01", "there is no transaction in progress");
-    bool keep = commit && !s->failed;
+    bool keep = commit && !s->failed, read_only = s->read_only;
+    if (!s->in_block && r->stmt->chain)
+        return fail_at(c, ERR_NO_TRANSACTION, r->stmt->pos,
+                       "%s AND CHAIN can only be used in transaction blocks",
+                       commit ? "COMMIT" : "ROLLBACK");
+    if (!s->in_block) warn(r, "25P01", "there is no transaction in progress");
     TRY(end_txn(c, s, keep));
-    if (r->stmt->chain) s->in_block = true;
+    if (r->stmt->chain) {
+        s->in_block = true;
+        s->read_only = read_only;
+    }
     return tag(r, "%s", keep ? "COMMIT" : "ROLLBACK");
 }
 
@@ -195,14 +235,13 @@ enum status run_transaction(struct ctx *c, struct run *r)
 {
     switch (r->stmt->kind) {
     case S_BEGIN:
-        return begin_block(r);
+        return begin_block(c, r);
     case S_COMMIT:
         return end_block(c, r, true);
     case S_ROLLBACK:
         return end_block(c, r, false);
     case S_SET_TRANSACTION:
-        TRY(set_modes(r->s, r->stmt));
-        return tag(r, "SET");
+        return set_transaction(c, r);
     case S_PREPARE_TRANSACTION:
         return fail_at(c, ERR_UNSUPPORTED, r->stmt->pos, "PREPARE TRANSACTION is not available");
     default:
@@ -212,9 +251,11 @@ enum status run_transaction(struct ctx *c, struct run *r)
 
 /* ---- one statement ---- */
 
-static bool ends_transaction(enum stmt_kind k)
+enum status refuse_failed(struct ctx *c, const struct session *s, enum stmt_kind k)
 {
-    return k == S_COMMIT || k == S_ROLLBACK || k == S_ROLLBACK_TO;
+    if (!s->failed || k == S_COMMIT || k == S_ROLLBACK || k == S_ROLLBACK_TO) return OK;
+    return fail(c, ERR_FAILED_TRANSACTION,
+                "current transaction is aborted, commands ignored until end of transaction block");
 }
 
 static const char *stmt_tag(enum stmt_kind k)
@@ -305,10 +346,7 @@ static void note_activity(struct session *s, const struct run *r)
 enum status run_statement(struct ctx *c, struct run *r)
 {
     struct session *s = r->s;
-    if (s->failed && !ends_transaction(r->stmt->kind))
-        return fail(
-            c, ERR_FAILED_TRANSACTION,
-            "current transaction is aborted, commands ignored until end of transaction block");
+    TRY(refuse_failed(c, s, r->stmt->kind));
     note_activity(s, r);
     return dispatch(c, r);
 }
@@ -318,12 +356,16 @@ enum status session_simple(struct ctx *c, struct session *s, const char *text, s
 {
     struct arena *arena = arena_new();
     struct ast_script script = {0};
+    drop_portal(s, "");
+    drop_prepared(s, "");
     session_enter(c, s, arena, cl);
-    enum status st = parse_script(c, text, n, &script);
+    enum status st = check_utf8(c, text, n);
+    if (st == OK) st = parse_script(c, text, n, &script);
     if (st == OK && script.n == 0) st = cl->complete(c, cl, "");
     for (int i = 0; i < script.n && st == OK; i++) {
         struct run r = {.s = s, .cl = cl, .stmt = script.v[i], .text = text};
         bool last = i == script.n - 1;
+        if (i > 0) start_statement(s);
         st = run_statement(c, &r);
         /* The implicit transaction commits before the client hears that its last statement is done.
          */

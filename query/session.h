@@ -45,8 +45,6 @@ struct client {
     enum status (*copy_out_begin)(struct ctx *c, struct client *cl, int n_cols, bool binary);
     enum status (*copy_out_write)(struct ctx *c, struct client *cl, const void *bytes, size_t n);
     enum status (*copy_out_end)(struct ctx *c, struct client *cl);
-    /* A setting changed that clients follow (ParameterStatus). May be NULL. */
-    void (*parameter)(struct client *cl, const char *name, const char *value);
 };
 
 enum status session_new(struct ctx *c, struct engine *e, struct session **out);
@@ -83,6 +81,8 @@ enum status session_bind(struct ctx *c, struct session *s, const char *portal,
                          const int16_t *formats, int n);
 enum status session_describe_portal(struct ctx *c, struct session *s, const char *portal,
                                     const struct column_desc **cols, int *n_cols);
+/* The source of the portal's statement, for positions of errors; NULL: no such portal. */
+const char *session_portal_text(struct session *s, const char *portal);
 /* max_rows 0: all. *suspended: more rows are left (client->complete was not called).
  * client->columns is not called. */
 enum status session_execute(struct ctx *c, struct session *s, const char *portal, int64_t max_rows,

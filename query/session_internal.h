@@ -1,7 +1,7 @@
 /* What the files of the session share: its state, and one function per family of statements.
  *
- * session.c keeps transactions and the simple protocol, prepared.c statements and portals,
- * run_<family>.c run statements. */
+ * session.c keeps transactions and the simple protocol, prepared.c statements that wait, portal.c
+ * those that are run in parts, run_<family>.c run statements. */
 #ifndef TESSERA_SESSION_INTERNAL_H
 #define TESSERA_SESSION_INTERNAL_H
 #include "query/bind.h"
@@ -24,6 +24,7 @@ struct engine {
 /* A parsed statement that waits to be run: PREPARE, or Parse of the protocol. */
 struct prepared {
     struct prepared *next;
+    int refs; /* the list's and its portals' */
     char *name;
     struct arena *arena; /* holds text and tree */
     const char *text;
@@ -40,15 +41,19 @@ struct prepared {
  * are in `rows`. */
 struct portal {
     struct portal *next;
+    int refs; /* the list's and the Execute's that runs it */
     char *name;
     struct arena *arena;
-    const struct ast_stmt *stmt;
+    struct prepared *source;     /* holds stmt, text and cols; NULL: a cursor */
+    const struct ast_stmt *stmt; /* NULL: an empty query, or a cursor that was filled */
     const char *text;
     struct value *params;
     int n_params;
     struct column_desc *cols;
     int n_cols;
-    bool cursor, hold, started;
+    bool hold; /* WITH HOLD: outlives the transaction if that commits */
+    bool held; /* and has */
+    bool started;
     struct rowset *rows; /* the whole result, when it is fetched in parts */
     int64_t at;          /* rows taken */
     char tag[64];
@@ -64,7 +69,8 @@ struct session {
     struct session *next;
     int pid, secret;
     struct settings settings;
-    struct settings at_begin; /* for ROLLBACK; when has_at_begin */
+    struct settings at_start; /* RESET goes back to these */
+    struct settings at_begin; /* before the transaction's first SET; when has_at_begin */
     bool has_at_begin;
     struct local_setting *locals;
     struct budget budget;
@@ -105,11 +111,15 @@ void session_leave(struct ctx *c, struct session *s);
 enum status need_txn(struct ctx *c, struct session *s);
 /* Ends the open transaction, committing or not; no transaction is fine. */
 enum status end_txn(struct ctx *c, struct session *s, bool commit);
+/* Before a setting changes: a transaction that fails puts it back. */
+void remember_settings(struct session *s);
 /* Sets r->tag; OK. */
 enum status tag(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Runs one statement inside the transaction; rows go to r->cl, the tag stays in r. */
 enum status run_statement(struct ctx *c, struct run *r);
 struct bind_env session_bind_env(struct run *r);
+/* ERR_FAILED_TRANSACTION when a statement of the block failed and this one does not end it. */
+enum status refuse_failed(struct ctx *c, const struct session *s, enum stmt_kind k);
 enum status want_write(struct ctx *c, struct session *s, const char *what);
 const char *last_part(const struct ast_name *n); /* a name without its schema */
 
@@ -133,25 +143,38 @@ enum status run_setting(struct ctx *c, struct run *r);
 enum status run_prepared(struct ctx *c, struct run *r); /* PREPARE, EXECUTE, DEALLOCATE, cursors */
 enum status run_upkeep(struct ctx *c, struct run *r);   /* VACUUM, CHECK, CANCEL, LOCK */
 
+/* ---- wire.c ---- */
+/* ERR_INVALID_ENCODING unless the bytes are UTF-8 without NUL. */
+enum status check_utf8(struct ctx *c, const char *s, size_t n);
+
 /* ---- prepared.c ---- */
 struct prepared *find_prepared(struct session *s, const char *name);
-struct portal *find_portal(struct session *s, const char *name);
 void drop_prepared(struct session *s, const char *name); /* NULL: all */
-void drop_portal(struct session *s, const char *name);   /* NULL: all */
-void drop_cursors(struct session *s); /* at the transaction's end: all that do not HOLD */
+void let_prepared_go(struct prepared *p);                /* one reference less; NULL is allowed */
+enum status no_prepared(struct ctx *c, const char *name, int pos); /* the error */
 /* What a statement will give: parameter types and columns (in c->arena). */
 enum status describe_statement(struct ctx *c, struct session *s, const struct ast_stmt *stmt,
                                const char *text, enum type **types, int *n_params,
                                struct column_desc **cols, int *n_cols);
+
+/* ---- portal.c ---- */
+struct portal *find_portal(struct session *s, const char *name);
+void drop_portal(struct session *s, const char *name); /* NULL: all */
+/* At the transaction's end: all but those that HOLD and were there when one committed. */
+void drop_cursors(struct session *s, bool commit);
+enum status declare_cursor(struct ctx *c, struct run *r);
+enum status fetch_cursor(struct ctx *c, struct run *r); /* and MOVE */
+enum status close_cursor(struct ctx *c, struct run *r);
 
 /* ---- run_select.c: sinks that several use ---- */
 /* A client that keeps rows in a rowset and says nothing to anybody. */
 struct keeper {
     struct client client;
     struct rowset *rows;
+    const struct column_desc *cols; /* in the statement's arena */
+    int n_cols;                     /* -1: none were announced */
     const char *tmp_dir;
     struct client *outer; /* notices go there */
-    char tag[64];
 };
 void keeper_init(struct keeper *k, struct client *outer, const char *tmp_dir);
 /* Sends rows [lo, hi) of a rowset. */

@@ -1,7 +1,8 @@
 /* Values in PostgreSQL's binary format: big-endian, dates from 2000-01-01. */
-#include "query/session.h"
+#include "query/session_internal.h"
 #include "storage/base/datetime.h"
 #include "storage/base/value.h"
+#include "storage/files/source_parts.h"
 #include <endian.h>
 #include <string.h>
 
@@ -141,6 +142,18 @@ enum status wire_put(struct ctx *c, enum type t, const void *values, int64_t i, 
 
 /* ---- and back ---- */
 
+enum status check_utf8(struct ctx *c, const char *s, size_t n)
+{
+    size_t bad;
+    const char *nul = memchr(s, 0, n);
+    if (nul)
+        bad = (size_t)(nul - s);
+    else if (utf8_valid(s, n, &bad))
+        return OK;
+    return fail(c, ERR_INVALID_ENCODING, "invalid byte sequence for encoding \"UTF8\": 0x%02x",
+                (unsigned char)s[bad]);
+}
+
 static enum status get_numeric(struct ctx *c, const unsigned char *p, size_t n, struct value *out)
 {
     if (n < 8) return fail(c, ERR_INVALID_BINARY, "insufficient data left in message");
@@ -200,7 +213,8 @@ enum status wire_get(struct ctx *c, uint32_t oid, const char *bytes, size_t n, s
 {
     const unsigned char *p = (const unsigned char *)bytes;
     size_t want = fixed_length(oid);
-    if (want && n != want) return fail(c, ERR_INVALID_BINARY, "incorrect binary data format");
+    if (n < want) return fail(c, ERR_PROTOCOL, "insufficient data left in message");
+    if (want && n > want) return fail(c, ERR_INVALID_BINARY, "incorrect binary data format");
     uint64_t v = want && want <= 8 ? get_be(p, n) : 0;
     struct value r = {.type = type_by_oid(oid)};
     switch (oid) {
@@ -228,7 +242,10 @@ enum status wire_get(struct ctx *c, uint32_t oid, const char *bytes, size_t n, s
         break;
     case OID_DATE: {
         int32_t d = (int32_t)v;
-        r.i = d == DATE_INFINITY || d == DATE_MINUS_INFINITY ? d : d + DAYS_TO_2000;
+        bool infinite = d == DATE_INFINITY || d == DATE_MINUS_INFINITY;
+        if (!infinite && d > DATE_INFINITY - DAYS_TO_2000)
+            return fail(c, ERR_DATETIME_OVERFLOW, "date out of range");
+        r.i = infinite ? d : d + DAYS_TO_2000;
         break;
     }
     case OID_TIMESTAMP:
@@ -247,7 +264,7 @@ enum status wire_get(struct ctx *c, uint32_t oid, const char *bytes, size_t n, s
     case OID_NUMERIC:
         return get_numeric(c, p, n, out);
     default:
-        if (r.type == T_NONE)
+        if (r.type != T_TEXT && r.type != T_UNKNOWN)
             return fail(c, ERR_UNSUPPORTED, "no binary input for the type with OID %u", oid);
         r.type = T_TEXT;
         r.t = (struct text){bytes, (int64_t)n};

@@ -19,6 +19,8 @@ static const size_t INBOX_BYTES = 1 << 20, OUTBOX_BYTES = 1 << 20;
 static const uint64_t TICK_MS = 100;
 static const int64_t GRACE_NS =
     INT64_C(5) * 1000000000; /* how long SIGTERM lets statements finish */
+static const int64_t LONELY_NS =
+    INT64_C(60) * 1000000000; /* how long an embedded server waits for its first client */
 
 struct conn {
     struct conn *next;
@@ -62,7 +64,7 @@ struct loop {
     struct conn *conns;
     int n_conns;
     bool had_client, stopping, closed;
-    int64_t cancel_at_ns;
+    int64_t started_ns, cancel_at_ns;
     char socket_path[4096];
 };
 
@@ -260,7 +262,7 @@ static void pump(struct conn *conn)
         conn->writing = uv_write(&conn->write, &conn->uv.stream, &buf, 1, on_written) == 0;
         if (!conn->writing) mark_gone(conn);
     }
-    if (finished && !conn->writing) {
+    if (finished && (!conn->writing || gone)) {
         conn->closing = true;
         uv_close(&conn->uv.handle, on_closed);
     }
@@ -272,14 +274,15 @@ static void close_listeners(struct loop *l)
     l->closed = true;
     unlink(l->socket_path);
     uv_close((uv_handle_t *)&l->pipe, NULL);
-    if (l->o->port) uv_close((uv_handle_t *)&l->tcp, NULL);
+    uv_close((uv_handle_t *)&l->tcp, NULL);
 }
 
 static void stop(struct loop *l, int64_t grace_ns)
 {
+    int64_t cancel_at_ns = now_ns() + grace_ns;
     if (!l->stopping) log_line(LOG_INFO, "stopping");
+    if (!l->stopping || cancel_at_ns < l->cancel_at_ns) l->cancel_at_ns = cancel_at_ns;
     l->stopping = true;
-    l->cancel_at_ns = now_ns() + grace_ns;
     close_listeners(l);
     for (struct conn *k = l->conns; k; k = k->next) {
         pthread_mutex_lock(&k->lock);
@@ -325,23 +328,32 @@ static void end_loop(struct loop *l)
     uv_close((uv_handle_t *)&l->sigint, NULL);
 }
 
+/* What was asked for last while its client left, or while the server stops, must not run on. */
+static void cancel_forlorn(struct loop *l)
+{
+    bool cancel_all = l->stopping && now_ns() >= l->cancel_at_ns;
+    /* A client that takes nothing would keep its thread waiting for ever. */
+    bool part_from_all = l->stopping && now_ns() >= l->cancel_at_ns + GRACE_NS;
+    for (struct conn *k = l->conns; k; k = k->next) {
+        pthread_mutex_lock(&k->lock);
+        if (k->session && (k->gone || cancel_all))
+            session_cancel(k->session, cancel_all ? CANCEL_SHUTDOWN : CANCEL_USER);
+        pthread_mutex_unlock(&k->lock);
+        if (part_from_all) {
+            mark_gone(k);
+            pump(k);
+        }
+    }
+}
+
 static void on_tick(uv_timer_t *t)
 {
     struct loop *l = t->data;
     for (struct conn *k = l->conns; k; k = k->next)
         report_progress(k);
-    if (l->stopping && now_ns() >= l->cancel_at_ns) {
-        for (struct conn *k = l->conns; k; k = k->next) {
-            pthread_mutex_lock(&k->lock);
-            if (k->session) session_cancel(k->session, CANCEL_SHUTDOWN);
-            pthread_mutex_unlock(&k->lock);
-        }
-        /* A client that takes nothing would keep its thread waiting for ever. */
-        if (now_ns() >= l->cancel_at_ns + GRACE_NS)
-            for (struct conn *k = l->conns; k; k = k->next)
-                mark_gone(k);
-    }
-    bool idle = l->o->embedded && l->had_client && l->n_conns == 0;
+    cancel_forlorn(l);
+    bool idle = l->o->embedded && l->n_conns == 0 &&
+                (l->had_client || now_ns() - l->started_ns > LONELY_NS);
     if ((l->stopping || idle) && l->n_conns == 0) end_loop(l);
 }
 
@@ -420,9 +432,10 @@ static enum status listen_local(struct ctx *c, struct loop *l)
     int err = dir < 0 || fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof addr) < 0 ? errno : 0;
     umask(old);
     if (dir >= 0) close(dir);
-    uv_pipe_init(&l->uv, &l->pipe, 0);
-    l->pipe.data = l;
-    if (!err) err = -uv_pipe_open(&l->pipe, fd);
+    if (!err)
+        err = -uv_pipe_open(&l->pipe, fd);
+    else if (fd >= 0)
+        close(fd);
     if (!err) err = -uv_listen((uv_stream_t *)&l->pipe, 128, on_connection);
     if (err)
         return fail(c, ERR_IO, "could not listen on \"%s\": %s", l->socket_path, strerror(err));
@@ -433,8 +446,6 @@ static enum status listen_tcp(struct ctx *c, struct loop *l)
 {
     if (!l->o->port) return OK;
     struct sockaddr_in addr;
-    uv_tcp_init(&l->uv, &l->tcp);
-    l->tcp.data = l;
     int err = uv_ip4_addr("127.0.0.1", l->o->port, &addr);
     if (!err) err = uv_tcp_bind(&l->tcp, (const struct sockaddr *)&addr, 0);
     if (!err) err = uv_listen((uv_stream_t *)&l->tcp, 128, on_connection);
@@ -446,6 +457,10 @@ static enum status listen_tcp(struct ctx *c, struct loop *l)
 static enum status start(struct ctx *c, struct loop *l)
 {
     l->wake.data = l->tick.data = l->sigterm.data = l->sigint.data = l;
+    l->pipe.data = l->tcp.data = l;
+    l->started_ns = now_ns();
+    uv_pipe_init(&l->uv, &l->pipe, 0);
+    uv_tcp_init(&l->uv, &l->tcp);
     uv_async_init(&l->uv, &l->wake, on_wake);
     uv_timer_init(&l->uv, &l->tick);
     uv_timer_start(&l->tick, on_tick, TICK_MS, TICK_MS);

@@ -45,6 +45,14 @@ static int print_config(void)
     return 0;
 }
 
+static bool parse_fd(const char *text, int *fd)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+    *fd = (int)n;
+    return end != text && !*end && n >= 0 && n <= INT_MAX;
+}
+
 /* -1: go on; else the exit status. */
 static int parse_args(int argc, char **argv, struct args *a)
 {
@@ -80,7 +88,8 @@ static int parse_args(int argc, char **argv, struct args *a)
             a->embedded = true;
             break;
         case OPT_READY:
-            a->ready_fd = atoi(optarg);
+            if (!parse_fd(optarg, &a->ready_fd))
+                return fprintf(stderr, "tesserad: invalid --ready-fd \"%s\"\n", optarg), 1;
             break;
         case OPT_PRINT_CONFIG:
             return print_config();

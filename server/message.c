@@ -129,10 +129,10 @@ enum status message_row(struct ctx *c, struct strbuf *b, const struct column *co
         }
         size_t at = b->len;
         message_int32(b, 0);
-        if (column_format(formats, n_formats, k))
-            TRY(wire_put(c, cols[k].type, cols[k].values, i, b));
-        else
+        if (!column_format(formats, n_formats, k))
             value_format_at(cols[k].type, cols[k].values, i, b);
+        else if (wire_put(c, cols[k].type, cols[k].values, i, b) < 0)
+            return b->len = mark - 1, c->err.code; /* no half a message */
         uint32_t n = htobe32((uint32_t)(b->len - at - 4));
         memcpy(b->s + at, &n, 4);
     }

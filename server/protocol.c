@@ -4,12 +4,16 @@
 #include "server/message.h"
 #include "storage/base/log.h"
 #include <endian.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const uint32_t MAX_STARTUP_BYTES = 10000, MAX_MESSAGE_BYTES = 1u << 30;
-static const size_t FLUSH_BYTES = 64 * 1024;
+static const size_t FLUSH_BYTES = 64 * 1024, KEPT_BYTES = 1 << 20;
+static const int64_t STARTUP_MS = 60000; /* for a client to say who it is */
 enum { CODE_CANCEL = 80877102, CODE_SSL = 80877103, CODE_GSS = 80877104, PROTOCOL_3 = 196608 };
+
+enum { N_REPORTED = 7 }; /* settings that clients follow */
 
 struct portal_formats { /* result formats, as Bind gave them */
     struct portal_formats *next;
@@ -29,7 +33,10 @@ struct peer {
     const int16_t *formats; /* of the portal being run */
     int n_formats;
     struct portal_formats *portals;
-    bool skip_to_sync, copying;
+    bool skip_to_sync;
+    bool lost; /* where the next message begins cannot be told */
+    char *reported[N_REPORTED];
+    int64_t timeout_ms; /* how long the rest of a message may take; 0: for ever */
 };
 
 /* ---- sending ---- */
@@ -90,35 +97,59 @@ static void on_notice(void *self, const char *severity, const char *sqlstate, co
     message_notice(&p->out, severity, sqlstate, message);
 }
 
-static void on_parameter(struct client *cl, const char *name, const char *value)
+/* Settings that clients follow. */
+static void reported_values(const struct settings *s, const char *names[], const char *values[])
 {
-    static const struct {
-        const char *setting, *name;
-    } reported[] = {{"application_name", "application_name"},
-                    {"client_encoding", "client_encoding"},
-                    {"datestyle", "DateStyle"},
-                    {"timezone", "TimeZone"},
-                    {"intervalstyle", "IntervalStyle"},
-                    {"standard_conforming_strings", "standard_conforming_strings"}};
-    for (size_t i = 0; i < sizeof reported / sizeof *reported; i++)
-        if (!strcasecmp(name, reported[i].setting))
-            message_parameter(&((struct peer *)cl)->out, reported[i].name, value);
+    int n = 0;
+    names[n] = "application_name", values[n++] = s->application_name.s;
+    names[n] = "client_encoding", values[n++] = "UTF8";
+    names[n] = "DateStyle", values[n++] = s->datestyle.s;
+    names[n] = "default_transaction_read_only",
+    values[n++] = s->default_transaction_read_only.n ? "on" : "off";
+    names[n] = "IntervalStyle", values[n++] = s->intervalstyle.s;
+    names[n] = "standard_conforming_strings", values[n++] = "on";
+    names[n] = "TimeZone", values[n++] = s->timezone.s;
+}
+
+/* Those that changed since the client heard of them last. */
+static void report_parameters(struct peer *p)
+{
+    const char *names[N_REPORTED], *values[N_REPORTED];
+    reported_values(session_settings(p->session), names, values);
+    for (int i = 0; i < N_REPORTED; i++) {
+        if (p->reported[i] && !strcmp(p->reported[i], values[i])) continue;
+        message_parameter(&p->out, names[i], values[i]);
+        free(p->reported[i]);
+        p->reported[i] = strdup(values[i]);
+    }
+}
+
+static bool send_ready(struct peer *p)
+{
+    report_parameters(p);
+    message_ready(&p->out, session_state(p->session));
+    return flush(p);
 }
 
 /* ---- reading ---- */
 
 static bool take_body(struct peer *p, uint32_t bytes)
 {
-    strbuf_clear(&p->in);
+    if (p->in.cap > KEPT_BYTES)
+        strbuf_release(&p->in);
+    else
+        strbuf_clear(&p->in);
     p->at = 0;
     char *to = strbuf_grow(&p->in, bytes);
-    return bytes == 0 || conn_take(p->conn, to, bytes, 0, NULL);
+    bool timed_out;
+    return bytes == 0 || conn_take(p->conn, to, bytes, p->timeout_ms, &timed_out);
 }
 
 static bool take_length(struct peer *p, uint32_t most, uint32_t *bytes)
 {
     uint32_t n;
-    if (!conn_take(p->conn, &n, 4, 0, NULL)) return false;
+    bool timed_out;
+    if (!conn_take(p->conn, &n, 4, p->timeout_ms, &timed_out)) return false;
     n = be32toh(n);
     if (n < 4 || n - 4 > most) {
         struct ctx c = {0};
@@ -190,8 +221,14 @@ static enum status copy_begin(struct ctx *c, struct peer *p, char type, int n_co
 static enum status on_copy_in_begin(struct ctx *c, struct client *cl, int n_cols, bool binary)
 {
     struct peer *p = (struct peer *)cl;
-    p->copying = true;
     return copy_begin(c, p, 'G', n_cols, binary);
+}
+
+static enum status copy_cut(struct ctx *c, const struct peer *p)
+{
+    if (conn_stopping(p->conn))
+        return fail(c, ERR_SHUTDOWN, "terminating connection due to administrator command");
+    return fail(c, ERR_CONNECTION, "unexpected end of file on client connection with an open COPY");
 }
 
 static enum status on_copy_in_read(struct ctx *c, struct client *cl, const char **bytes, size_t *n)
@@ -203,8 +240,7 @@ static enum status on_copy_in_read(struct ctx *c, struct client *cl, const char 
         TRY(check_cancel(c));
         if (!conn_take(p->conn, &type, 1, 0, NULL) || !take_length(p, MAX_MESSAGE_BYTES, &len) ||
             !take_body(p, len))
-            return fail(c, ERR_CONNECTION,
-                        "unexpected end of file on client connection with an open COPY");
+            return copy_cut(c, p);
         switch (type) {
         case 'd':
             *bytes = p->in.s;
@@ -212,16 +248,15 @@ static enum status on_copy_in_read(struct ctx *c, struct client *cl, const char 
             if (len == 0) continue;
             return OK;
         case 'c':
-            p->copying = false;
             *n = 0;
             return OK;
         case 'f':
-            p->copying = false;
             return fail(c, ERR_CANCELLED, "COPY from stdin failed: %.*s", (int)len, p->in.s);
         case 'H':
         case 'S':
             continue;
         default:
+            p->lost = true;
             return fail(c, ERR_PROTOCOL, "unexpected message type 0x%02X during COPY from stdin",
                         (unsigned char)type);
         }
@@ -438,6 +473,8 @@ static enum status do_execute(struct ctx *c, struct peer *p)
     struct portal_formats *f = formats_of(p, portal);
     p->formats = f ? f->formats : NULL;
     p->n_formats = f ? f->n : 0;
+    const char *text = session_portal_text(p->session, portal);
+    if (text) remember_query(p, text);
     enum status st = session_execute(c, p->session, portal, max_rows, &p->client, &suspended);
     p->n_formats = 0;
     if (suspended) message_end(&p->out, message_begin(&p->out, 's'));
@@ -465,6 +502,12 @@ static bool is_copy_rest(char type)
     return type == 'd' || type == 'c' || type == 'f';
 }
 
+/* Is the answer followed by ReadyForQuery? */
+static bool ends_sequence(char type)
+{
+    return type == 'Q' || type == 'S' || type == 'F';
+}
+
 static enum status handle(struct ctx *c, struct peer *p, char type)
 {
     switch (type) {
@@ -487,8 +530,20 @@ static enum status handle(struct ctx *c, struct peer *p, char type)
     case 'F':
         return fail(c, ERR_UNSUPPORTED, "function calls by protocol message are not available");
     default:
+        p->lost = true;
         return fail(c, ERR_PROTOCOL, "invalid frontend message type %d", (unsigned char)type);
     }
+}
+
+/* The error of a message goes out, and what follows of its sequence is passed over. */
+static bool recover(struct peer *p, char type, const struct error *e)
+{
+    bool fatal = p->lost || e->code == ERR_SHUTDOWN || e->code == ERR_CONNECTION;
+    session_failed(p->session);
+    send_error(p, fatal ? "FATAL" : "ERROR", e);
+    p->skip_to_sync = !ends_sequence(type);
+    if (fatal) flush(p);
+    return !fatal;
 }
 
 /* One message; false ends the conversation. */
@@ -502,23 +557,10 @@ static bool converse(struct peer *p, char type)
     if (is_copy_rest(type)) return true;
     if (p->skip_to_sync && type != 'S') return true;
     p->skip_to_sync = false;
-    p->copying = false;
-    enum status st = handle(&c, p, type);
-    if (st < 0) {
-        session_failed(p->session);
-        send_error(p, st == ERR_SHUTDOWN ? "FATAL" : "ERROR", &c.err);
-        if (st == ERR_SHUTDOWN || st == ERR_CONNECTION) {
-            flush(p);
-            return false;
-        }
-        p->skip_to_sync = type != 'Q' && type != 'S';
-    }
-    if (type == 'Q' || type == 'S') {
-        drop_formats(p, type == 'S' && session_state(p->session) == 'I' ? NULL : "");
-        message_ready(&p->out, session_state(p->session));
-        return flush(p);
-    }
-    return true;
+    if (handle(&c, p, type) < 0 && !recover(p, type, &c.err)) return false;
+    if (!ends_sequence(type)) return true;
+    drop_formats(p, type == 'S' && session_state(p->session) == 'I' ? NULL : "");
+    return send_ready(p);
 }
 
 static void say_fatal(struct peer *p, enum status code, const char *text)
@@ -553,16 +595,15 @@ static void serve_session(struct peer *p)
 
 /* ---- the beginning ---- */
 
-static bool negotiate(struct peer *p, int32_t version, const char *unknown[], int n_unknown)
+static void negotiate(struct peer *p, int32_t version, const char *unknown[], int n_unknown)
 {
-    if (version == PROTOCOL_3 && n_unknown == 0) return true;
+    if (version == PROTOCOL_3 && n_unknown == 0) return;
     size_t mark = message_begin(&p->out, 'v');
     message_int32(&p->out, PROTOCOL_3);
     message_int32(&p->out, n_unknown);
     for (int i = 0; i < n_unknown; i++)
         message_string(&p->out, unknown[i]);
     message_end(&p->out, mark);
-    return true;
 }
 
 /* "-c name=value --name=value" of the startup packet's options. */
@@ -609,29 +650,20 @@ static enum status apply_startup(struct ctx *c, struct peer *p, const char *unkn
 
 static void send_welcome(struct peer *p)
 {
-    const struct settings *s = session_settings(p->session);
     size_t mark = message_begin(&p->out, 'R');
     message_int32(&p->out, 0);
     message_end(&p->out, mark);
-    message_parameter(&p->out, "application_name", s->application_name.s);
-    message_parameter(&p->out, "client_encoding", "UTF8");
-    message_parameter(&p->out, "DateStyle", "ISO, MDY");
-    message_parameter(&p->out, "default_transaction_read_only",
-                      s->default_transaction_read_only.n ? "on" : "off");
     message_parameter(&p->out, "in_hot_standby", "off");
     message_parameter(&p->out, "integer_datetimes", "on");
-    message_parameter(&p->out, "IntervalStyle", "postgres");
     message_parameter(&p->out, "is_superuser", "on");
     message_parameter(&p->out, "server_encoding", "UTF8");
     message_parameter(&p->out, "server_version", "15.0 (Tessera)");
     message_parameter(&p->out, "session_authorization", "tessera");
-    message_parameter(&p->out, "standard_conforming_strings", "on");
-    message_parameter(&p->out, "TimeZone", "UTC");
+    report_parameters(p);
     mark = message_begin(&p->out, 'K');
     message_int32(&p->out, session_pid(p->session));
     message_int32(&p->out, session_secret(p->session));
     message_end(&p->out, mark);
-    message_ready(&p->out, 'I');
 }
 
 /* Up to the startup message proper: encryption is declined, a cancel request is carried out (and
@@ -667,7 +699,11 @@ static bool greet(struct peer *p)
     ctx_clear(&c);
     if (!take_startup(p, &version)) return false;
     if (version >> 16 != 3) {
-        say_fatal(p, ERR_UNSUPPORTED, "unsupported frontend protocol: server supports 3.0");
+        char text[96];
+        snprintf(text, sizeof text,
+                 "unsupported frontend protocol %d.%d: server supports 3.0 to 3.0", version >> 16,
+                 version & 0xffff);
+        say_fatal(p, ERR_UNSUPPORTED, text);
         return false;
     }
     if (conn_refused(p->conn)) {
@@ -684,7 +720,8 @@ static bool greet(struct peer *p)
     conn_set_session(p->conn, p->session);
     negotiate(p, version, unknown, n_unknown);
     send_welcome(p);
-    return flush(p);
+    p->timeout_ms = 0;
+    return send_ready(p);
 }
 
 void protocol_serve(struct conn *conn)
@@ -698,12 +735,14 @@ void protocol_serve(struct conn *conn)
                                 .copy_in_read = on_copy_in_read,
                                 .copy_out_begin = on_copy_out_begin,
                                 .copy_out_write = on_copy_out_write,
-                                .copy_out_end = on_copy_out_end,
-                                .parameter = on_parameter}};
+                                .copy_out_end = on_copy_out_end},
+                     .timeout_ms = STARTUP_MS};
     if (greet(&p)) serve_session(&p);
     conn_set_session(conn, NULL);
     session_free(p.session);
     drop_formats(&p, NULL);
+    for (int i = 0; i < N_REPORTED; i++)
+        free(p.reported[i]);
     strbuf_release(&p.in);
     strbuf_release(&p.out);
     strbuf_release(&p.query);

@@ -25,6 +25,7 @@
     X(ERR_DUPLICATE_PREPARED, "42P05", "the prepared statement exists already")                    \
     X(ERR_UNDEFINED_PREPARED, "26000", "no prepared statement of this name")                       \
     X(ERR_UNDEFINED_CURSOR, "34000", "no cursor or portal of this name")                           \
+    X(ERR_DUPLICATE_CURSOR, "42P03", "the cursor or portal exists already")                        \
     X(ERR_DATATYPE_MISMATCH, "42804", "the types do not go together")                              \
     X(ERR_INDETERMINATE_TYPE, "42P18", "the type cannot be told")                                  \
     X(ERR_CANNOT_COERCE, "42846", "no cast between these types")                                   \
@@ -65,6 +66,7 @@
     X(ERR_DEADLOCK, "40P01", "two transactions wait for each other")                               \
     X(ERR_LOCK_TIMEOUT, "55P03", "the wait for a writer took too long")                            \
     X(ERR_IN_USE, "55006", "the object is in use")                                                 \
+    X(ERR_NOT_IN_STATE, "55000", "the object is not in the state for that")                        \
     X(ERR_CANT_CHANGE_NOW, "55P02", "a setting that only a start changes")                         \
     X(ERR_NO_TRANSACTION, "25P01", "no transaction is open")                                       \
     X(ERR_ACTIVE_TRANSACTION, "25001", "not inside a transaction")                                 \
