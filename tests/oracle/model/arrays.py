@@ -160,7 +160,7 @@ def random_values(rng, kind, n):
     lo, hi = max(info.min, -2**40), min(info.max, 2**40)
     values = {"constant": lambda k: 7, "sequence": lambda k: k % 100, "few": lambda k: rng.randint(0, 4),
               "wide": lambda k: rng.randint(lo, hi),
-              "special": lambda k: rng.choice([0, 1, 2, info.min, info.max]) if rng.random() < 0.02 else k % 5}
+              "special": lambda k: rng.choice([0, 1, 2, info.min, info.max]) if rng.random() < 0.1 else k % 5}
     return np.array([values[pattern](k) for k in range(n)], kind)
 
 
@@ -171,7 +171,7 @@ class Array:
         self.name, self.tiny = name, name + "_tiny"
         if axes is None:
             n_dims = rng.choice([1, 2, 2, 3, 4])
-            most = {1: 700, 2: 27, 3: 9, 4: 5}[n_dims]
+            most = {1: 700, 2: 27, 3: 9, 4: 5}[n_dims] if rng.random() < 0.95 else {1: 9000, 2: 95, 3: 21, 4: 10}[n_dims]
             axes = [Axis(rng, "ijkl"[d], rng.randint(1, most)) for d in range(n_dims)]
         self.axes = axes
         n = int(np.prod([len(a) for a in axes]))

@@ -130,6 +130,10 @@ class Expressions:
         a = self.number(depth)
         word, kind = self.rng.choice([("BIGINT", BIGINT), ("INTEGER", INT), ("DOUBLE", DOUBLE), ("REAL", np.dtype("f4")),
                                       ("SMALLINT", np.dtype("i2")), ("UTINYINT", np.dtype("u1"))])
+        return self.converted(a, kind, f"({a.text})::{word}")
+
+    def converted(self, a, kind, text):
+        """A number as another type; None where a float would become infinite."""
         error = a.error
         if is_float(kind):
             with np.errstate(all="ignore"):
@@ -144,7 +148,7 @@ class Expressions:
                     error = error or "22003"
                 else:
                     values[k] = int(v)
-        return Expr(f"({a.text})::{word}", kind, values, a.valid, error=error)
+        return Expr(text, kind, values, a.valid, error=error)
 
     def extreme(self, depth):
         """greatest and least pass NULL over and have NaN as the largest, as in PostgreSQL."""

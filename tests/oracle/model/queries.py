@@ -1,9 +1,10 @@
 """Random queries over random arrays, with the answer that NumPy gives."""
+import datetime
 import math
 
 import numpy as np
 
-from model.arrays import DATE, TEXT, Array, Axis, Column, Table, as_array, is_float, is_number, sql
+from model.arrays import DATE, TEXT, Array, Axis, Column, Table, as_array, is_float, is_number, random_values, sql
 from model.expressions import BIGINT, BOOL, DOUBLE, Expressions
 
 
@@ -71,6 +72,10 @@ def from_array(rng, array):
     return text, Table(dims, columns, lows).take(keep), stepped
 
 
+def filler(kind):
+    return as_array({TEXT: [""], DATE: [datetime.date(2000, 1, 1)]}.get(kind, [0]), kind)
+
+
 def from_join(rng, a, b, left):
     """The natural join of two arrays: cells of a with those of b at the same coordinates."""
     x, y = a.table, b.table
@@ -87,7 +92,7 @@ def from_join(rng, a, b, left):
     columns = {n: c.take(i) for n, c in x.columns.items() if not n.startswith("#")}
     for n, c in y.columns.items():
         if n in extra or n in b.attrs:
-            columns[n] = Column(c.kind, c.values[j], c.valid[j] & (j >= 0))
+            columns[n] = Column(c.kind, np.append(c.values, filler(c.kind)), np.append(c.valid, False)).take(j)  # -1: none
     word = "NATURAL LEFT JOIN" if left else "NATURAL JOIN"
     if rng.random() < 0.4:
         join = f"{{{a.name}}} {'LEFT ' if left else ''}JOIN {{{b.name}}} USING ({', '.join(shared)})"
@@ -114,11 +119,13 @@ def sort_key(values, valid, kind, desc, nulls_first):
     return np.array(out, int)
 
 
-def plain(rng, text, table, where):
-    make = Expressions(rng, table, safe=rng.random() < 0.8)
+def plain(rng, text, table, where, brackets=False):
+    make = Expressions(rng, table, safe=rng.random() < 0.6)
     outs = [e for e in (make.any() for _ in range(rng.randint(1, 4))) if e is not None]
     error = next((e.error for e in outs if e.error), None)
     dims = [make_dim(table, d) for d in table.dims]
+    if brackets:
+        return shaped(rng, text, table, where, outs, error)
     select = ", ".join([d.text for d in dims] + [f"{e.text} AS e{k}" for k, e in enumerate(outs)])
     if not dims and not outs:
         return None
@@ -150,6 +157,21 @@ def plain(rng, text, table, where):
         rows = rows[skip:skip + n]
     error = error if len(table) else None
     return Query(query, [c.kind for c in columns], rows, error=error)
+
+
+def shaped(rng, text, table, where, outs, error):
+    """All dimensions in brackets, in any order: the cells in the order of the result, as a sub-query or not."""
+    if not table.dims:
+        return None
+    order = rng.sample(table.dims, len(table.dims))
+    rows = np.lexsort([table.columns["#" + d].values for d in reversed(order)]) if len(table) else []
+    dims = [make_dim(table, d) for d in order]
+    inner = f"SELECT {', '.join([f'[{d}]' for d in order] + [f'{e.text} AS e{k}' for k, e in enumerate(outs)])} FROM {text}{where}"
+    columns = dims + outs
+    if rng.random() < 0.5:  # a sub-query starts afresh: its positions count from its own first cell
+        inner = f"SELECT * FROM ({inner}) AS q"
+    values = list(zip(*[key_list(c.take(rows), False) for c in columns]))
+    return Query(inner, [c.kind for c in columns], values, error=error if len(table) else None)
 
 
 def make_dim(table, name):
@@ -204,6 +226,19 @@ def aggregate(name, column, other=None, q=None):
     kind = column.kind
     if name in ("bool_and", "bool_or"):
         return all(values) if name == "bool_and" else any(values)
+    if name.startswith("nan"):
+        real = [v for v in values if v == v]
+        if not real:
+            return None
+        return aggregate({"nansum": "sum", "nanmean": "avg", "nanmin": "min", "nanmax": "max"}[name],
+                         Column(column.kind, np.array(real, column.kind)))
+    if name in ("argmin", "argmax"):
+        f = np.argmin if name == "argmin" else np.argmax
+        return other.values[column.valid].tolist()[int(f(column.values[column.valid]))]
+    if name in ("first", "last"):  # of distinct coordinates
+        at = other.values[column.valid]
+        v = values[int(np.argmin(at) if name == "first" else np.argmax(at))]
+        return "NaN" if v != v else v
     if name in ("min", "max"):
         if is_float(kind) and any(v != v for v in values):
             return "NaN"
@@ -225,6 +260,8 @@ def aggregate(name, column, other=None, q=None):
             return near(v, 1e-12 * abs(v))
         if name in ("median", "quantile"):
             v = quantile(np.sort(floats), 0.5 if name == "median" else q)
+            if v is None:
+                return Near(0.0, math.inf)
             return near(v, 1e-14 * float(np.max(np.abs(floats))) if np.all(np.isfinite(floats)) else 0.0)
         if name.startswith(("var", "stddev")):
             ddof = 0 if name.endswith("_pop") else 1
@@ -242,12 +279,12 @@ def aggregate(name, column, other=None, q=None):
 
 
 def quantile(ordered, q):
-    """np.quantile, but between two equal infinities is that infinity."""
+    """np.quantile, but between two equal infinities is that infinity; None between others."""
     at = (len(ordered) - 1) * q
     a, b = float(ordered[math.floor(at)]), float(ordered[math.ceil(at)])
-    if np.isnan(ordered[-1]) or np.all(np.isfinite(ordered)):
+    if np.isnan(ordered[-1]) or (math.isfinite(a) and math.isfinite(b)):
         return float(np.quantile(ordered, q))
-    return a if a == b else a + (b - a) * (at - math.floor(at))
+    return a if a == b else None
 
 
 def near(v, tolerance):
@@ -259,9 +296,9 @@ def result_kind(name, kind):
         return BIGINT
     if name in ("bool_and", "bool_or"):
         return BOOL
-    if name in ("min", "max"):
+    if name in ("min", "max", "nanmin", "nanmax", "first", "last"):
         return kind
-    if name in ("sum", "prod") and not is_float(kind):
+    if name in ("sum", "prod", "nansum") and not is_float(kind):
         return np.dtype("u8") if kind.kind == "u" else BIGINT
     return DOUBLE
 
@@ -308,7 +345,13 @@ def grouped(rng, text, table, where, axis_of, stepped):
     calls = []
     for _ in range(rng.randint(1, 4)):
         name = rng.choice(["count", "sum", "avg", "min", "max", "count distinct", "median", "quantile", "stddev", "var_pop",
-                           "variance", "stddev_pop", "bool_and", "bool_or", "prod", "count(*)"])
+                           "variance", "stddev_pop", "bool_and", "bool_or", "prod", "count(*)", "nansum", "nanmean", "nanmin",
+                           "nanmax", "argmin", "argmax", "first", "last"])
+        other = None
+        if name in ("argmin", "argmax", "first", "last"):  # one dimension, whose coordinates come in order
+            if len(table.dims) != 1 or not is_number(table.columns[table.dims[0]].kind):
+                continue
+            other = table.columns[table.dims[0]]
         q = rng.choice([0, 0.25, 0.3, 0.9, 1])
         if name in ("bool_and", "bool_or"):
             e = make.condition(1)
@@ -317,10 +360,18 @@ def grouped(rng, text, table, where, axis_of, stepped):
             e = make.number(0) if e.kind == BOOL and name in ("min", "max") else e
         else:
             e = make.number(1)
+            if name in ("nansum", "nanmean", "nanmin", "nanmax", "argmin", "argmax"):
+                e = make.column(is_float) or e
+            if other and (e.weak or (name in ("first", "last") and not e.valid.all())):
+                continue
         filtered = make.condition(1) if rng.random() < 0.2 else None
         argument = {"count(*)": "*", "count distinct": f"DISTINCT {e.text}", "quantile": f"{e.text}, {q}"}.get(name, e.text)
+        if other:
+            argument += f", {table.dims[0]}"
         call = f"{name.split('(')[0].split()[0]}({argument})" + (f" FILTER (WHERE {filtered.text})" if filtered else "")
-        calls.append((name, e, q, filtered, call))
+        calls.append((name, e, q, filtered, call, other))
+    if not calls and not keys:
+        return None
     groups = {}
     if keys:
         for k, key in enumerate(zip(*[key_list(c) for c in keys])):
@@ -330,23 +381,133 @@ def grouped(rng, text, table, where, axis_of, stepped):
     rows, error = [], None
     for key, cells in groups.items():
         row = list(key)
-        for name, e, q, filtered, _ in calls:
+        for name, e, q, filtered, _, other in calls:
             at = np.array(cells, int)
             if filtered:
                 at = at[(filtered.values & filtered.valid)[at]]
             try:
-                row.append(len(at) if name == "count(*)" else aggregate(name, e.take(at), q=q))
+                row.append(len(at) if name == "count(*)" else aggregate(name, e.take(at), other and other.take(at), q))
             except Overflow:
                 error = "22003"
         rows.append(tuple(row))
     text = f"SELECT {', '.join(select + [c[4] + f' AS a{k}' for k, c in enumerate(calls)])} FROM {text}{where}"
     if by:
         text += f" GROUP BY {', '.join(by)}"
-    kinds = [c.kind for c in keys] + [result_kind(c[0], c[1].kind) for c in calls]
+    kinds = [c.kind for c in keys] + [c[5].kind if c[0] in ("argmin", "argmax") else result_kind(c[0], c[1].kind) for c in calls]
+    counts = [k for k, c in enumerate(calls) if c[0].startswith("count")]
+    if counts and by and rng.random() < 0.4:
+        at, least = counts[0], rng.randint(1, 4)
+        text += f" HAVING {calls[at][4]} >= {least}"
+        if error is None:
+            rows = [row for row in rows if row[len(keys) + at] >= least]
+        else:
+            error = "unsure"
     return Query(text, kinds, rows, ordered=False, error=error)
 
 
 # ---- all of it ----
+
+class Change:
+    """A statement that changes an array, with the error it raises or None; the model has changed already."""
+
+    def __init__(self, text, array, error):
+        self.text, self.array, self.error = text, array, error
+
+    def cells(self):
+        table = self.array.table
+        names = table.dims + list(self.array.attrs)
+        columns = [table.columns[n] for n in names]
+        rows = list(zip(*[key_list(c, False) for c in columns]))
+        return Query(f"SELECT {', '.join(names)} FROM {{{self.array.name}}}", [c.kind for c in columns], rows)
+
+
+def target(rng, array):
+    """What UPDATE and DELETE change: text after the name, and the cells."""
+    table, text = array.table, ""
+    mask = np.ones(len(table), bool)
+    if rng.random() < 0.4:
+        items = []
+        for axis in array.axes:
+            item, at, _ = slice_axis(rng, axis)
+            items.append(item)
+            mask &= np.isin(table.columns["#" + axis.name].values, at)
+        text = "[" + ", ".join(items) + "]"
+    return text, mask
+
+
+def condition(rng, array, text, mask):
+    """WHERE, over what the target leaves; a dimension that its slice dropped has no name."""
+    if rng.random() < 0.3:
+        return "", mask
+    names = set(array.attrs) if text else set(array.table.columns)
+    columns = {n: c for n, c in array.table.columns.items() if n in names}
+    e = Expressions(rng, Table([], columns)).condition(1)
+    return f" WHERE {e.text}", mask & e.valid & e.values
+
+
+def update(rng, array):
+    table, (text, mask) = array.table, target(rng, array)
+    where, mask = condition(rng, array, text, mask)
+    name = rng.choice(list(array.attrs))
+    kind = table.columns[name].kind
+    hit = table.take(mask)
+    if is_number(kind):
+        columns = {n: c for n, c in hit.columns.items() if n in array.attrs or not text}
+        make = Expressions(rng, Table([], columns), safe=rng.random() < 0.7)
+        e = make.number(1)
+        new = make.converted(e, kind, e.text)
+        if new is None:
+            return None
+    else:
+        new = Expressions(rng, hit).literal(random_values(rng, kind, 1).tolist()[0], kind)
+    error = new.error if len(hit) else None
+    if error is None:
+        old = table.columns[name]
+        values, valid = old.values.copy(), old.valid.copy()
+        values[mask], valid[mask] = new.values, new.valid
+        table.columns[name] = Column(kind, values, valid)
+    return Change(f"UPDATE {{{array.name}}}{text} SET {name} = {new.text}{where}", array, error)
+
+
+def delete(rng, array):
+    text, mask = target(rng, array)
+    where, mask = condition(rng, array, text, mask)
+    array.table = array.table.take(~mask)
+    return Change(f"DELETE FROM {{{array.name}}}{text}{where}", array, None)
+
+
+def insert(rng, array):
+    """Cells at random places, some of which may be taken."""
+    table, shape = array.table, [len(a) for a in array.axes]
+    size = int(np.prod(shape))
+    places = sorted(rng.sample(range(size), rng.randint(1, min(size, 12))))
+    taken = np.ravel_multi_index([table.columns["#" + a.name].values for a in array.axes], shape) if len(table) else np.array([], int)
+    clash = np.isin(places, taken)
+    names = list(array.attrs)
+    new = {n: Column(table.columns[n].kind, random_values(rng, table.columns[n].kind, len(places)),
+                     np.array([rng.random() < 0.8 for _ in places], bool)) for n in names}
+    at = np.unravel_index(places, shape)
+    rows = []
+    for k in range(len(places)):
+        row = [sql(a.coords[at[d][k]], a.kind) for d, a in enumerate(array.axes)]
+        rows.append("(" + ", ".join(row + [sql(c.list()[k], c.kind) for c in new.values()]) + ")")
+    how = rng.choice(["", " ON CONFLICT IGNORE", " ON CONFLICT REPLACE", " ON CONFLICT DO NOTHING"])
+    statement = f"INSERT INTO {{{array.name}}} VALUES {', '.join(rows)}{how}"
+    if not how and clash.any():
+        return Change(statement, array, "23505")
+    keep_new = np.ones(len(places), bool) if how == " ON CONFLICT REPLACE" else ~clash
+    keep_old = ~np.isin(taken, places) if how == " ON CONFLICT REPLACE" else np.ones(len(taken), bool)
+    for d, a in enumerate(array.axes):
+        new[a.name] = Column(a.kind, as_array(a.coords, a.kind)[at[d]])
+        new["#" + a.name] = Column(BIGINT, at[d].astype("i8"))
+    order = np.argsort(np.concatenate([taken[keep_old], np.array(places)[keep_new]]), kind="stable")
+    columns = {}
+    for n, c in table.columns.items():
+        x, y = c.take(keep_old), new[n].take(keep_new)
+        columns[n] = Column(c.kind, np.concatenate([x.values, y.values])[order], np.concatenate([x.valid, y.valid])[order])
+    array.table = Table(table.dims, columns, table.lows)
+    return Change(statement, array, None)
+
 
 class World:
     """Arrays to ask about, and pairs of them that can be joined."""
@@ -369,7 +530,35 @@ class World:
     def all(self):
         return self.arrays + [b for _, b in self.pairs]
 
+    def change(self):
+        return self.rng.choice([update, delete, insert, insert])(self.rng, self.rng.choice(self.all()))
+
     def query(self):
+        """One query, sometimes as a sub-query or a WITH of another, or with rows added to its own."""
+        rng, q = self.rng, self.simple()
+        if q is None or q.error or rng.random() < 0.7:
+            return q
+        names = [f"c{k}" for k in range(len(q.kinds))]
+        ordered = q.ordered and " ORDER BY " not in q.text  # an order inside promises nothing outside
+        kind = q.kinds[0]
+        which = rng.choice(["sub-query", "with", "count", "union"])
+        if which == "union":
+            if not rng.random() < 0.5 or " ORDER BY " in q.text or " LIMIT " in q.text:
+                return q
+            return Query(f"{q.text} UNION ALL {q.text}", q.kinds, q.rows + q.rows, ordered=q.ordered)
+        if which == "count":
+            n = len([row for row in q.rows if row[0] is not None])
+            return Query(f"SELECT count(*), count(c0) FROM ({q.text}) AS q ({', '.join(names)})", [BIGINT, BIGINT],
+                         [(len(q.rows), n)])
+        keep = [row for row in q.rows if row[0] is not None] if rng.random() < 0.5 else q.rows
+        where = " WHERE c0 IS NOT NULL" if keep is not q.rows else ""
+        if which == "with" and ordered:
+            return Query(f"WITH q ({', '.join(names)}) AS ({q.text}) SELECT {names[-1]}, c0 FROM q{where}",
+                         [q.kinds[-1], kind], [(row[-1], row[0]) for row in keep], ordered=ordered)
+        return Query(f"SELECT {', '.join(names)} FROM ({q.text}) AS q ({', '.join(names)}){where}", q.kinds, keep,
+                     ordered=ordered)
+
+    def simple(self):
         rng, axis_of, stepped = self.rng, None, True
         if self.pairs and rng.random() < 0.25:
             a, b = rng.choice(self.pairs)
@@ -385,5 +574,5 @@ class World:
             where = f" WHERE {condition.text}"
             table = table.take(condition.valid & condition.values)
         if rng.random() < 0.5:
-            return plain(rng, text, table, where)
+            return plain(rng, text, table, where, axis_of is not None and rng.random() < 0.3)
         return grouped(rng, text, table, where, axis_of, stepped)
