@@ -24,7 +24,7 @@ CFLAGS_tsan    := -O1 -g -Wno-maybe-uninitialized -fsanitize=thread
 CFLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=alignment -fno-omit-frame-pointer
 ifeq ($(MODE),fuzz)
 CC := clang
-WARN := -Wall -Wno-unknown-warning-option
+WARN := -w # the warnings are GCC's
 endif
 CFLAGS  := -std=c11 -D_GNU_SOURCE -I. -I$(B) $(WARN) $(CFLAGS_$(MODE)) -MMD -MP -pthread -fno-math-errno
 LDFLAGS := $(CFLAGS_$(MODE)) -pthread
@@ -93,9 +93,10 @@ $(B)/sql-runner: tests/sql/runner.c $(B)/libtessera.a
 # MODE=fuzz: one fuzzer a file.
 FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 fuzzers: $(FUZZERS)
-$(B)/fuzz_%: tests/fuzz/fuzz_%.c $(B)/libtessera.a $(B)/server/protocol.o $(B)/server/message.o
-	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(B)/server/protocol.o $(B)/server/message.o \
-	    $(B)/libtessera.a $(LIBS)
+$(B)/fuzz_%: tests/fuzz/fuzz_%.c $(B)/libtessera.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.c %.o,$^) $(B)/libtessera.a $(LIBS)
+# The conversation without the event loop.
+$(B)/fuzz_protocol: $(B)/server/protocol.o $(B)/server/message.o
 
 packages:
 	@conf/install-packages

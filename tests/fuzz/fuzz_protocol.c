@@ -2,6 +2,7 @@
  * replaced by the bytes. */
 #include "server/loop.h"
 #include "storage/base/log.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
