@@ -378,14 +378,70 @@ enum status acc_add_run(struct ctx *c, struct acc *a, int64_t group, const struc
     return OK;
 }
 
+/* Every cell of the chunk counts for the call, and values are all it looks at. */
+static bool is_dense(const struct agg_bound *k, const struct call_input *ci)
+{
+    return !ci->mask && !k->ranks && k->value_arg < 0;
+}
+
+static struct agg_rows rows_of(const struct agg_bound *k, const struct call_input *ci, int64_t at,
+                               int64_t n_rows, int64_t stride, int64_t n)
+{
+    return (struct agg_rows){k->n_args ? values_from(ci->args[0], at) : NULL, n_rows, stride, n};
+}
+
+enum status acc_add_rows(struct ctx *c, struct acc *a, int64_t group, const struct agg_input *in,
+                         int64_t at, int64_t n_rows, int64_t stride, int64_t n)
+{
+    if (in->chunk->present || n_rows == 1) {
+        for (int64_t r = 0; r < n_rows; r++)
+            TRY(acc_add_run(c, a, group, in, at + r * stride, n));
+        return OK;
+    }
+    a->cells[group] += n_rows * n;
+    for (int i = 0; i < a->set->n; i++) {
+        const struct agg_bound *k = &a->set->calls[i];
+        if (in->calls[i].none) continue;
+        if (k->ops->rows && is_dense(k, &in->calls[i])) {
+            struct agg_rows rows = rows_of(k, &in->calls[i], at, n_rows, stride, n);
+            k->ops->rows(acc_state(a, i, group), &rows);
+            continue;
+        }
+        for (int64_t r = 0; r < n_rows; r++)
+            TRY(run_call(c, a, i, group, in, at + r * stride, n));
+    }
+    return OK;
+}
+
+bool acc_takes_columns(const struct acc *a, const struct agg_input *in)
+{
+    bool all = !in->chunk->present;
+    for (int i = 0; i < a->set->n; i++) {
+        const struct agg_bound *k = &a->set->calls[i];
+        all &= k->ops->columns && is_dense(k, &in->calls[i]);
+    }
+    return all;
+}
+
+void acc_add_columns(struct acc *a, int64_t base, const int32_t *g, const struct agg_input *in,
+                     int64_t at, int64_t n_rows, int64_t stride, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (g[i] >= 0) a->cells[base + g[i]] += n_rows;
+    for (int i = 0; i < a->set->n; i++) {
+        const struct agg_bound *k = &a->set->calls[i];
+        struct agg_rows rows = rows_of(k, &in->calls[i], at, n_rows, stride, n);
+        k->ops->columns(acc_state(a, i, base), g, &rows);
+    }
+}
+
 static enum status scatter_call(struct ctx *c, struct acc *a, int call, const int32_t *g,
                                 bool all_in, const struct agg_input *in, int64_t at, int64_t n,
                                 struct block_space *s)
 {
     const struct agg_bound *k = &a->set->calls[call];
     const struct call_input *ci = &in->calls[call];
-    bool dense = all_in && !ci->mask && !k->ranks && k->value_arg < 0;
-    if (dense) {
+    if (all_in && is_dense(k, ci)) {
         struct agg_block b = {.n = n};
         for (int i = 0; i < k->n_args; i++)
             b.arg[i] = values_from(ci->args[i], at);

@@ -76,6 +76,11 @@ struct agg_block {
     const uint8_t *null; /* a byte a cell for the value argument of argmin …; NULL: none is */
     const int64_t *rank; /* row-major numbers of the cells, when the call wants them */
 };
+/* n_rows rows of n values of one argument, `stride` values apart. */
+struct agg_rows {
+    const void *x;
+    int64_t n_rows, stride, n;
+};
 struct agg_ops {
     int n_texts; /* text_refs in the state */
     size_t state_bytes, text_at[2];
@@ -86,6 +91,10 @@ struct agg_ops {
                        void *state, const struct agg_block *b);
     enum status (*scatter)(struct ctx *c, const struct agg_bound *k, struct text_heap *heap,
                            void *states, const int32_t *g, const struct agg_block *b);
+    /* All cells of the rows into one state; column i into states[g[i]], negative: left out. NULL:
+     * run and scatter do. */
+    void (*rows)(void *state, const struct agg_rows *r);
+    void (*columns)(void *states, const int32_t *g, const struct agg_rows *r);
     enum status (*merge)(struct ctx *c, const struct agg_bound *k, struct text_heap *heap,
                          void *state, const void *other);
     /* A whole tile by its summary; NULL: cannot be. Only when the summary has what it takes. */
@@ -177,6 +186,14 @@ void acc_grow(struct acc *a, int64_t n); /* to n empty groups; room was made */
 /* Cells [at, at + n) of the input into one group. */
 enum status acc_add_run(struct ctx *c, struct acc *a, int64_t group, const struct agg_input *in,
                         int64_t at, int64_t n);
+/* The same for n_rows such runs, `stride` cells apart. */
+enum status acc_add_rows(struct ctx *c, struct acc *a, int64_t group, const struct agg_input *in,
+                         int64_t at, int64_t n_rows, int64_t stride, int64_t n);
+/* Of such rows, column i into group base + g[i], g[i] negative: left out. Only when every call of
+ * the set can: acc_takes_columns(). */
+bool acc_takes_columns(const struct acc *a, const struct agg_input *in);
+void acc_add_columns(struct acc *a, int64_t base, const int32_t *g, const struct agg_input *in,
+                     int64_t at, int64_t n_rows, int64_t stride, int64_t n);
 /* Cell at + i into group g[i], negative: left out. */
 enum status acc_add_scatter(struct ctx *c, struct acc *a, const int32_t *g,
                             const struct agg_input *in, int64_t at, int64_t n);

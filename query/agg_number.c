@@ -36,6 +36,17 @@ static enum status count_scatter(SCATTER_ARGS)
     return OK;
 }
 
+static void count_rows(void *state, const struct agg_rows *r)
+{
+    *(int64_t *)state += r->n_rows * r->n;
+}
+
+static void count_columns(void *states, const int32_t *g, const struct agg_rows *r)
+{
+    for (int64_t i = 0; i < r->n; i++)
+        if (g[i] >= 0) ((int64_t *)states)[g[i]] += r->n_rows;
+}
+
 static enum status count_merge(MERGE_ARGS)
 {
     (void)c, (void)k, (void)heap;
@@ -61,6 +72,8 @@ const struct agg_ops *agg_count_ops(void)
                                        .empty_is_zero = true,
                                        .run = count_run,
                                        .scatter = count_scatter,
+                                       .rows = count_rows,
+                                       .columns = count_columns,
                                        .merge = count_merge,
                                        .summary = count_summary,
                                        .finish = count_finish};
@@ -144,6 +157,9 @@ static void float_prod_add(struct float_prod *s, double x)
 }
 
 /* ---- kernels by type ---- */
+
+#define INLINE static inline __attribute__((always_inline))
+#define COLUMNS 64 /* that kernels take at once */
 
 #define T int8_t
 #define WIDE int64_t
@@ -249,6 +265,49 @@ static enum status f64_sum_run(KERNEL_ARGS)
     fsum_add_block(&s->sum, b->arg[0], b->n);
     s->n += b->n;
     return OK;
+}
+
+static void f64_sum_rows(void *state, const struct agg_rows *r)
+{
+    struct float_sum *s = state;
+    fsum_add_rows(&s->sum, r->x, r->n_rows, r->stride, r->n);
+    s->n += r->n_rows * r->n;
+}
+
+static void f64_sum_columns(void *states, const int32_t *g, const struct agg_rows *r)
+{
+    struct float_sum *s = states;
+    fsum_add_columns(s, sizeof *s, g, r->x, r->n_rows, r->stride, r->n);
+    for (int64_t i = 0; i < r->n; i++)
+        if (g[i] >= 0) s[g[i]].n += r->n_rows;
+}
+
+/* By way of doubles, so many of so many rows at once. */
+#define WIDE_ROWS 32
+#define WIDE_COLS 64
+
+static void f32_sum_columns(void *states, const int32_t *g, const struct agg_rows *r)
+{
+    double wide[WIDE_ROWS * WIDE_COLS];
+    for (int64_t i = 0; i < r->n; i += WIDE_COLS)
+        for (int64_t j = 0; j < r->n_rows; j += WIDE_ROWS) {
+            struct agg_rows part = {wide, r->n_rows - j, WIDE_COLS, r->n - i};
+            const float *x = (const float *)r->x + j * r->stride + i;
+            if (part.n > WIDE_COLS) part.n = WIDE_COLS;
+            if (part.n_rows > WIDE_ROWS) part.n_rows = WIDE_ROWS;
+            for (int64_t row = 0; row < part.n_rows; row++)
+                for (int64_t k = 0; k < part.n; k++)
+                    wide[row * WIDE_COLS + k] = (double)x[row * r->stride + k];
+            f64_sum_columns(states, g + i, &part);
+        }
+}
+
+static void f32_sum_rows(void *state, const struct agg_rows *r)
+{
+    struct float_sum *s = state;
+    for (int64_t row = 0; row < r->n_rows; row++)
+        fsum_add_block_f32(&s->sum, (const float *)r->x + row * r->stride, r->n);
+    s->n += r->n_rows * r->n;
 }
 
 /* ---- merging ---- */
@@ -501,6 +560,7 @@ static enum status extreme_finish(FINISH_ARGS)
                       .empty_is_zero = true,                                                       \
                       .run = name##_sum_run,                                                       \
                       .scatter = name##_sum_scatter,                                               \
+                      .columns = name##_sum_columns,                                               \
                       .merge = int_sum_merge,                                                      \
                       .summary = int_sum_summary,                                                  \
                       .finish = int_sum_finish},                                                   \
@@ -508,6 +568,7 @@ static enum status extreme_finish(FINISH_ARGS)
                       .empty_is_zero = true,                                                       \
                       .run = name##_sum_run,                                                       \
                       .scatter = name##_sum_scatter,                                               \
+                      .columns = name##_sum_columns,                                               \
                       .merge = int_sum_merge,                                                      \
                       .summary = int_sum_summary,                                                  \
                       .finish = int_avg_finish},                                                   \
@@ -523,6 +584,8 @@ static enum status extreme_finish(FINISH_ARGS)
                       .init = float_sum_init,                                                      \
                       .run = name##_sum_run,                                                       \
                       .scatter = name##_sum_scatter,                                               \
+                      .rows = name##_sum_rows,                                                     \
+                      .columns = name##_sum_columns,                                               \
                       .merge = float_sum_merge,                                                    \
                       .summary = float_sum_summary,                                                \
                       .finish = float_sum_finish},                                                 \
@@ -530,6 +593,8 @@ static enum status extreme_finish(FINISH_ARGS)
                       .init = float_sum_init,                                                      \
                       .run = name##_sum_run,                                                       \
                       .scatter = name##_sum_scatter,                                               \
+                      .rows = name##_sum_rows,                                                     \
+                      .columns = name##_sum_columns,                                               \
                       .merge = float_sum_merge,                                                    \
                       .summary = float_sum_summary,                                                \
                       .finish = float_avg_finish},                                                 \
@@ -545,6 +610,7 @@ static enum status extreme_finish(FINISH_ARGS)
             .empty_is_zero = true,                                                                 \
             .run = name##_min_run,                                                                 \
             .scatter = name##_min_scatter,                                                         \
+            .columns = name##_min_columns,                                                         \
             .merge = extreme_merge,                                                                \
             .summary = extreme_summary,                                                            \
             .finish = extreme_finish},                                                             \
@@ -552,6 +618,7 @@ static enum status extreme_finish(FINISH_ARGS)
             .empty_is_zero = true,                                                                 \
             .run = name##_max_run,                                                                 \
             .scatter = name##_max_scatter,                                                         \
+            .columns = name##_max_columns,                                                         \
             .merge = extreme_merge,                                                                \
             .summary = extreme_summary,                                                            \
             .finish = extreme_finish}

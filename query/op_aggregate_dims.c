@@ -9,7 +9,8 @@
 #include "storage/base/strbuf.h"
 #include <stdlib.h>
 
-#define SHORT_RUN 24 /* cells of one group that lie together: fewer are added one by one */
+#define SHORT_RUN 24   /* cells of one group that lie together: fewer are added column by column */
+#define SHORT_COLUMN 4 /* or one by one */
 
 /* ---- which group ---- */
 
@@ -93,17 +94,27 @@ static int64_t outer_share(const struct shape *sh, const struct box *b, int64_t 
     return sum;
 }
 
+/* The row's share of each of its cells' groups; *signs is negative when one is outside the slab. */
+static enum status row_groups(struct ctx *c, const struct shape *sh, int32_t **out, int32_t *signs)
+{
+    void *mem;
+    TRY(scratch_alloc(c, (size_t)sh->row * sizeof(int32_t), &mem));
+    *out = mem;
+    *signs = 0;
+    for (int64_t i = 0; i < sh->row; i++) {
+        (*out)[i] = sh->row_shares ? sh->row_shares[i / sh->run] : 0;
+        *signs |= (*out)[i];
+    }
+    return OK;
+}
+
 /* Every cell's group. */
 static enum status cell_groups(struct ctx *c, const struct shape *sh, const struct chunk *ch,
                                int32_t **out)
 {
     void *mem;
-    TRY(scratch_alloc(c, (size_t)sh->row * sizeof(int32_t), &mem));
-    int32_t *in_row = mem, signs = 0;
-    for (int64_t i = 0; i < sh->row; i++) {
-        in_row[i] = sh->row_shares ? sh->row_shares[i / sh->run] : 0;
-        signs |= in_row[i];
-    }
+    int32_t *in_row, signs;
+    TRY(row_groups(c, sh, &in_row, &signs));
     TRY(scratch_alloc(c, (size_t)ch->n * sizeof(int32_t), &mem));
     int32_t *g = mem;
     for (int64_t at = 0, r = 0; at < ch->n; at += sh->row, r++, g += sh->row) {
@@ -132,21 +143,58 @@ static int64_t n_stretches(const struct shape *sh)
     return n;
 }
 
-static enum status add_runs(struct ctx *c, struct acc *acc, const struct shape *sh,
-                            const struct agg_input *in)
+/* Rows that go to the same groups: of some outer dimensions beside one another that no key has. */
+struct bundle {
+    int64_t n_rows, stride;    /* in cells */
+    int64_t n_before, n_after; /* rows by the dimensions before and after those */
+};
+
+static struct bundle bundle_of(const struct dim_sink *s, const struct shape *sh,
+                               const struct box *b)
 {
-    const struct chunk *ch = in->chunk;
+    const struct plan *p = s->a->op->plan;
+    struct bundle u = {1, 0, 1, 1};
+    int d = sh->n_outer - 1;
+    for (; d >= 0 && has_key(p, d); d--)
+        u.n_after *= box_extent(b, d);
+    for (; d >= 0 && !has_key(p, d); d--)
+        u.n_rows *= box_extent(b, d);
+    for (; d >= 0; d--)
+        u.n_before *= box_extent(b, d);
+    u.stride = u.n_after * sh->row;
+    return u;
+}
+
+static enum status add_runs(struct ctx *c, struct acc *acc, const struct shape *sh,
+                            const struct bundle *u, const struct agg_input *in)
+{
     int64_t width = sh->row_shares ? sh->row / sh->run : 1;
-    for (int64_t at = 0, r = 0; at < ch->n; at += sh->row, r++) {
-        int64_t base = outer_share(sh, &ch->box, r);
+    for (int64_t k = 0; k < u->n_before * u->n_after; k++) {
+        int64_t r = k / u->n_after * u->n_rows * u->n_after + k % u->n_after;
+        int64_t base = outer_share(sh, &in->chunk->box, r);
         if (base < 0) continue;
         for (int64_t i = 0, j; i < width; i = j) {
             int32_t share = sh->row_shares ? sh->row_shares[i] : 0;
             for (j = i + 1; j < width && sh->row_shares[j] == share; j++) {
             }
             if (share < 0) continue;
-            TRY(acc_add_run(c, acc, base + share, in, at + i * sh->run, (j - i) * sh->run));
+            TRY(acc_add_rows(c, acc, base + share, in, r * sh->row + i * sh->run, u->n_rows,
+                             u->stride, (j - i) * sh->run));
         }
+    }
+    return OK;
+}
+
+static enum status add_columns(struct ctx *c, struct acc *acc, const struct shape *sh,
+                               const struct bundle *u, const struct agg_input *in)
+{
+    int32_t *in_row, signs;
+    TRY(row_groups(c, sh, &in_row, &signs));
+    for (int64_t k = 0; k < u->n_before * u->n_after; k++) {
+        int64_t r = k / u->n_after * u->n_rows * u->n_after + k % u->n_after;
+        int64_t base = outer_share(sh, &in->chunk->box, r);
+        if (base >= 0)
+            acc_add_columns(acc, base, in_row, in, r * sh->row, u->n_rows, u->stride, sh->row);
     }
     return OK;
 }
@@ -224,11 +272,15 @@ static enum status consume(struct ctx *c, struct sink *sink, int worker, int64_t
     TRY(aggregate_columns(c, s->a, ch, &cols));
     TRY(agg_input_make(c, &s->a->set, ch, cols, &s->a->op->in[0]->box, &in));
     TRY(shape_of_chunk(c, s, &ch->box, &sh));
+    struct bundle u = bundle_of(s, &sh, &ch->box);
     int32_t *g = NULL;
     bool runs = n_stretches(&sh) * SHORT_RUN <= sh.row;
-    if (!runs || (any_holistic(s->a) && s->a->op->plan->n_keys)) TRY(cell_groups(c, &sh, ch, &g));
+    bool columns = !runs && u.n_rows >= SHORT_COLUMN && acc_takes_columns(acc, &in);
+    bool cells = !runs && !columns;
+    if (cells || (any_holistic(s->a) && s->a->op->plan->n_keys)) TRY(cell_groups(c, &sh, ch, &g));
     if (any_holistic(s->a)) TRY(add_holistic(c, s, worker, &in, g));
-    return runs ? add_runs(c, acc, &sh, &in) : acc_add_scatter(c, acc, g, &in, 0, ch->n);
+    if (cells) return acc_add_scatter(c, acc, g, &in, 0, ch->n);
+    return runs ? add_runs(c, acc, &sh, &u, &in) : add_columns(c, acc, &sh, &u, &in);
 }
 
 /* ---- results ---- */
