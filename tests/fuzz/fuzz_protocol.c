@@ -49,6 +49,7 @@ bool conn_send(struct conn *conn, const void *bytes, size_t n)
 }
 
 static struct engine *engine;
+static struct arena *arena;
 static char dir[] = "/tmp/tessera-fuzz-XXXXXX";
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -58,6 +59,7 @@ static void clean(void)
 {
     char command[64];
     engine_close(engine);
+    arena_free(arena);
     snprintf(command, sizeof command, "rm -rf %s", dir);
     if (system(command) != 0) abort();
 }
@@ -66,7 +68,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
     static struct settings s;
-    struct ctx c = {.arena = arena_new()};
+    arena = arena_new();
+    struct ctx c = {.arena = arena};
     ctx_clear(&c);
     log_set_level(LOG_ERROR);
     settings_defaults(&s);
