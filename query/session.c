@@ -268,6 +268,40 @@ static const char *stmt_tag(enum stmt_kind k)
     return tags[k];
 }
 
+static enum status in_public(struct ctx *c, const struct ast_name *n)
+{
+    if (n->n < 2 || !strcmp(n->part[n->n - 2], "public")) return OK;
+    const char *schema = n->part[n->n - 2];
+    if (!strcmp(schema, "sys"))
+        return fail_at(c, ERR_WRONG_OBJECT, n->pos, "cannot change system view \"sys.%s\"",
+                       last_part(n));
+    return fail_at(c, ERR_UNDEFINED_TABLE, n->pos, "relation \"%s.%s\" does not exist", schema,
+                   last_part(n));
+}
+
+/* What a statement makes, changes or drops lies in the one schema that can be written. */
+static enum status check_schema(struct ctx *c, const struct ast_stmt *stmt)
+{
+    switch (stmt->kind) {
+    case S_INSERT:
+    case S_UPDATE:
+    case S_DELETE:
+    case S_CREATE_ARRAY:
+    case S_CREATE_ARRAY_AS:
+    case S_CREATE_VIEW:
+    case S_CREATE_FUNCTION:
+    case S_ALTER:
+        return in_public(c, &stmt->name);
+    case S_TRUNCATE:
+    case S_DROP:
+        for (int i = 0; i < stmt->n_names; i++)
+            TRY(in_public(c, &stmt->names[i]));
+        return OK;
+    default:
+        return OK;
+    }
+}
+
 static enum status dispatch(struct ctx *c, struct run *r)
 {
     switch (r->stmt->kind) {
@@ -348,6 +382,7 @@ enum status run_statement(struct ctx *c, struct run *r)
     struct session *s = r->s;
     TRY(refuse_failed(c, s, r->stmt->kind));
     note_activity(s, r);
+    TRY(check_schema(c, r->stmt));
     return dispatch(c, r);
 }
 
