@@ -85,6 +85,18 @@ static enum status run_truncate(struct ctx *c, struct run *r)
     return tag(r, "TRUNCATE TABLE");
 }
 
+/* The target is locked before anything is opened, so that what is read of it is what will be
+ * changed. A name that is no array is left to the binder, which says more. */
+static enum status lock_target(struct ctx *c, struct run *r)
+{
+    struct array_ref ref = {.name = last_part(&r->stmt->name)};
+    struct ctx quiet = *c;
+    struct array *there;
+    ctx_clear(&quiet);
+    if (array_open(&quiet, r->s->txn, &ref, &there) < 0) return OK;
+    return array_lock(c, r->s->txn, ref.name);
+}
+
 enum status run_dml(struct ctx *c, struct run *r)
 {
     static const char *const words[] = {[S_INSERT] = "INSERT",
@@ -95,10 +107,12 @@ enum status run_dml(struct ctx *c, struct run *r)
     TRY(need_txn(c, r->s));
     switch (r->stmt->kind) {
     case S_INSERT:
+        TRY(lock_target(c, r));
         return run_insert(c, r);
     case S_TRUNCATE:
         return run_truncate(c, r);
     default:
+        TRY(lock_target(c, r));
         return run_change(c, r);
     }
 }

@@ -72,6 +72,11 @@ enum status array_open(struct ctx *c, struct txn *t, const struct array_ref *ref
 const struct schema *array_schema(const struct array *a);
 int64_t array_version(const struct array *a);
 
+/* Waits until no other transaction writes the array, and moves the snapshot on to the newest if no
+ * cell was read and nothing written yet (else ERR_SERIALIZATION when the array changed). A statement
+ * that reads what it will write asks before it opens anything. */
+enum status array_lock(struct ctx *c, struct txn *t, const char *name);
+
 enum status
 array_create(struct ctx *c, struct txn *t,
              struct schema *s); /* chooses ids and tiles that are 0; ERR_DUPLICATE_TABLE */

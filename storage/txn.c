@@ -246,6 +246,12 @@ enum status txn_change(struct ctx *c, struct txn *t, const char *name, struct ch
     return OK;
 }
 
+enum status array_lock(struct ctx *c, struct txn *t, const char *name)
+{
+    struct change *ch;
+    return txn_change(c, t, name, &ch);
+}
+
 /* ---- savepoints ---- */
 
 static void push_savepoint(struct txn *t, const char *name)
