@@ -335,7 +335,6 @@ static enum status blocks_by_time(struct binder *b, const struct rel_dim *d,
     }
     struct axis *a = arena_new_of(c->arena, struct axis);
     TRY(axis_from_coords(c, k->name, d->axis->type, firsts, n, false, a));
-    k->key.block_interval = *iv;
     k->key.group_of = group_of;
     k->key.n_groups = n;
     k->dim.axis = a;

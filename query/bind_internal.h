@@ -90,7 +90,6 @@ enum status bind_constant(struct binder *b, const struct ast_expr *e, const char
 enum status bind_value(struct binder *b, const struct ast_expr *e, const char *clause,
                        enum type want, struct value *out, bool *known);
 struct env binder_env(const struct binder *b);
-struct expr *const_int(struct ctx *c, int64_t i);
 
 /* ---- expressions ---- */
 #define AGG_BASE (1 << 24) /* E_COL of index AGG_BASE + i stands for the i-th aggregate */
@@ -163,7 +162,7 @@ struct target {
     const struct ast_expr *ast; /* NULL: from a star */
     struct expr *e;
     const char *name;
-    bool bracket, hidden; /* hidden: only to sort by */
+    bool bracket;
     int pos;
 };
 /* What the targets make of a relation: columns over its dimensions when nothing or all of them are

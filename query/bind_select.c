@@ -140,8 +140,7 @@ static enum status bind_order(struct selecting *q, int **out)
                            "for SELECT DISTINCT, ORDER BY expressions must appear in select list");
         keys[i] = q->n;
         struct target *t = new_target(q);
-        *t = (struct target){
-            .ast = e, .e = x, .name = "?column?", .hidden = true, .pos = place(b, e->pos)};
+        *t = (struct target){.ast = e, .e = x, .name = "?column?", .pos = place(b, e->pos)};
     }
     *out = keys;
     return OK;

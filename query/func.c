@@ -1,5 +1,6 @@
 /* Which overload does a call by name mean? */
 #include "query/func.h"
+#include "query/agg.h"
 #include "storage/base/datetime.h"
 #include "storage/base/names.h"
 #include <stdlib.h>
@@ -169,10 +170,14 @@ static enum status no_such(struct ctx *c, const char *name, struct expr *const *
                     "casts.",
                     op ? "operator" : "function");
     if (!op && !func_exists(name)) {
-        int n_names;
-        const char *const *names = func_names(&n_names);
-        const char *near = nearest_name(name, names, n_names);
-        if (near) return hint(c, "Perhaps you meant \"%s\".", near);
+        int n_names, n_aggs;
+        const char *const *names = func_names(&n_names), *const *aggs = agg_names(&n_aggs);
+        const char *near[2];
+        int n_near = 0;
+        if ((near[n_near] = nearest_name(name, names, n_names))) n_near++;
+        if ((near[n_near] = nearest_name(name, aggs, n_aggs))) n_near++;
+        const char *nearest = n_near ? nearest_name(name, near, n_near) : NULL;
+        if (nearest) return hint(c, "Perhaps you meant \"%s\".", nearest);
     } else if (!op) {
         const struct func *f = first_overload(func_canonical(name));
         if (f->how == HOW_RANDOM) return hint(c, "Give the seed: %s(1).", name);

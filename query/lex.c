@@ -33,21 +33,6 @@ static const struct keyword *keyword_find(const char *word)
     return NULL;
 }
 
-const char *const *parse_keywords(int *n)
-{
-#define X(token, word, class) word,
-    static const char *const words[] = {KEYWORD_LIST(X)};
-#undef X
-    *n = N_KEYWORDS;
-    return words;
-}
-
-bool parse_is_reserved(const char *word)
-{
-    const struct keyword *k = keyword_find(word);
-    return k && (k->class == RESERVED || k->class == TYPE_FUNC);
-}
-
 /* Operators, longer ones before their beginnings. */
 static const struct operator
 {

@@ -11,8 +11,5 @@
 enum status parse_script(struct ctx *c, const char *text, size_t n, struct ast_script *out);
 /* A single expression: the body of a macro, a stored DEFAULT. */
 enum status parse_expr(struct ctx *c, const char *text, size_t n, struct ast_expr **out);
-const char *const *parse_keywords(int *n); /* for completion: every keyword, lower case */
-/* Is the word a reserved keyword, so that as a name it needs quotes? */
-bool parse_is_reserved(const char *word);
 
 #endif

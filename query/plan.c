@@ -79,12 +79,6 @@ bool dim_known(const struct rel_dim *d)
     return d->hi != ROWS_UNKNOWN;
 }
 
-struct expr *const_int(struct ctx *c, int64_t i)
-{
-    struct value v = value_int(T_INT64, i);
-    return expr_make_const(c, &v, -1);
-}
-
 /* The first position at or after `lo` that a strided dimension has cells at. */
 static int64_t on_stride(const struct rel_dim *d, int64_t lo)
 {

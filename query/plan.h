@@ -50,7 +50,6 @@ struct group_key {
     int dim;        /* -1: by value */
     bool plain;     /* e is the dimension itself */
     int64_t block;  /* > 0: BLOCK of so many positions from the dimension's lo; e is NULL then */
-    struct interval block_interval; /* BLOCK by INTERVAL on a time axis: nonzero */
     /* dim ≥ 0: filled by the binder, BLOCKs too. A plain key has no map: the group is the position
      * itself, and the aggregate's dimension has the input's region. Else the aggregate's dimension
      * is [0, n_groups) and a group its position. */

@@ -216,11 +216,6 @@ void db_close(struct db *db)
     free(db);
 }
 
-const char *db_dir(const struct db *db)
-{
-    return db->dir;
-}
-
 const char *db_tmp(const struct db *db)
 {
     return db->tmp;

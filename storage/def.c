@@ -207,15 +207,6 @@ struct label_set *labels_grow(enum type type, bool grows, const struct labels *o
     return l;
 }
 
-int64_t *labels_logical(const struct labels *l)
-{
-    if (!l || !l->stored) return NULL;
-    int64_t *logical = must(malloc(sizeof(*logical) * (size_t)(l->n ? l->n : 1)));
-    for (int64_t i = 0; i < l->n; i++)
-        logical[l->stored[i]] = i;
-    return logical;
-}
-
 /* The labels of a foreign axis, kept as they are stored there. */
 static struct label_set *labels_import(const struct axis *x)
 {

@@ -57,8 +57,6 @@ void def_remove_attr(struct def *d, int k);
  * old->n …, in this order. Growing numbers and times are in order of value, the rest as stored. */
 struct label_set *labels_grow(enum type type, bool grows, const struct labels *old,
                               const void *values, int64_t n);
-/* Stored to logical position of every label, in malloc'ed memory; NULL when they are the same. */
-int64_t *labels_logical(const struct labels *l);
 
 /* For the writer of an array whose definition sees the first n of s (NULL, 0: none): the list to
  * append to, with a reference: s itself, or a copy when s has strings of an undone statement. */

@@ -13,7 +13,6 @@ struct block {
 
 struct arena {
     struct block *newest;
-    size_t total;
 };
 
 static const size_t FIRST_BLOCK = 8 * 1024, LARGEST_BLOCK = 1024 * 1024;
@@ -37,7 +36,6 @@ struct arena *arena_new(void)
 {
     struct arena *a = must(malloc(sizeof *a));
     a->newest = block_new(FIRST_BLOCK, NULL);
-    a->total = 0;
     return a;
 }
 
@@ -63,7 +61,6 @@ void arena_reset(struct arena *a)
 {
     free_down_to(a, true);
     a->newest->used = 0;
-    a->total = 0;
 }
 
 void *arena_alloc(struct arena *a, size_t bytes)
@@ -76,7 +73,6 @@ void *arena_alloc(struct arena *a, size_t bytes)
     }
     void *p = b->bytes + b->used;
     b->used += need;
-    a->total += need;
     return memset(p, 0, bytes);
 }
 
@@ -117,9 +113,4 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
     char *p = arena_vprintf(a, fmt, ap);
     va_end(ap);
     return p;
-}
-
-size_t arena_bytes(const struct arena *a)
-{
-    return a->total;
 }

@@ -30,7 +30,7 @@ struct cancel {
     atomic_int reason;   /* enum cancel_reason */
     int64_t deadline_ns; /* CLOCK_MONOTONIC; 0: none */
 };
-enum cancel_reason { CANCEL_NONE, CANCEL_USER, CANCEL_TIMEOUT, CANCEL_SHUTDOWN, CANCEL_SIBLING };
+enum cancel_reason { CANCEL_NONE, CANCEL_USER, CANCEL_TIMEOUT, CANCEL_SHUTDOWN };
 
 /* How far a long statement is; read by the session's progress reports. */
 struct progress {

@@ -1,10 +1,10 @@
-/* Names and meanings of the error codes. */
+/* The SQLSTATE of each error code. */
 #include "storage/base/status.h"
 
 static const struct {
-    const char *sqlstate, *meaning;
+    const char *sqlstate;
 } codes[] = {
-#define X(code, sqlstate, meaning) {sqlstate, meaning},
+#define X(code, sqlstate, meaning) {sqlstate},
     STATUS_LIST(X)
 #undef X
 };
@@ -19,10 +19,4 @@ const char *status_sqlstate(enum status s)
 {
     int i = index_of(s);
     return i < 0 ? (s == OK ? "00000" : "XX000") : codes[i].sqlstate;
-}
-
-const char *status_meaning(enum status s)
-{
-    int i = index_of(s);
-    return i < 0 ? (s == OK ? "success" : "an unknown error") : codes[i].meaning;
 }

@@ -17,7 +17,6 @@
     X(ERR_UNDEFINED_PARAM, "42P02", "no parameter of this number")                                 \
     X(ERR_AMBIGUOUS_COLUMN, "42702", "more than one column of this name")                          \
     X(ERR_AMBIGUOUS_FUNCTION, "42725", "more than one function fits")                              \
-    X(ERR_AMBIGUOUS_ALIAS, "42P09", "more than one FROM item of this name")                        \
     X(ERR_DUPLICATE_TABLE, "42P07", "the array exists already")                                    \
     X(ERR_DUPLICATE_COLUMN, "42701", "the column exists already")                                  \
     X(ERR_DUPLICATE_ALIAS, "42712", "the FROM item's name stands twice")                           \
@@ -43,7 +42,6 @@
     X(ERR_DATETIME_OVERFLOW, "22008", "a date or time out of range")                               \
     X(ERR_INTERVAL_OVERFLOW, "22015", "an interval out of range")                                  \
     X(ERR_INVALID_PARAMETER, "22023", "an argument out of its domain")                             \
-    X(ERR_INVALID_ARGUMENT, "2201E", "a logarithm or power outside its domain")                    \
     X(ERR_INVALID_REGEX, "2201B", "a regular expression that does not parse")                      \
     X(ERR_INVALID_ESCAPE, "22025", "an escape that stands for no character")                       \
     X(ERR_INVALID_LIMIT, "2201W", "a negative LIMIT")                                              \
@@ -51,7 +49,6 @@
     X(ERR_INVALID_ENCODING, "22021", "bytes that are not UTF-8")                                   \
     X(ERR_BAD_COPY_FORMAT, "22P04", "COPY data that does not follow its format")                   \
     X(ERR_SUBSTRING, "22011", "a part of a text of negative length")                               \
-    X(ERR_STRING_TOO_LONG, "22001", "a text longer than its limit")                                \
     X(ERR_OUT_OF_BOUNDS, "2202E", "a coordinate that is not on its axis")                          \
     X(ERR_AXIS_MISMATCH, "22000", "axes that do not line up")                                      \
     X(ERR_NOT_NULL, "23502", "NULL where the attribute allows none")                               \
@@ -65,7 +62,6 @@
     X(ERR_SERIALIZATION, "40001", "the array changed after the snapshot")                          \
     X(ERR_DEADLOCK, "40P01", "two transactions wait for each other")                               \
     X(ERR_LOCK_TIMEOUT, "55P03", "the wait for a writer took too long")                            \
-    X(ERR_IN_USE, "55006", "the object is in use")                                                 \
     X(ERR_NOT_IN_STATE, "55000", "the object is not in the state for that")                        \
     X(ERR_CANT_CHANGE_NOW, "55P02", "a setting that only a start changes")                         \
     X(ERR_NO_TRANSACTION, "25P01", "no transaction is open")                                       \
@@ -76,13 +72,11 @@
     X(ERR_UNDEFINED_SAVEPOINT, "3B001", "no savepoint of this name")                               \
     X(ERR_CANCELLED, "57014", "cancelled by the user or by statement_timeout")                     \
     X(ERR_SHUTDOWN, "57P01", "the server is stopping")                                             \
-    X(ERR_NOT_READY, "57P03", "the server takes no connection now")                                \
     X(ERR_MEMORY, "53200", "the memory limit is reached")                                          \
     X(ERR_DISK_FULL, "53100", "the disk, or the quota on it, is full")                             \
     X(ERR_TOO_MANY_CLIENTS, "53300", "no more connections are allowed")                            \
     X(ERR_IO, "58030", "the operating system could not read or write")                             \
     X(ERR_FILE_MISSING, "58P01", "no such file")                                                   \
-    X(ERR_DUPLICATE_FILE, "58P02", "the file exists")                                              \
     X(ERR_FORMAT_VERSION, "F0000", "a data directory of another format version")                   \
     X(ERR_DIR_IN_USE, "F0001", "another server holds the data directory")                          \
     X(ERR_PRIVILEGE, "42501", "not allowed")                                                       \
@@ -101,8 +95,6 @@ enum status {
 
 /* SQLSTATE of a code: five characters, static. */
 const char *status_sqlstate(enum status s);
-/* One line about a code, static. */
-const char *status_meaning(enum status s);
 
 #define TRY(call)                                                                                  \
     do {                                                                                           \

@@ -153,7 +153,7 @@ static void csv_close(struct source *base)
     free(s);
 }
 
-static const struct source_class csv_class = {csv_read, csv_close, true};
+static const struct source_class csv_class = {csv_read, csv_close};
 
 /* ---- columns ---- */
 
@@ -287,7 +287,6 @@ static enum status make_schema(struct ctx *c, struct csv_source *s)
     for (int i = 0; i < s->n_cols; i++)
         s->names[i] = schema->attrs[i].name;
     s->base.schema = schema;
-    s->base.bytes = n_bytes;
     int64_t block_rows = BLOCK_BYTES / (n_bytes / (n_rows + 1) + 1);
     source_set_grid(&s->base, block_rows > 0 ? block_rows : 1, false);
     return OK;

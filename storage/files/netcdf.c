@@ -162,7 +162,7 @@ static enum status netcdf_read(struct ctx *c, struct source *base, const struct 
     return OK;
 }
 
-static const struct source_class netcdf_class = {netcdf_read, netcdf_close, true};
+static const struct source_class netcdf_class = {netcdf_read, netcdf_close};
 
 /* ---- which variables ---- */
 
@@ -294,7 +294,6 @@ static enum status open_one(struct ctx *c, struct netcdf_source *s, const char *
     TRY(file_open_read(c, path, &fd, &bytes));
     close(fd);
     x->file.path = path;
-    s->base.bytes += bytes;
     TRY(nc_client_start(c, path, &k));
     enum status st = open_described(c, s, k, o, x);
     if (st < 0 || s->n_idle == MAX_IDLE) {

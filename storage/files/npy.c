@@ -428,7 +428,7 @@ static void npy_close(struct source *base)
     free(s);
 }
 
-static const struct source_class npy_class = {npy_read, npy_close, true};
+static const struct source_class npy_class = {npy_read, npy_close};
 
 /* ---- opening ---- */
 
@@ -473,7 +473,6 @@ static enum status open_one(struct ctx *c, struct npy_source *s, const char *pat
     f->start = s->n_files == 1 ? 0 : f[-1].start + f[-1].length;
     f->length = format.shape[0];
     f->data_offset = format.data_offset;
-    s->base.bytes += bytes;
     s->format.shape[0] = f->start + f->length;
     return OK;
 }

@@ -22,7 +22,6 @@ struct npy_format {
     int64_t record_bytes;
     int n_dims;
     int64_t shape[MAX_DIMS];
-    int64_t n_records;
     int64_t data_offset;
 };
 

@@ -229,16 +229,6 @@ void source_grid(const struct source *s, int64_t *extents)
     memcpy(extents, s->grid, sizeof(int64_t) * (size_t)s->box.n_dims);
 }
 
-bool source_random_access(const struct source *s)
-{
-    return s->cls->random_access;
-}
-
-int64_t source_bytes(const struct source *s)
-{
-    return s->bytes;
-}
-
 void source_close(struct source *s)
 {
     if (s) s->cls->close(s);
@@ -301,25 +291,6 @@ enum status source_read(struct ctx *c, struct source *s, const struct box *want,
         TRY(read_partly(c, s, want, &inner, attrs, n, cols, present));
     }
     *n_present = box_cells(&inner);
-    return OK;
-}
-
-enum status source_rows(struct ctx *c, struct source *s, int64_t max_rows, struct column *cols,
-                        int64_t *n_rows)
-{
-    struct box want = {.n_dims = 1, .lo = {s->next_row}, .hi = {s->next_row + max_rows}};
-    int n = s->schema->n_attrs;
-    void *attrs;
-    assert(s->box.n_dims == 1);
-    if (want.hi[0] > s->box.hi[0]) want.hi[0] = s->box.hi[0];
-    *n_rows = 0;
-    if (box_empty(&want)) return OK;
-    TRY(scratch_alloc(c, sizeof(int) * (size_t)(n + 1), &attrs));
-    for (int i = 0; i < n; i++)
-        ((int *)attrs)[i] = i;
-    TRY(s->cls->read(c, s, &want, attrs, n, cols));
-    *n_rows = want.hi[0] - want.lo[0];
-    s->next_row = want.hi[0];
     return OK;
 }
 

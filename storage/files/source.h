@@ -19,10 +19,10 @@ struct source_options {
     /* CSV */
     bool header_given, header;     /* default: true */
     char delimiter, quote, escape; /* 0: ',' '"' '"' */
-    bool text_format;        /* COPY's text format: backslash escapes instead of quotes, tab, \\N */
-    const char *null_text;         /* NULL: '' unquoted */
-    const struct schema *target;   /* COPY: types come from here, columns by name (header) or order;
-                                      NULL: inferred from the first rows */
+    bool text_format;      /* COPY's text format: backslash escapes instead of quotes, tab, \\N */
+    const char *null_text; /* NULL: '' unquoted */
+    const struct schema *target; /* COPY: types come from here, columns by name (header) or order;
+                                    NULL: inferred from the first rows */
     const char *const *columns;
     int n_columns; /* COPY a (x, y): names of the file's columns in order */
 };
@@ -36,19 +36,11 @@ enum status source_open(struct ctx *c, const char *pattern, const struct source_
 const struct schema *source_schema(const struct source *s);
 /* Good boxes to ask for: extents near the file's own chunks. dims 0 in order. */
 void source_grid(const struct source *s, int64_t *extents);
-/* True when boxes may be asked for in any order by many workers (npy, netcdf); CSV gives rows in
- * order by source_rows. */
-bool source_random_access(const struct source *s);
 /* As array_read: attributes (indexes) of a box of positions, from c->scratch. Many workers at once.
  * For CSV boxes over `row` are legal too, in any order (an index of row offsets at intervals is
  * kept), but sequential is fast. */
 enum status source_read(struct ctx *c, struct source *s, const struct box *want, const int *attrs,
                         int n, struct column *cols, uint64_t **present, int64_t *n_present);
-/* CSV in order: up to max_rows parsed rows of the next block; *n_rows 0 at the end. One thread. */
-enum status source_rows(struct ctx *c, struct source *s, int64_t max_rows, struct column *cols,
-                        int64_t *n_rows);
-/* Progress: bytes of the files in all. */
-int64_t source_bytes(const struct source *s);
 void source_close(struct source *s); /* NULL allowed */
 
 /* CSV text to rows for COPY FROM STDIN: the caller feeds bytes as they come. */
@@ -62,8 +54,7 @@ enum status csv_parser_feed(struct ctx *c, struct csv_parser *p, const char *byt
                             bool is_last, struct column *cols, int64_t *n_rows);
 void csv_parser_free(struct csv_parser *p);
 
-/* Writers for COPY … TO. Bytes go to a sink: a file, or the client. */
-typedef enum status bytes_fn(struct ctx *c, void *self, const void *bytes, size_t n);
+/* For the writers of COPY … TO. */
 /* .npy header (version 1.0, or 2.0 when long; padded to 64) for one dtype, or a structured one
  * (n_fields > 1, or names given). */
 void npy_header(struct strbuf *out, const enum type *types, const char *const *names, int n_fields,

@@ -9,7 +9,6 @@ struct source_class {
     enum status (*read)(struct ctx *c, struct source *s, const struct box *want, const int *attrs,
                         int n, struct column *cols);
     void (*close)(struct source *s); /* frees s too */
-    bool random_access;
 };
 
 /* The first member of each format's own struct. The schema is the arena's; dims[].tile is the grid.
@@ -19,8 +18,6 @@ struct source {
     struct schema *schema;
     struct box box; /* all positions */
     int64_t grid[MAX_DIMS];
-    int64_t bytes;
-    int64_t next_row; /* of source_rows */
 };
 
 struct paths {
