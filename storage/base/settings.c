@@ -176,23 +176,51 @@ static enum status find(struct ctx *c, const char *name, int *out)
     return near ? hint(c, "Perhaps you meant \"%s\".", near) : c->err.code;
 }
 
-/* Settings that accept one meaning only: anything else would be ignored silently. */
-static enum status check_fixed(struct ctx *c, const struct setting_info *info, const char *value)
+/* Texts of which only some mean something; another would be ignored silently. */
+struct choice {
+    const char *name, *allowed; /* separated by | */
+    bool is_fixed;              /* all of them mean the same: the default */
+};
+static const struct choice choices[] = {
+    {"client_encoding", "UTF8|UTF-8|UNICODE", true},
+    {"timezone", "UTC|Etc/UTC|GMT|Z|Universal", true},
+    {"datestyle", "ISO, MDY|ISO,MDY|ISO|ISO, DMY|ISO, YMD|DEFAULT", true},
+    {"intervalstyle", "postgres", true},
+    {"log_level", "debug|info|warning|error", false},
+    {"client_min_messages",
+     "debug5|debug4|debug3|debug2|debug1|debug|log|info|notice|warning|error", false},
+    {"default_transaction_isolation",
+     "serializable|repeatable read|read committed|read uncommitted", false},
+};
+
+static bool is_among(const char *value, const char *allowed)
 {
-    static const struct {
-        const char *name, *allowed;
-    } fixed[] = {
-        {"client_encoding", "UTF8 UTF-8 utf8 utf-8 UNICODE unicode"},
-        {"timezone", "UTC utc Etc/UTC GMT Z Universal"},
-    };
-    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
-        if (strcmp(info->name, fixed[i].name) != 0) continue;
-        size_t n = strlen(value);
-        for (const char *at = fixed[i].allowed; (at = strstr(at, value)); at++)
-            if (n && (at == fixed[i].allowed || at[-1] == ' ') && (at[n] == ' ' || !at[n]))
-                return OK;
-        fail(c, ERR_UNSUPPORTED, "parameter \"%s\" cannot be \"%s\"", info->name, value);
-        return hint(c, "The only value is \"%s\".", info->deflt);
+    size_t n = strlen(value);
+    for (const char *at = allowed;; at++) {
+        size_t len = strcspn(at, "|");
+        if (len == n && strncasecmp(at, value, n) == 0) return true;
+        at += len;
+        if (!*at) return false;
+    }
+}
+
+static enum status check_choice(struct ctx *c, const struct setting_info *info, const char *value)
+{
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
+        const struct choice *k = &choices[i];
+        if (strcmp(info->name, k->name) != 0 || is_among(value, k->allowed)) continue;
+        if (k->is_fixed) {
+            fail(c, ERR_UNSUPPORTED, "parameter \"%s\" cannot be \"%s\"", info->name, value);
+            return hint(c, "The only value is \"%s\".", info->deflt);
+        }
+        fail(c, ERR_INVALID_PARAMETER, "invalid value for parameter \"%s\": \"%s\"", info->name,
+             value);
+        struct strbuf names = STRBUF_INIT;
+        for (const char *at = k->allowed; *at; at++)
+            strbuf_add(&names, *at == '|' ? ", " : at, *at == '|' ? 2 : 1);
+        hint(c, "Available values: %s.", names.s);
+        strbuf_release(&names);
+        return c->err.code;
     }
     return OK;
 }
@@ -208,7 +236,7 @@ enum status settings_set(struct ctx *c, struct settings *s, const char *name, co
         return hint(c, "Set it in the configuration file, or with tesserad --set %s=….",
                     list[i].name);
     }
-    if (value) TRY(check_fixed(c, &list[i], value));
+    if (value) TRY(check_choice(c, &list[i], value));
     union slot v = {0};
     TRY(parse_value(c, &list[i], value ? value : list[i].deflt, &v));
     if (list[i].kind == SET_TEXT) free(get(s, i).s);
