@@ -33,7 +33,6 @@ struct db_options {
 enum status db_open(struct ctx *c, const char *dir, const struct db_options *o,
                     struct budget *server, struct db **out);
 void db_close(struct db *db);
-const char *db_dir(const struct db *db);
 /* The directory for spilled data, DIR/tmp, emptied at open. */
 const char *db_tmp(const struct db *db);
 
