@@ -124,14 +124,50 @@ static enum status empty_tmp(struct ctx *c, struct db *db)
     return OK;
 }
 
-static enum status open_catalog(struct ctx *c, struct db *db)
+/* A file whose only use is to be removed: on a full disk SQLite could not make its log, and nothing
+ * could be read. It is made again at the next open that finds room. */
+static const off_t RESERVE_BYTES = 1 << 20;
+
+static bool release_reserve(struct db *db)
 {
-    if (exists(db->dir, "tiles") && !exists(db->dir, "catalog"))
-        return fail(c, ERR_CORRUPT, "the data directory \"%s\" has tiles but no catalog", db->dir);
+    char *p = path_in(db->dir, "reserve");
+    bool released = unlink(p) == 0;
+    free(p);
+    return released;
+}
+
+static void keep_reserve(struct db *db)
+{
+    if (exists(db->dir, "reserve")) return;
+    char *p = path_in(db->dir, "reserve");
+    int fd = open(p, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        if (posix_fallocate(fd, 0, RESERVE_BYTES) != 0) (void)unlink(p);
+        close(fd);
+    }
+    free(p);
+}
+
+static enum status try_catalog(struct ctx *c, struct db *db)
+{
     char *p = path_in(db->dir, "catalog");
     enum status s = catalog_open(c, p, db->options.sync, &db->catalog);
     free(p);
     if (s == OK) s = catalog_bury_pending(c, db->catalog);
+    return s;
+}
+
+static enum status open_catalog(struct ctx *c, struct db *db)
+{
+    if (exists(db->dir, "tiles") && !exists(db->dir, "catalog"))
+        return fail(c, ERR_CORRUPT, "the data directory \"%s\" has tiles but no catalog", db->dir);
+    enum status s = try_catalog(c, db);
+    if ((s == ERR_IO || s == ERR_DISK_FULL) && release_reserve(db)) {
+        catalog_close(db->catalog);
+        db->catalog = NULL;
+        ctx_clear(c);
+        s = try_catalog(c, db);
+    }
     if (s == OK) s = state_load(c, db);
     return s;
 }
@@ -184,6 +220,7 @@ enum status db_open(struct ctx *c, const char *dir, const struct db_options *o,
     if (s == OK) s = open_store(c, db);
     if (s == OK) s = open_cache(c, db);
     if (s == OK) s = sweeper_start(c, db);
+    if (s == OK) keep_reserve(db);
     if (s < 0) {
         db_close(db);
         return s;

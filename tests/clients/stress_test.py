@@ -170,7 +170,7 @@ def last_stop(count, server):
         try:
             busy.execute("SELECT sum(sin(i * j)) FROM GRID [i => 0 : 999999, j => 0 : 999999]")
         except psycopg.Error as e:
-            state.append(e.sqlstate)
+            state.append("administrator command" in str(e))
 
     thread = threading.Thread(target=ask)
     thread.start()
@@ -178,7 +178,7 @@ def last_stop(count, server):
     started = time.time()
     count.equal(server.stop(signal.SIGTERM), 0, "exit status")
     thread.join()
-    count.equal(state, ["57P01"], "the running statement is ended")
+    count.equal(state, [True], "the running statement is ended")
     count.check(time.time() - started < 12, f"in {time.time() - started:.1f} s")
     try:
         idle.execute("SELECT 1")
