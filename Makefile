@@ -115,7 +115,7 @@ demo: packages
 
 check: packages
 	@$(MAKE) venv
-	@$(MAKE) -j$(JOBS) all sql-runner
+	@$(MAKE) -j$(JOBS) all sql-runner oracle
 	@$(MAKE) -j$(JOBS) MODE=asan all unit sql-runner
 	@$(MAKE) -j$(JOBS) MODE=tsan unit
 	@$(MAKE) -j$(JOBS) MODE=fuzz fuzzers

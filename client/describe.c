@@ -192,9 +192,9 @@ static bool show_array(struct shell *sh, const PGresult *arrays, int row)
 {
     struct strbuf dims_sql = STRBUF_INIT, attrs_sql = STRBUF_INIT;
     strbuf_adds(&dims_sql, "SELECT name, type, axis, length, tile, grows, unit, comment "
-                           "FROM sys.dimensions WHERE \"array\" = ");
+                           "FROM sys.dimensions WHERE array_name = ");
     strbuf_adds(&attrs_sql, "SELECT name, type, not_null, \"default\", codec, unit, comment "
-                            "FROM sys.attributes WHERE \"array\" = ");
+                            "FROM sys.attributes WHERE array_name = ");
     quote_literal(&dims_sql, PQgetvalue(arrays, row, 0));
     quote_literal(&attrs_sql, PQgetvalue(arrays, row, 0));
     strbuf_adds(&dims_sql, " ORDER BY position");
@@ -280,10 +280,10 @@ bool list_arrays(struct shell *sh, const char *pattern)
 bool list_dimensions(struct shell *sh, const char *pattern)
 {
     PGresult *r = ask(sh,
-                      "SELECT \"array\" AS \"Array\", name AS \"Dimension\", type AS \"Type\", "
+                      "SELECT array_name AS \"Array\", name AS \"Dimension\", type AS \"Type\", "
                       "axis AS \"Axis\", length AS \"Length\", tile AS \"Tile\" "
                       "FROM sys.dimensions",
-                      "\"array\"", pattern, "\"array\", position");
+                      "array_name", pattern, "array_name, position");
     if (!r) return false;
     bool any = PQntuples(r) > 0;
     if (any) show_result(sh, r, "Dimensions");

@@ -8,20 +8,20 @@ static const struct sys_column arrays_columns[] = {
     {"name", T_TEXT},   {"version", T_INT64}, {"dimensions", T_INT32}, {"attributes", T_INT32},
     {"cells", T_INT64}, {"tiles", T_INT64},   {"bytes", T_INT64},      {"comment", T_TEXT}};
 static const struct sys_column dimensions_columns[] = {
-    {"array", T_TEXT}, {"position", T_INT32}, {"name", T_TEXT},  {"type", T_TEXT},
-    {"axis", T_TEXT},  {"length", T_INT64},   {"tile", T_INT64}, {"grows", T_BOOL},
-    {"unit", T_TEXT},  {"comment", T_TEXT}};
+    {"array_name", T_TEXT}, {"position", T_INT32}, {"name", T_TEXT},  {"type", T_TEXT},
+    {"axis", T_TEXT},       {"length", T_INT64},   {"tile", T_INT64}, {"grows", T_BOOL},
+    {"unit", T_TEXT},       {"comment", T_TEXT}};
 static const struct sys_column attributes_columns[] = {
-    {"array", T_TEXT}, {"position", T_INT32}, {"name", T_TEXT},
-    {"type", T_TEXT},  {"not_null", T_BOOL},  {"default", T_TEXT},
-    {"codec", T_TEXT}, {"unit", T_TEXT},      {"comment", T_TEXT}};
+    {"array_name", T_TEXT}, {"position", T_INT32}, {"name", T_TEXT},
+    {"type", T_TEXT},       {"not_null", T_BOOL},  {"default", T_TEXT},
+    {"codec", T_TEXT},      {"unit", T_TEXT},      {"comment", T_TEXT}};
 static const struct sys_column versions_columns[] = {
-    {"array", T_TEXT},  {"version", T_INT64}, {"committed_at", T_TIMESTAMP},
-    {"tiles", T_INT64}, {"cells", T_INT64},   {"bytes", T_INT64},
+    {"array_name", T_TEXT}, {"version", T_INT64}, {"committed_at", T_TIMESTAMP},
+    {"tiles", T_INT64},     {"cells", T_INT64},   {"bytes", T_INT64},
     {"state", T_TEXT}};
 static const struct sys_column tiles_columns[] = {
-    {"array", T_TEXT}, {"attribute", T_TEXT},  {"coordinates", T_TEXT},   {"version", T_INT64},
-    {"codec", T_TEXT}, {"raw_bytes", T_INT64}, {"stored_bytes", T_INT64}, {"cells", T_INT64}};
+    {"array_name", T_TEXT}, {"attribute", T_TEXT},  {"coordinates", T_TEXT},   {"version", T_INT64},
+    {"codec", T_TEXT},      {"raw_bytes", T_INT64}, {"stored_bytes", T_INT64}, {"cells", T_INT64}};
 static const struct sys_column objects_columns[] = {
     {"kind", T_TEXT}, {"name", T_TEXT}, {"text", T_TEXT}};
 

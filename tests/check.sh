@@ -43,8 +43,8 @@ step sql-four-workers build/release/sql-runner --set workers=4 --set memory_limi
 step sql-plain-plans build/release/sql-runner --set optimizer=off $files
 step sql-tiny-tiles build/release/sql-runner --set tile_size=512B --set workers=4 $files
 step sql-server build/release/sql-runner --server build/release/tesserad $files
-for t in tests/oracle/*.py tests/clients/*_test.py; do
-    [ -e "$t" ] && step "$(basename "$t" .py)" $py "$t"
+for t in tests/oracle/*_test.py tests/clients/*_test.py; do
+    step "$(basename "$t" .py)" $py "$t"
 done
 step bad-input $py tests/bad_input.py
 step memory $py tests/memory.py 64
