@@ -54,6 +54,16 @@ static bool is_empty(const char *dir)
     return empty;
 }
 
+/* Somebody else's directory stays as it is: not even a lock is made in it. */
+static enum status refuse_foreign(struct ctx *c, const struct db *db)
+{
+    struct stat st;
+    if (stat(db->dir, &st) != 0 || !S_ISDIR(st.st_mode) || exists(db->dir, "VERSION") ||
+        is_empty(db->dir))
+        return OK;
+    return fail(c, ERR_FORMAT_VERSION, "\"%s\" is not a data directory of Tessera", db->dir);
+}
+
 static enum status take_lock(struct ctx *c, struct db *db)
 {
     char *p = path_in(db->dir, "lock");
@@ -94,7 +104,8 @@ static enum status check_format(struct ctx *c, struct db *db)
             s = io_failed(c, "read", p);
         } else if (strcmp(text, FORMAT_TEXT) != 0) {
             text[strcspn(text, "\n")] = '\0';
-            s = fail(c, ERR_FORMAT_VERSION, "the data directory \"%s\" has format \"%s\"", db->dir,
+            s = fail(c, ERR_FORMAT_VERSION,
+                     "the data directory \"%s\" is of another format version: \"%s\"", db->dir,
                      text);
             hint(c, "This program reads \"tessera 1\".");
         }
@@ -213,6 +224,7 @@ enum status db_open(struct ctx *c, const char *dir, const struct db_options *o,
     locks_init(&db->locks, o->lock_timeout_ms, o->idle_in_transaction_ms);
     enum status s = OK;
     if (o->create && mkdir(dir, 0700) != 0 && errno != EEXIST) s = io_failed(c, "create", dir);
+    if (s == OK) s = refuse_foreign(c, db);
     if (s == OK) s = take_lock(c, db);
     if (s == OK) s = check_format(c, db);
     if (s == OK) s = empty_tmp(c, db);
