@@ -256,7 +256,14 @@ static enum status result_dim(struct ctx *c, const struct rel_dim *from, const c
         return OK;
     }
     int64_t n = from->hi > from->lo ? (from->hi - from->lo + from->stride - 1) / from->stride : 0;
-    return axis_rebase(c, from->axis, from->lo, n, from->stride, &out->axis);
+    TRY(axis_rebase(c, from->axis, from->lo, n, from->stride, &out->axis));
+    /* What is open-ended, and kept to its end, stays so: a file's unlimited dimension, a growing
+     * array's. */
+    if (from->axis->grows && from->stride == 1 && from->hi == from->axis->hi) {
+        out->axis.grows = true;
+        if (out->axis.kind == AXIS_REGULAR) out->axis.limit_hi = INT64_MAX;
+    }
+    return OK;
 }
 
 static enum status result_names(struct ctx *c, const char *name, const struct query *q)
