@@ -319,7 +319,7 @@ enum status bind_from_function(struct binder *b, const struct ast_from *f, struc
     const char *near = nearest_name(name, here, 4);
     fail_at(b->c, ERR_UNDEFINED_FUNCTION, place(b, call->pos), "function %s in FROM does not exist",
             name);
-    return near ? hint(b->c, "Perhaps you meant %s.", near) : ERR_UNDEFINED_FUNCTION;
+    return near ? hint(b->c, "Perhaps you meant \"%s\".", near) : ERR_UNDEFINED_FUNCTION;
 }
 
 /* ---- sys.… ---- */

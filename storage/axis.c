@@ -362,7 +362,7 @@ static enum status check_tolerance(struct ctx *c, const struct axis *a, const ch
     value_format(nearest, &text);
     fail(c, ERR_OUT_OF_BOUNDS, "no coordinate of dimension \"%s\" lies within the tolerance of %s",
          name, at.s);
-    hint(c, "the nearest one is %s", text.s);
+    hint(c, "The nearest one is %s.", text.s);
     strbuf_release(&at);
     strbuf_release(&text);
     return ERR_OUT_OF_BOUNDS;

@@ -102,7 +102,7 @@ static enum status set_end(struct ctx *c, const char *name, const struct value *
     }
     if (n < 0) {
         bad(c, name, "the step leads away from the upper bound");
-        return hint(c, "a descending axis has a negative step");
+        return hint(c, "A descending axis has a negative step.");
     }
     if (n >= POSITION_MAX) return bad(c, name, "the upper bound is out of reach");
     if (!on_grid) {
@@ -112,7 +112,7 @@ static enum status set_end(struct ctx *c, const char *name, const struct value *
         strbuf_adds(&text, " and ");
         value_literal(&above, &text);
         bad(c, name, "the upper bound is not reached by whole steps");
-        hint(c, "the nearest ones are %s", text.s);
+        hint(c, "The nearest ones are %s.", text.s);
         strbuf_release(&text);
         return ERR_INVALID_DEFINITION;
     }

@@ -223,7 +223,7 @@ static enum status find_var(struct ctx *c, const char *path, const struct nc_des
     }
     fail(c, ERR_UNDEFINED_COLUMN, "\"%s\" has no variable \"%s\"", path, name);
     const char *near = nearest_name(name, names, d->n_vars);
-    return near ? hint(c, "perhaps \"%s\" is meant", near) : ERR_UNDEFINED_COLUMN;
+    return near ? hint(c, "Perhaps you meant \"%s\".", near) : ERR_UNDEFINED_COLUMN;
 }
 
 static enum status choose_vars(struct ctx *c, const char *path, const struct nc_description *d,

@@ -87,7 +87,7 @@ enum status nc_client_start(struct ctx *c, const char *path, struct nc_client **
     pid_t pid;
     if (!find_helper(helper, sizeof helper)) {
         fail(c, ERR_FILE_MISSING, "the program tessera-netcdf, which reads NetCDF, is not there");
-        return hint(c, "it belongs beside tesserad; TESSERA_NETCDF_HELPER may name it");
+        return hint(c, "It belongs beside tesserad; TESSERA_NETCDF_HELPER may name it.");
     }
     char *real = realpath(path, NULL); /* HDF5 cannot follow links without rights */
     if (!real)
@@ -135,7 +135,7 @@ static enum status helper_gone(struct ctx *c, struct nc_client *k)
     k->broken = true;
     log_line(LOG_WARNING, "the NetCDF reader of \"%s\" ended unexpectedly", k->path);
     fail(c, ERR_BAD_COPY_FORMAT, "file \"%s\" could not be read: its reader crashed", k->path);
-    return hint(c, "the file is damaged, or needs more memory than the reader may use");
+    return hint(c, "The file is damaged, or needs more memory than the reader may use.");
 }
 
 static enum status nonsense(struct ctx *c, struct nc_client *k)

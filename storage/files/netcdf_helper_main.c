@@ -21,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -318,6 +319,89 @@ static int describe(struct out *o, int id)
     return NC_NOERR;
 }
 
+/* ---- the whole file ---- */
+
+static double padded(double n)
+{
+    return 4 * (double)(int64_t)((n + 3) / 4);
+}
+
+/* Bytes of the attributes of a variable in a classic header whose counts have w bytes. */
+static double attrs_bytes(int id, int var, int n_attrs, double w)
+{
+    double sum = 4 + w;
+    for (int i = 0; i < n_attrs; i++) {
+        char name[NC_MAX_NAME + 1] = "";
+        nc_type type;
+        size_t n;
+        if (nc_inq_attname(id, var, i, name) != NC_NOERR ||
+            nc_inq_att(id, var, name, &type, &n) != NC_NOERR)
+            continue;
+        sum += w + padded((double)strlen(name)) + 4 + w;
+        sum += padded((double)n * (double)kind_bytes(kind_of(type)));
+    }
+    return sum;
+}
+
+struct extent {
+    double header, fixed, record, record_unpadded; /* bytes */
+    int n_record_vars;
+};
+
+static int add_var(int id, int var, int unlimited, bool large, double w, struct extent *e)
+{
+    char name[NC_MAX_NAME + 1] = "";
+    nc_type type;
+    int rank, n_attrs, dims[NC_MAX_VAR_DIMS];
+    int r = nc_inq_var(id, var, name, &type, &rank, dims, &n_attrs);
+    if (r != NC_NOERR) return r;
+    e->header += w + padded((double)strlen(name)) + w + rank * w + 4 + w + (large ? 8 : 4);
+    e->header += attrs_bytes(id, var, n_attrs, w);
+    bool is_record = rank > 0 && dims[0] == unlimited;
+    double bytes = (double)kind_bytes(kind_of(type));
+    for (int d = is_record; d < rank; d++) {
+        size_t len;
+        if ((r = nc_inq_dimlen(id, dims[d], &len)) != NC_NOERR) return r;
+        bytes *= (double)len;
+    }
+    if (is_record) {
+        e->n_record_vars++;
+        e->record += padded(bytes);
+        e->record_unpadded += bytes;
+    } else {
+        e->fixed += padded(bytes);
+    }
+    return NC_NOERR;
+}
+
+/* The library reads zeros past the end of a classic file: so NC_ETRUNC when it is shorter than its
+ * header and its variables take. HDF5 looks after itself. */
+static int check_length(int id)
+{
+    int format, n_dims, n_vars, n_attrs, unlimited, r;
+    struct stat st;
+    size_t records = 0;
+    if ((r = nc_inq_format(id, &format)) != NC_NOERR) return r;
+    if (format == NC_FORMAT_NETCDF4 || format == NC_FORMAT_NETCDF4_CLASSIC) return NC_NOERR;
+    if (n_spare == 0 || fstat(spare[0], &st) != 0) return NC_NOERR;
+    if ((r = nc_inq(id, &n_dims, &n_vars, &n_attrs, &unlimited)) != NC_NOERR) return r;
+    if (unlimited >= 0 && (r = nc_inq_dimlen(id, unlimited, &records)) != NC_NOERR) return r;
+    double w = format == NC_FORMAT_64BIT_DATA ? 8 : 4;
+    struct extent e = {.header = 4 + w + 2 * (4 + w) + attrs_bytes(id, NC_GLOBAL, n_attrs, w)};
+    for (int d = 0; d < n_dims; d++) {
+        char name[NC_MAX_NAME + 1] = "";
+        if ((r = nc_inq_dimname(id, d, name)) != NC_NOERR) return r;
+        e.header += w + padded((double)strlen(name)) + w;
+    }
+    for (int v = 0; v < n_vars; v++) {
+        if ((r = add_var(id, v, unlimited, format != NC_FORMAT_CLASSIC, w, &e)) != NC_NOERR)
+            return r;
+    }
+    double record = e.n_record_vars == 1 ? e.record_unpadded : e.record;
+    double least = e.header + e.fixed + (double)records * record - 3; /* the last one's padding */
+    return (double)st.st_size < least ? NC_ETRUNC : NC_NOERR;
+}
+
 /* ---- reading ---- */
 
 static void read_strings(int id, const struct nc_request *q, const size_t *start,
@@ -395,7 +479,10 @@ int main(int argc, char **argv)
     }
     confine();
     while (read_all(&q, sizeof q)) {
-        if (id < 0 && error == NC_NOERR) error = nc__open(argv[1], NC_NOWRITE, &buffer_hint, &id);
+        if (id < 0 && error == NC_NOERR) {
+            error = nc__open(argv[1], NC_NOWRITE, &buffer_hint, &id);
+            if (error == NC_NOERR) error = check_length(id);
+        }
         if (error != NC_NOERR) {
             reply_error(error);
         } else if (q.op == NC_OP_DESCRIBE) {

@@ -127,7 +127,7 @@ static void test_bad(void **unused)
 {
     (void)unused;
     assert_int_equal(bad_axis(T_INT32, "0", "10", "3"), ERR_INVALID_DEFINITION);
-    assert_string_equal(c.err.hint, "the nearest ones are 9 and 12");
+    assert_string_equal(c.err.hint, "The nearest ones are 9 and 12.");
     assert_int_equal(bad_axis(T_INT32, "0", "10", "-1"), ERR_INVALID_DEFINITION);
     assert_int_equal(bad_axis(T_INT32, "0", "10", "0"), ERR_INVALID_DEFINITION);
     assert_int_equal(bad_axis(T_FLOAT64, "0", "1", "0.3"), ERR_INVALID_DEFINITION);
@@ -218,7 +218,7 @@ static void test_nearest(void **unused)
     assert_int_equal(nearest(&lat, "47.4", "0.15"), 274);
     assert_int_equal(nearest(&lat, "47.4", "0.1"), -99);
     assert_int_equal(c.err.code, ERR_OUT_OF_BOUNDS);
-    assert_string_equal(c.err.hint, "the nearest one is 47.25");
+    assert_string_equal(c.err.hint, "The nearest one is 47.25.");
     struct axis day = regular(T_TIMESTAMP, "2020-01-01", "2020-12-31", "1 day");
     assert_int_equal(nearest(&day, "2020-01-02 11:00", "12 hours"), 1);
     assert_int_equal(nearest(&day, "2020-01-02 13:00", "1 hour"), -99);

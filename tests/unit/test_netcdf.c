@@ -217,7 +217,7 @@ static void test_schemas(void **unused)
     assert_true(grid[1] == 19 && grid[2] % 45 == 0 && grid[3] % 90 == 0);
     source_close(s);
     refused(DATA "etopo60.cdf", "rosa", ERR_UNDEFINED_COLUMN);
-    assert_string_equal(c.err.hint, "perhaps \"rose\" is meant");
+    assert_string_equal(c.err.hint, "Perhaps you meant \"rose\".");
     refused(DATA "coads_climatology.cdf", "nothing", ERR_UNDEFINED_COLUMN);
 }
 
@@ -478,9 +478,27 @@ static void damage(const char *kind)
     }
 }
 
+/* Whole it can be read, without its last value it cannot. */
+static void cut_short(const char *kind)
+{
+    struct stat st;
+    struct source *s;
+    ncgen("cut.nc", kind, values_cdl);
+    assert_int_equal(source_open(&c, in_dir("cut.nc"), &(struct source_options){0}, &s), OK);
+    source_close(s);
+    assert_int_equal(stat(in_dir("cut.nc"), &st), 0);
+    assert_int_equal(truncate(in_dir("cut.nc"), st.st_size - 8), 0);
+    refused(in_dir("cut.nc"), NULL, ERR_BAD_COPY_FORMAT);
+    assert_int_equal(truncate(in_dir("cut.nc"), st.st_size / 2), 0);
+    refused(in_dir("cut.nc"), NULL, ERR_BAD_COPY_FORMAT);
+}
+
 static void test_damaged(void **unused)
 {
     (void)unused;
+    cut_short("nc3");
+    cut_short("nc6");
+    cut_short("nc5");
     damage("nc3");
     damage("nc4");
     FILE *f = fopen(in_dir("text.nc"), "w");
