@@ -48,7 +48,8 @@ static bool is_empty(const char *dir)
     bool empty = d != NULL;
     struct dirent *e;
     while (empty && (e = readdir(d)))
-        if (e->d_name[0] != '.' && strcmp(e->d_name, "lock") != 0 && strcmp(e->d_name, "log") != 0)
+        if (e->d_name[0] != '.' && strcmp(e->d_name, "lock") != 0 &&
+            strcmp(e->d_name, "log") != 0 && strcmp(e->d_name, "tessera.conf") != 0)
             empty = false;
     if (d) closedir(d);
     return empty;
