@@ -7,6 +7,7 @@
  * 3. top is the bin of the largest number so far, but never below LOWEST_TOP, so that the window
  *    still reaches the smallest denormal and scaling by 2^(-30 top) never overflows. */
 #include "storage/base/fsum.h"
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -175,20 +176,21 @@ INLINE void digit_pairs_inline(const struct rows *b, const double *scale, int64_
     memcpy(out + 3 * LANES, &pair1, sizeof pair1);
 }
 
-INLINE void products_inline(const double *restrict x, const double *restrict y,
+/* Products and their errors; where a product is not finite, its error is 0. */
+INLINE void products_inline(const double *restrict x, const double *restrict y, int n,
                             double *restrict product, double *restrict error)
 {
-    for (int i = 0; i < PIECE; i++) {
-        double p = x[i] * y[i];
+    for (int i = 0; i < n; i++) {
+        double p = x[i] * y[i], e = __builtin_fma(x[i], y[i], -p);
         product[i] = p;
-        error[i] = __builtin_fma(x[i], y[i], -p);
+        error[i] = fabs(p) <= DBL_MAX ? e : 0;
     }
 }
 
 struct kernels {
     void (*largest)(const struct rows *b, int64_t *out);
     void (*digits)(const struct rows *b, const double *scale, int64_t *out);
-    void (*products)(const double *x, const double *y, double *product, double *error);
+    void (*products)(const double *x, const double *y, int n, double *product, double *error);
 };
 
 #define STAMP(isa, TARGET, DIGITS)                                                                 \
@@ -200,10 +202,10 @@ struct kernels {
     {                                                                                              \
         DIGITS(b, scale, out);                                                                     \
     }                                                                                              \
-    TARGET static void products_##isa(const double *x, const double *y, double *product,           \
+    TARGET static void products_##isa(const double *x, const double *y, int n, double *product,    \
                                       double *error)                                               \
     {                                                                                              \
-        products_inline(x, y, product, error);                                                     \
+        products_inline(x, y, n, product, error);                                                  \
     }                                                                                              \
     static const struct kernels isa##_kernels = {largest_##isa, digits_##isa, products_##isa};
 
@@ -358,24 +360,12 @@ void fsum_add_product_block(struct fsum *s, const double *x, const double *y, in
 {
     const struct kernels *k = kernels();
     double product[PIECE], error[PIECE];
-    const struct rows products = {product, PIECE / LANES, LANES, 1};
-    int64_t done = 0, most[LANES];
-    for (; done + PIECE <= n; done += PIECE) {
-        k->products(x + done, y + done, product, error);
-        k->largest(&products, most);
-        bool finite = true;
-        for (int i = 0; i < LANES; i++)
-            finite &= most[i] < INF_BITS;
-        if (finite) {
-            add_lanes(s, k, &products);
-            add_lanes(s, k, &(struct rows){error, PIECE / LANES, LANES, 1});
-            continue;
-        }
-        for (int64_t i = done; i < done + PIECE; i++)
-            fsum_add_product(s, x[i], y[i]);
+    for (int64_t done = 0; done < n; done += PIECE) {
+        int m = n - done < PIECE ? (int)(n - done) : PIECE;
+        k->products(x + done, y + done, m, product, error);
+        fsum_add_block(s, product, m);
+        fsum_add_block(s, error, m);
     }
-    for (; done < n; done++)
-        fsum_add_product(s, x[done], y[done]);
 }
 
 void fsum_merge(struct fsum *s, const struct fsum *other)

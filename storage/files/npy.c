@@ -12,6 +12,7 @@
 
 #define READ_BYTES (4 << 20) /* of one read */
 #define GRID_CELLS (128 * 1024)
+#define LOAD_CELLS (512 * 1024) /* tiles of what is loaded into, side by side: longer reads */
 
 struct npy_file {
     int fd;
@@ -477,7 +478,7 @@ static enum status open_one(struct ctx *c, struct npy_source *s, const char *pat
     return OK;
 }
 
-static enum status make_schema(struct ctx *c, struct npy_source *s)
+static enum status make_schema(struct ctx *c, struct npy_source *s, const struct schema *target)
 {
     const struct npy_format *f = &s->format;
     struct schema *schema;
@@ -491,10 +492,12 @@ static enum status make_schema(struct ctx *c, struct npy_source *s)
     source_unique_names(c, schema);
     s->base.schema = schema;
     source_set_grid(&s->base, GRID_CELLS, f->fortran);
+    if (target && !target->is_table) source_align_grid(&s->base, target, LOAD_CELLS, f->fortran);
     return OK;
 }
 
-enum status npy_open(struct ctx *c, const struct paths *paths, struct source **out)
+enum status npy_open(struct ctx *c, const struct paths *paths, const struct schema *target,
+                     struct source **out)
 {
     struct npy_source *s = calloc(1, sizeof *s);
     struct npy_file *files = calloc((size_t)paths->n, sizeof *files);
@@ -508,7 +511,7 @@ enum status npy_open(struct ctx *c, const struct paths *paths, struct source **o
     s->files = files;
     for (int i = 0; i < paths->n && st == OK; i++)
         st = open_one(c, s, paths->v[i]);
-    if (st == OK) st = make_schema(c, s);
+    if (st == OK) st = make_schema(c, s, target);
     if (st == OK)
         *out = &s->base;
     else

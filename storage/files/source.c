@@ -120,7 +120,7 @@ static enum status format_by_content(struct ctx *c, const char *path, const char
         *out = "npy";
     else {
         fail(c, ERR_INVALID_PARAMETER, "cannot tell the format of \"%s\" from its name", path);
-        return hint(c, "Say which one it is: netcdf, npy or csv.");
+        return hint(c, "say which one it is: netcdf, npy or csv");
     }
     return OK;
 }
@@ -134,7 +134,7 @@ enum status source_open(struct ctx *c, const char *pattern, const struct source_
     TRY(find_paths(c, with_root(c, pattern, o->root), &paths));
     if (!format) format = format_by_name(paths.v[0]);
     if (!format) TRY(format_by_content(c, paths.v[0], &format));
-    if (strcmp(format, "npy") == 0) return npy_open(c, &paths, out);
+    if (strcmp(format, "npy") == 0) return npy_open(c, &paths, o->target, out);
     if (strcmp(format, "netcdf") == 0) return netcdf_open(c, &paths, &options, out);
     if (strcmp(format, "csv") != 0)
         return fail(c, ERR_INVALID_PARAMETER, "file format \"%s\" not recognized", format);
@@ -214,6 +214,23 @@ void source_set_grid(struct source *s, int64_t cells, bool first_fastest)
         s->grid[d] = s->schema->dims[d].tile = extent;
         cells /= extent;
         if (cells < 1) cells = 1;
+    }
+}
+
+void source_align_grid(struct source *s, const struct schema *target, int64_t cells,
+                       bool first_fastest)
+{
+    int n = s->box.n_dims;
+    int64_t n_cells = 1;
+    if (target->n_dims != n) return;
+    schema_tile_extents(target, s->grid);
+    for (int d = 0; d < n; d++)
+        n_cells *= s->grid[d];
+    for (int i = 0; i < n; i++) {
+        int d = first_fastest ? i : n - 1 - i;
+        for (; s->grid[d] < box_extent(&s->box, d) && n_cells <= cells / 2; n_cells *= 2)
+            s->grid[d] *= 2;
+        s->schema->dims[d].tile = s->grid[d];
     }
 }
 

@@ -25,7 +25,9 @@ struct paths {
     const char **v;
 };
 
-enum status npy_open(struct ctx *c, const struct paths *paths, struct source **out);
+/* target: what the file is loaded into; NULL: nothing. */
+enum status npy_open(struct ctx *c, const struct paths *paths, const struct schema *target,
+                     struct source **out);
 enum status csv_open(struct ctx *c, const struct paths *paths, const struct source_options *o,
                      struct source **out);
 enum status netcdf_open(struct ctx *c, const struct paths *paths, const struct source_options *o,
@@ -42,6 +44,10 @@ enum status source_schema_new(struct ctx *c, const char *path, int64_t n_dims, i
 /* Sets box, grid and dims[].tile from the schema: boxes of about `cells`, long along the last
  * dimensions (or the first, for Fortran order). */
 void source_set_grid(struct source *s, int64_t cells, bool first_fastest);
+/* Boxes of whole tiles of the target instead, when its dimensions are as many: at least one, and as
+ * many more along the dimensions that run fastest as come to about `cells`. */
+void source_align_grid(struct source *s, const struct schema *target, int64_t cells,
+                       bool first_fastest);
 
 /* Opens a regular file for reading. ERR_FILE_MISSING, ERR_PRIVILEGE, ERR_WRONG_OBJECT. */
 enum status file_open_read(struct ctx *c, const char *path, int *fd, int64_t *bytes);
