@@ -251,6 +251,8 @@ static enum status result_dim(struct ctx *c, const struct rel_dim *from, const c
                               struct dim *out)
 {
     out->name = name;
+    out->unit = from->unit;
+    out->comment = from->comment;
     if (!dim_known(from)) { /* a pivot's axis, found when it ran */
         out->axis = *from->axis;
         return OK;
@@ -301,7 +303,8 @@ enum status bind_schema_of(struct ctx *c, const char *name, const struct query *
         r.attrs[r.n_attrs++] = (struct attr){.name = o->name,
                                              .type = o->type,
                                              .deflt = value_null(o->type),
-                                             .unit = rel->cols[o->index].unit};
+                                             .unit = rel->cols[o->index].unit,
+                                             .comment = rel->cols[o->index].comment};
     }
     r.is_table = r.n_dims == 0;
     if (r.is_table) TRY(row_dim(c, &r));

@@ -25,16 +25,27 @@ static struct target *new_target(struct selecting *q)
     return &q->ts[q->n++];
 }
 
+static bool bracket_has(const struct selecting *q, const char *name)
+{
+    for (int i = 0; i < q->n; i++)
+        if (q->ts[i].bracket && !strcmp(q->ts[i].name, name)) return true;
+    return false;
+}
+
+/* A dimension that is listed already (a.*, b.* of a join on it) is a plain column; another one of
+ * the same name gets a number. */
 static void star_column(struct selecting *q, const struct scope_col *col, int pos)
 {
-    bool bracket = col->is_dim;
-    for (int i = 0; i < q->n; i++) /* a.*, b.*: what both have is one dimension */
-        if (q->ts[i].bracket && !strcmp(q->ts[i].name, col->name)) bracket = false;
+    struct expr *e = scope_ref(q->b, col, pos);
+    const char *name = col->name;
+    bool bracket = col->is_dim, twice = bracket && bracket_has(q, name);
+    if (twice && e->kind != E_DIM) bracket = false;
+    for (int i = 0; i < q->n; i++)
+        if (twice && q->ts[i].bracket && expr_equal(q->ts[i].e, e)) bracket = false;
+    for (int k = 2; bracket && bracket_has(q, name); k++)
+        name = arena_printf(q->b->c->arena, "%s_%d", col->name, k);
     struct target *t = new_target(q);
-    *t = (struct target){.e = scope_ref(q->b, col, pos),
-                         .name = col->name,
-                         .bracket = bracket,
-                         .pos = place(q->b, pos)};
+    *t = (struct target){.e = e, .name = name, .bracket = bracket, .pos = place(q->b, pos)};
 }
 
 /* `*`: every dimension once, then the attributes; `a.*`: those of one item; `[*]`: dimensions. */

@@ -152,7 +152,8 @@ static struct plan *pivot(struct ctx *c, struct plan *in, const struct bound_key
     p->rel.dims = arena_array(c->arena, struct rel_dim, n_keys + 1);
     for (int i = 0; i < n_keys; i++) {
         p->axes[i].type = in->rel.cols[i].type;
-        p->rel.dims[i] = (struct rel_dim){keys[i].name, &p->axes[i], 0, ROWS_UNKNOWN, 1, 0};
+        p->rel.dims[i] = (struct rel_dim){
+            .name = keys[i].name, .axis = &p->axes[i], .hi = ROWS_UNKNOWN, .stride = 1};
     }
     p->rel.n_cols = in->rel.n_cols - n_keys;
     p->rel.cols = in->rel.cols + n_keys;
@@ -245,10 +246,11 @@ static enum status bracket_names(struct binder *b, const struct target *ts, int 
 {
     for (int i = 0; i < n; i++)
         for (int k = 0; k < i && ts[i].bracket; k++)
-            if (ts[k].bracket && !strcmp(ts[i].name, ts[k].name))
-                return fail_at(b->c, ERR_DUPLICATE_COLUMN, place(b, ts[i].pos),
-                               "dimension \"%s\" stands twice in the brackets of SELECT",
-                               ts[i].name);
+            if (ts[k].bracket && !strcmp(ts[i].name, ts[k].name)) {
+                fail_at(b->c, ERR_DUPLICATE_COLUMN, place(b, ts[i].pos),
+                        "dimension \"%s\" stands twice in the brackets of SELECT", ts[i].name);
+                return hint(b->c, "AS gives one another name: [%s AS other].", ts[i].name);
+            }
     return OK;
 }
 

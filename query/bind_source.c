@@ -116,7 +116,8 @@ enum status bind_grid(struct binder *b, const struct ast_from *f, struct scope *
             if (!strcmp(p->rel.dims[k].name, x->dim))
                 return fail_at(c, ERR_DUPLICATE_COLUMN, place(b, x->pos),
                                "dimension \"%s\" stands twice", x->dim);
-        p->rel.dims[d] = (struct rel_dim){x->dim, a, a->lo, a->hi, 1, 0};
+        p->rel.dims[d] =
+            (struct rel_dim){.name = x->dim, .axis = a, .lo = a->lo, .hi = a->hi, .stride = 1};
         scope_add(out, x->dim, true, d, a->type);
     }
     grid_tiles(&p->rel);
@@ -262,13 +263,14 @@ static void file_plan(struct binder *b, const struct schema *s, const struct ast
         const struct dim *dim = &s->dims[d];
         struct axis *a = arena_dup(c->arena, &dim->axis, sizeof *a);
         const char *name = arena_strdup(c->arena, dim->name);
-        p->rel.dims[d] = (struct rel_dim){name, a, a->lo, a->hi, 1, dim->tile};
+        p->rel.dims[d] =
+            (struct rel_dim){name, a, a->lo, a->hi, 1, dim->tile, dim->unit, dim->comment};
         scope_add(out, name, true, d, a->type);
     }
     for (int i = 0; i < s->n_attrs; i++) {
         const struct attr *at = &s->attrs[i];
         const char *name = arena_strdup(c->arena, at->name);
-        p->rel.cols[i] = (struct rel_col){name, at->type, at->not_null, at->unit};
+        p->rel.cols[i] = (struct rel_col){name, at->type, at->not_null, at->unit, at->comment};
         p->source_attrs[i] = i;
         scope_add(out, name, false, i, at->type);
     }

@@ -27,13 +27,14 @@ struct rel_dim {
     int64_t lo, hi; /* positions; the region's, inside or past the axis's own */
     int64_t stride; /* slices with a step: cells exist only at lo + k × stride; else 1 */
     int64_t tile;   /* a good extent for boxes: its tiles start at multiples of it */
+    const char *unit, *comment; /* NULL: none */
 };
 
 struct rel_col {
     const char *name;
     enum type type;
     bool not_null;
-    const char *unit; /* NULL: none */
+    const char *unit, *comment; /* NULL: none */
 };
 
 struct rel {

@@ -43,8 +43,8 @@ struct plan *plan_map(struct ctx *c, struct plan *in, struct expr **es, const ch
         p->exprs[i] = es[i];
         p->rel.cols[i] = (struct rel_col){.name = names[i], .type = es[i]->type};
         if (es[i]->kind == E_COL) {
-            p->rel.cols[i].not_null = in->rel.cols[es[i]->index].not_null;
-            p->rel.cols[i].unit = in->rel.cols[es[i]->index].unit;
+            p->rel.cols[i] = in->rel.cols[es[i]->index];
+            p->rel.cols[i].name = names[i];
         }
     }
     return p;
@@ -121,15 +121,15 @@ struct plan *plan_scan(struct ctx *c, struct array *a, int pos)
     p->rel.dims = arena_array(c->arena, struct rel_dim, s->n_dims + 1);
     for (int d = 0; d < s->n_dims; d++) {
         const struct dim *dim = &s->dims[d];
-        p->rel.dims[d] =
-            (struct rel_dim){dim->name, &dim->axis, dim->axis.lo, dim->axis.hi, 1, dim->tile};
+        p->rel.dims[d] = (struct rel_dim){dim->name, &dim->axis, dim->axis.lo, dim->axis.hi,
+                                          1,         dim->tile,  dim->unit,    dim->comment};
     }
     p->rel.n_cols = s->n_attrs;
     p->rel.cols = arena_array(c->arena, struct rel_col, s->n_attrs + 1);
     p->attrs = arena_array(c->arena, int, s->n_attrs + 1);
     for (int i = 0; i < s->n_attrs; i++) {
         const struct attr *at = &s->attrs[i];
-        p->rel.cols[i] = (struct rel_col){at->name, at->type, at->not_null, at->unit};
+        p->rel.cols[i] = (struct rel_col){at->name, at->type, at->not_null, at->unit, at->comment};
         p->attrs[i] = i;
     }
     return p;
