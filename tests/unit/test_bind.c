@@ -224,6 +224,19 @@ static void test_answers(void **state)
                  "SELECT [d], count(*) FROM GRID [d => DATE '2020-01-30' : DATE '2020-03-02'] "
                  "GROUP BY BLOCK [d => INTERVAL '1 month']",
                  "2020-01-30|30\n2020-02-29|3\n");
+    /* Two dimensions of one name, and what is said of columns. */
+    check_answer(f,
+                 "SELECT i, i_2 FROM (SELECT * FROM GRID [i => 0 : 1] AS a, GRID [i => 5 : 6] AS b)"
+                 " ORDER BY i, i_2",
+                 "0|5\n0|6\n1|5\n1|6\n");
+    query_must(
+        f, "COMMENT ON COLUMN half.depth IS 'of the sea'; COMMENT ON COLUMN half.lat IS 'north';"
+           "ALTER ARRAY half ALTER COLUMN lon SET (unit = 'degrees');"
+           "CREATE ARRAY copied AS SELECT [*], depth AS d FROM half WHERE depth > 0");
+    check_answer(f, "SELECT comment FROM sys.attributes WHERE array_name = 'copied'",
+                 "of the sea\n");
+    check_answer(f, "SELECT name, unit, comment FROM sys.dimensions WHERE array_name = 'copied'",
+                 "lat|NULL|north\nlon|degrees|NULL\n");
 }
 
 int main(void)
