@@ -16,7 +16,7 @@ step() {
     if [ -n "$line" ]; then
         p=${line%% passed*} f=${line##*passed, } f=${f%% failed*}
     else
-        p=$(grep -cE '^\[ +OK +\]' "$log") f=$(grep -cE '^\[ +FAILED +\] [a-z_]+$' "$log")
+        p=$(grep -cE '^\[ +OK +\]' "$log") f=$(grep -oE '^\[ +FAILED +\] [a-z_0-9]+$' "$log" | sort -u | wc -l)
     fi
     [ "$status" -ne 0 ] && [ "$f" -eq 0 ] && f=1
     passed=$((passed + p)) failed=$((failed + f))
