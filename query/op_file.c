@@ -2,12 +2,32 @@
 #include "query/op_classes.h"
 #include "query/reach.h"
 
+/* The binder opened the files too, and the plan stands on what it saw. */
+static bool is_as_planned(const struct plan *p, const struct schema *s)
+{
+    if (s->n_dims != p->rel.n_dims) return false;
+    for (int d = 0; d < s->n_dims; d++)
+        if (s->dims[d].axis.type != p->rel.dims[d].axis->type) return false;
+    for (int i = 0; i < p->rel.n_cols; i++) {
+        int k = p->source_attrs[i];
+        if (k >= s->n_attrs || s->attrs[k].type != p->rel.cols[i].type) return false;
+    }
+    return true;
+}
+
 static enum status file_open(struct ctx *c, struct op *op)
 {
     const struct plan *p = op->plan;
     struct source *source;
-    TRY(at(c, source_open(c, p->label, p->source_options, &source), p->pos));
+    notice_fn *say = c->notice;
+    c->notice = NULL; /* the binder passed on what there is to say */
+    enum status st = source_open(c, p->label, p->source_options, &source);
+    c->notice = say;
+    TRY(at(c, st, p->pos));
     op->state = source;
+    if (!is_as_planned(p, source_schema(source)))
+        return fail_at(c, ERR_BAD_COPY_FORMAT, p->pos, "\"%s\" changed while it was being opened",
+                       p->label);
     int64_t extents[MAX_DIMS];
     source_grid(source, extents);
     for (int d = 0; d < op->box.n_dims; d++)
