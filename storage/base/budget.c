@@ -66,10 +66,16 @@ _Static_assert(sizeof(struct buffer) == 64, "buffers are aligned to cache lines"
 
 static const size_t HUGE_PAGE = 2u << 20;
 
+/* With its header, in whole cache lines; even an empty buffer points into its own block. */
+static size_t whole_bytes(size_t bytes)
+{
+    return sizeof(struct buffer) + ((bytes + !bytes + 63) & ~(size_t)63);
+}
+
 void *buf_try(struct budget *b, size_t bytes)
 {
     if (bytes > SIZE_MAX / 4) return NULL;
-    size_t whole = sizeof(struct buffer) + ((bytes + 63) & ~(size_t)63);
+    size_t whole = whole_bytes(bytes);
     if (b && !budget_take(b, (int64_t)whole)) return NULL;
     bool huge = whole >= 2 * HUGE_PAGE;
     struct buffer *h = aligned_alloc(huge ? HUGE_PAGE : 64,
@@ -104,7 +110,7 @@ void buf_free(void *buf)
 {
     if (!buf) return;
     struct buffer *h = (struct buffer *)buf - 1;
-    size_t whole = sizeof(struct buffer) + ((h->bytes + 63) & ~(size_t)63);
+    size_t whole = whole_bytes(h->bytes);
     if (h->budget) budget_give(h->budget, (int64_t)whole);
     free(h);
 }
