@@ -6,7 +6,9 @@ Data: a smooth field with noise in its last digits, 3-D, as .npy for all. NumPy 
 (memory-mapped), Tessera reads its own compressed tiles: warm (cached or in the page cache) and, for the scan, cold. Runs alternate; a
 row's figure is the median of RUNS, after one that is not counted. Each answer is compared with NumPy's before it is timed."""
 import os
+import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -57,7 +59,22 @@ def close(a, b):
     return np.allclose(np.asarray(a, dtype=float), np.asarray(b, dtype=float), rtol=1e-9, atol=1e-9, equal_nan=True)
 
 
-def workloads(conn, x, d, n):
+def synced(path):
+    """Waits until a file, or every file of a folder, is on disk."""
+    for name in [path] if os.path.isfile(path) else [os.path.join(path, f) for f in os.listdir(path)]:
+        with open(name, "rb") as f:
+            os.fsync(f.fileno())
+
+
+def saved(path, save):
+    """A function that saves an array and gives what lies in the file."""
+    def run():
+        save(path)
+        return np.load(path, mmap_mode="r")
+    return run
+
+
+def workloads(conn, x, d, n, dir):
     """(name, Tessera, NumPy, Dask) as functions that give an answer."""
     ask = lambda sql: (lambda: np.array(conn.execute(sql).fetchall(), dtype=float).squeeze())
     t0, t1 = n[0] // 3, n[0] // 3 + n[0] // 4
@@ -69,7 +86,9 @@ def workloads(conn, x, d, n):
          lambda: np.sqrt(np.sin(x) ** 2 + np.cos(x) ** 2).mean(), lambda: da.sqrt(da.sin(d) ** 2 + da.cos(d) ** 2).mean().compute()),
         ("slice, mean", ask(f"SELECT avg(v) FROM f[time => {t0} : {t1 - 1}, lat => 10 : 59]"), lambda: x[t0:t1, 10:60].mean(),
          lambda: d[t0:t1, 10:60].mean().compute()),
-        ("one time step's rows", ask("SELECT v FROM f[time => 7]"), lambda: x[7].ravel().copy(), lambda: d[7].compute().ravel()),
+        ("a time step to .npy",
+         saved(f"{dir}/ours.npy", lambda p: conn.execute(f"COPY (SELECT [lat], [lon], v FROM f[time => 7]) TO '{p}' (FORMAT npy)")),
+         saved(f"{dir}/numpy.npy", lambda p: np.save(p, x[7])), saved(f"{dir}/dask.npy", lambda p: np.save(p, d[7].compute()))),
         ("mean by lat", ask("SELECT lat, avg(v) FROM f GROUP BY lat ORDER BY lat"),
          lambda: np.column_stack([np.arange(n[1]), x.mean(axis=(0, 2))]),
          lambda: np.column_stack([np.arange(n[1]), d.mean(axis=(0, 2)).compute()])),
@@ -101,10 +120,17 @@ def load(server, conn, path, x, dir):
         def numpy_copy():
             with open(copy, "wb") as f:
                 np.save(f, np.load(path))
+                f.flush()
                 os.fsync(f.fileno())
         times["NumPy"].append(timed(numpy_copy))
         os.unlink(copy)
-        times["Dask"].append(timed(lambda: da.to_npy_stack(os.path.join(dir, "stack"), da.from_array(np.load(path, mmap_mode="r"), chunks=(8, -1, -1)))))
+        stack = os.path.join(dir, "stack")
+
+        def dask_copy():
+            da.to_npy_stack(stack, da.from_array(np.load(path, mmap_mode="r"), chunks=(8, -1, -1)))
+            synced(stack)
+        times["Dask"].append(timed(dask_copy))
+        shutil.rmtree(stack)
     rate = x.nbytes / statistics.median(times["Tessera"]) / 1e6
     stored = conn.execute("SELECT bytes FROM sys.arrays WHERE name = 'f'").fetchone()[0]
     line("load .npy, durable", times, f"{rate:.0f} MB/s, compressed {x.nbytes / stored:.1f} times")
@@ -117,12 +143,13 @@ def main():
         x = field(*n)
         path = os.path.join(dir, "f.npy")
         np.save(path, x)
-        d = da.from_array(np.load(path, mmap_mode="r"), chunks=(32, 250, 400))
         print(f"{x.size / 1e6:.0f} million doubles, {x.nbytes / 1e6:.0f} MB; {os.cpu_count()} processors; "
               f"NumPy {np.__version__}, Dask {__import__('dask').__version__}; milliseconds, medians of {RUNS}\n")
+        limits(x, path)
+        d = da.from_array(np.load(path, mmap_mode="r"), chunks=(32, 250, 400))
         print("| workload | Tessera | NumPy | Dask | best peer / Tessera | |\n|---|---|---|---|---|---|")
         load(server, conn, path, x, dir)
-        for name, ours, numpy, dask in workloads(conn, x, d, n):
+        for name, ours, numpy, dask in workloads(conn, x, d, n, dir):
             want = numpy()
             assert close(ours(), want) and close(dask(), want), f"{name}: answers differ"
             times = {"Tessera": [], "NumPy": [], "Dask": []}
@@ -133,10 +160,40 @@ def main():
         cold(server, conn, path, x)
 
 
+def limits(x, path):
+    """What the machine can do at best: memory by one processor, the page cache, the disk (when the cache can be dropped)."""
+    def read():
+        with open(path, "rb", buffering=0) as f:
+            buffer = bytearray(4 << 20)
+            while f.readinto(buffer):
+                pass
+    memory = min(timed(x.sum) for _ in range(RUNS))
+    cached = min(timed(read) for _ in range(3))
+    disk = f", disk {x.nbytes / timed(read) / 1e9:.1f}" if drop_caches() else ""
+    print(f"GB/s: one processor's sum in memory {x.nbytes / memory / 1e9:.1f}, page cache {x.nbytes / cached / 1e9:.1f}{disk}\n", flush=True)
+
+
+# A process of its own: one that has mapped a file before may still hold its pages.
+COLD_PEER = """
+import os, sys, time
+import dask.array as da, numpy as np
+da.ones((64, 64), chunks=8).sum().compute()
+os.sync()
+open("/proc/sys/vm/drop_caches", "w").write("3")
+start = time.perf_counter()
+if sys.argv[1] == "NumPy":
+    (np.load(sys.argv[2]) * 1.8).mean()
+else:
+    (da.from_array(np.load(sys.argv[2], mmap_mode="r"), chunks=(32, 250, 400)) * 1.8).mean().compute()
+print(time.perf_counter() - start)
+"""
+
+
 def cold(server, conn, path, x):
     """The scan with nothing cached: the server restarted, the page cache dropped."""
     times = {"Tessera": [], "NumPy": [], "Dask": []}
     conn.close()
+    copy = shutil.copy(path, path + ".cold")
     for _ in range(3):
         server.stop()
         if not drop_caches():
@@ -145,11 +202,9 @@ def cold(server, conn, path, x):
         server.start()
         with server.connect() as c:
             times["Tessera"].append(timed(lambda: c.execute("SELECT avg(v * 1.8) FROM f").fetchone()))
-        drop_caches()
-        times["NumPy"].append(timed(lambda: (np.load(path) * 1.8).mean()))
-        drop_caches()
-        d = da.from_array(np.load(path, mmap_mode="r"), chunks=(32, 250, 400))
-        times["Dask"].append(timed(lambda: (d * 1.8).mean().compute()))
+        for peer in ("NumPy", "Dask"):
+            out = subprocess.run([sys.executable, "-c", COLD_PEER, peer, copy], check=True, capture_output=True, text=True)
+            times[peer].append(float(out.stdout))
     rate = x.nbytes / statistics.median(times["Tessera"]) / 1e9
     line("cold: avg(v * 1.8)", times, f"{rate:.2f} GB/s of values")
 
