@@ -63,6 +63,8 @@ enum status bind_attr(struct ctx *c, struct bind_env *env, const struct ast_colu
     }
     if (!col->type) return fail_at(c, ERR_SYNTAX, col->pos, "column \"%s\" has no type", col->name);
     TRY(bind_type(c, col->type, &out->type));
+    if (out->type == T_TEXT && col->type->mods.n)
+        notice(c, "00000", "%s becomes TEXT: its length is not checked", col->type->name);
     TRY(storable(c, out->type, col->pos, col->name));
     TRY(bind_codec(c, col, out));
     return bind_default(c, env, col, out);

@@ -290,6 +290,20 @@ static enum status bind_case(struct binder *b, const struct expr_place *in,
     return expr_make_case(b->c, args, e->args.n, otherwise, place(b, e->pos), out);
 }
 
+/* x::varchar(3) keeps three characters. */
+static enum status cut_text(struct binder *b, const struct ast_expr *length, const char *type,
+                            struct expr **x)
+{
+    struct value n;
+    bool known;
+    TRY(bind_value(b, length, "a type's length", T_INT32, &n, &known));
+    if (!known || n.type != T_INT32 || n.null || n.i < 1)
+        return fail_at(b->c, ERR_INVALID_PARAMETER, place(b, length->pos),
+                       "length for type %s must be at least 1", type);
+    struct expr *args[] = {*x, expr_make_const(b->c, &n, place(b, length->pos))};
+    return expr_make_call(b->c, "left", args, 2, place(b, length->pos), x);
+}
+
 static enum status bind_cast(struct binder *b, const struct expr_place *in,
                              const struct ast_expr *e, struct expr **out)
 {
@@ -297,7 +311,9 @@ static enum status bind_cast(struct binder *b, const struct expr_place *in,
     struct expr *x;
     TRY(at(b->c, bind_type(b->c, e->type, &t), place(b, e->pos)));
     TRY(bind_expr(b, in, e->args.v[0], &x));
-    return expr_make_cast(b->c, x, t, true, place(b, e->pos), out);
+    TRY(expr_make_cast(b->c, x, t, true, place(b, e->pos), out));
+    const struct ast_exprs *mods = &e->type->mods;
+    return t == T_TEXT && mods->n == 1 ? cut_text(b, mods->v[0], e->type->name, out) : OK;
 }
 
 static enum status bind_time_zone(struct binder *b, const struct expr_place *in,

@@ -57,6 +57,7 @@ struct mistake {
 };
 
 static const struct mistake mistakes[] = {
+    {"SELECT 'abc'::varchar(0)", "22023", "length for type varchar must be at least 1", NULL, "0"},
     {"SELECT * FROM stt", "42P01", "relation \"stt\" does not exist", "Perhaps you meant \"sst\".",
      "stt"},
     {"SELECT tmep FROM sst", "42703", "column \"tmep\" does not exist",
@@ -195,6 +196,8 @@ static void test_answers(void **state)
     struct query_fixture *f = *state;
     check_answer(f, "SELECT #i, i FROM (SELECT [i] FROM GRID [i => 5 : 9])[i => 6 : * : 2]",
                  "1|6\n3|8\n");
+    check_answer(f, "SELECT 'abcdef'::varchar(3), CAST('äöü' AS char(2)), 12345::varchar(2)",
+                 "abc|äö|12\n");
     check_answer(f, "SELECT celsius(300.0), 2 ^ 3, -9223372036854775808",
                  "26.850000000000023|8|-9223372036854775808\n");
     check_answer(f, "SELECT spread(i) FROM GRID [i => 3 : 9]", "6\n");
