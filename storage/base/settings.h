@@ -28,7 +28,7 @@ enum setting_scope { SCOPE_SERVER, /* at start only */ SCOPE_SESSION };
     X(idle_in_transaction_session_timeout, SET_MS, SCOPE_SESSION, "0", 0, INT32_MAX,               \
       "An open transaction that idles so long is rolled back; 0: never.")                          \
     X(version_retention, SET_MS, SCOPE_SERVER, "604800000", 0, INT64_MAX,                          \
-      "How long old versions of arrays are kept at least.")                                        \
+      "How long old versions of arrays are kept at least; 0: for ever.")                           \
     X(log_level, SET_TEXT, SCOPE_SERVER, "info", 0, 0,                                             \
       "Least severity that is logged: debug, info, warning, error.")                               \
     X(file_root, SET_TEXT, SCOPE_SESSION, "", 0, 0,                                                \
@@ -60,7 +60,7 @@ enum setting_scope { SCOPE_SERVER, /* at start only */ SCOPE_SESSION };
     X(default_transaction_read_only, SET_BOOL, SCOPE_SESSION, "off", 0, 1,                         \
       "Transactions are read-only unless they say otherwise.")                                     \
     X(default_transaction_isolation, SET_TEXT, SCOPE_SESSION, "repeatable read", 0, 0,             \
-      "Transactions are snapshots.")
+      "Accepted; transactions are snapshots.")
 
 struct settings {
 #define X(field, kind, scope, deflt, least, most, doc)                                             \
