@@ -120,7 +120,7 @@ static enum status format_by_content(struct ctx *c, const char *path, const char
         *out = "npy";
     else {
         fail(c, ERR_INVALID_PARAMETER, "cannot tell the format of \"%s\" from its name", path);
-        return hint(c, "say which one it is: netcdf, npy or csv");
+        return hint(c, "Say which one it is: netcdf, npy or csv.");
     }
     return OK;
 }
