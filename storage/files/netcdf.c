@@ -129,37 +129,26 @@ static enum status read_file(struct ctx *c, struct netcdf_source *s, struct nc_f
     return st;
 }
 
+static struct source_span netcdf_span(const struct source *base, int file)
+{
+    const struct nc_file *f = &((const struct netcdf_source *)base)->files[file];
+    return (struct source_span){f->start, f->length};
+}
+
+static enum status netcdf_read_file(struct ctx *c, struct source *base, int file,
+                                    const struct box *want, const int *attrs, int n,
+                                    struct column *cols)
+{
+    struct netcdf_source *s = (struct netcdf_source *)base;
+    return read_file(c, s, &s->files[file], want, attrs, n, cols);
+}
+
 static enum status netcdf_read(struct ctx *c, struct source *base, const struct box *want,
                                const int *attrs, int n, struct column *cols)
 {
-    struct netcdf_source *s = (struct netcdf_source *)base;
-    int64_t cells = box_cells(want);
-    void *parts;
+    int n_files = ((const struct netcdf_source *)base)->n_files;
     if (n == 0) return OK;
-    for (int i = 0; i < s->n_files; i++) {
-        struct nc_file *f = &s->files[i];
-        if (want->lo[0] >= f->start && want->hi[0] <= f->start + f->length)
-            return read_file(c, s, f, want, attrs, n, cols);
-    }
-    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)n, &parts));
-    for (int i = 0; i < n; i++)
-        TRY(column_alloc(c, base->schema->attrs[attrs[i]].type, cells, &cols[i]));
-    for (int i = 0; i < s->n_files; i++) {
-        struct nc_file *f = &s->files[i];
-        struct box part = *want;
-        if (part.lo[0] < f->start) part.lo[0] = f->start;
-        if (part.hi[0] > f->start + f->length) part.hi[0] = f->start + f->length;
-        if (box_empty(&part)) continue;
-        TRY(read_file(c, s, f, &part, attrs, n, parts));
-        for (int k = 0; k < n; k++) {
-            const struct column *from = (struct column *)parts + k;
-            box_copy(cols[k].values, want, from->values, &part, &part, type_bytes(from->type));
-            if (!from->valid) continue;
-            TRY(column_need_valid(c, &cols[k], cells));
-            box_copy_bits(cols[k].valid, want, from->valid, &part, &part);
-        }
-    }
-    return OK;
+    return source_read_files(c, base, n_files, netcdf_span, netcdf_read_file, want, attrs, n, cols);
 }
 
 static const struct source_class netcdf_class = {netcdf_read, netcdf_close};

@@ -388,36 +388,25 @@ static enum status read_file(struct ctx *c, const struct npy_source *s, const st
     return OK;
 }
 
+static struct source_span npy_span(const struct source *base, int file)
+{
+    const struct npy_file *f = &((const struct npy_source *)base)->files[file];
+    return (struct source_span){f->start, f->length};
+}
+
+static enum status npy_read_file(struct ctx *c, struct source *base, int file,
+                                 const struct box *want, const int *attrs, int n,
+                                 struct column *cols)
+{
+    const struct npy_source *s = (const struct npy_source *)base;
+    return read_file(c, s, &s->files[file], want, attrs, n, cols);
+}
+
 static enum status npy_read(struct ctx *c, struct source *base, const struct box *want,
                             const int *attrs, int n, struct column *cols)
 {
-    const struct npy_source *s = (const struct npy_source *)base;
-    void *parts;
-    int64_t cells = box_cells(want);
-    for (int i = 0; i < s->n_files; i++) {
-        const struct npy_file *f = &s->files[i];
-        if (want->lo[0] >= f->start && want->hi[0] <= f->start + f->length)
-            return read_file(c, s, f, want, attrs, n, cols);
-    }
-    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(n + 1), &parts));
-    for (int i = 0; i < n; i++)
-        TRY(column_alloc(c, base->schema->attrs[attrs[i]].type, cells, &cols[i]));
-    for (int i = 0; i < s->n_files; i++) {
-        const struct npy_file *f = &s->files[i];
-        struct box part = *want;
-        if (part.lo[0] < f->start) part.lo[0] = f->start;
-        if (part.hi[0] > f->start + f->length) part.hi[0] = f->start + f->length;
-        if (box_empty(&part)) continue;
-        TRY(read_file(c, s, f, &part, attrs, n, parts));
-        for (int k = 0; k < n; k++) {
-            const struct column *from = (struct column *)parts + k;
-            box_copy(cols[k].values, want, from->values, &part, &part, type_bytes(from->type));
-            if (!from->valid) continue;
-            TRY(column_need_valid(c, &cols[k], cells));
-            box_copy_bits(cols[k].valid, want, from->valid, &part, &part);
-        }
-    }
-    return OK;
+    int n_files = ((const struct npy_source *)base)->n_files;
+    return source_read_files(c, base, n_files, npy_span, npy_read_file, want, attrs, n, cols);
 }
 
 static void npy_close(struct source *base)

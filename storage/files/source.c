@@ -311,6 +311,38 @@ enum status source_read(struct ctx *c, struct source *s, const struct box *want,
     return OK;
 }
 
+enum status source_read_files(struct ctx *c, struct source *s, int n_files, span_fn *span,
+                              read_file_fn *read, const struct box *want, const int *attrs, int n,
+                              struct column *cols)
+{
+    int64_t cells = box_cells(want);
+    void *parts;
+    for (int i = 0; i < n_files; i++) {
+        struct source_span f = span(s, i);
+        if (want->lo[0] >= f.start && want->hi[0] <= f.start + f.length)
+            return read(c, s, i, want, attrs, n, cols);
+    }
+    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(n + 1), &parts));
+    for (int i = 0; i < n; i++)
+        TRY(column_alloc(c, s->schema->attrs[attrs[i]].type, cells, &cols[i]));
+    for (int i = 0; i < n_files; i++) {
+        struct source_span f = span(s, i);
+        struct box part = *want;
+        if (part.lo[0] < f.start) part.lo[0] = f.start;
+        if (part.hi[0] > f.start + f.length) part.hi[0] = f.start + f.length;
+        if (box_empty(&part)) continue;
+        TRY(read(c, s, i, &part, attrs, n, parts));
+        for (int k = 0; k < n; k++) {
+            const struct column *from = (struct column *)parts + k;
+            box_copy(cols[k].values, want, from->values, &part, &part, type_bytes(from->type));
+            if (!from->valid) continue;
+            TRY(column_need_valid(c, &cols[k], cells));
+            box_copy_bits(cols[k].valid, want, from->valid, &part, &part);
+        }
+    }
+    return OK;
+}
+
 /* ---- text ---- */
 
 /* Length of the well-formed sequence at s, 0 when there is none: no surrogates, nothing overlong,

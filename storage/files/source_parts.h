@@ -49,6 +49,19 @@ void source_set_grid(struct source *s, int64_t cells, bool first_fastest);
 void source_align_grid(struct source *s, const struct schema *target, int64_t cells,
                        bool first_fastest);
 
+/* Where one of several files lies along the first dimension. */
+struct source_span {
+    int64_t start, length;
+};
+typedef struct source_span span_fn(const struct source *s, int file);
+/* As a class's read, for a box inside one file's span. */
+typedef enum status read_file_fn(struct ctx *c, struct source *s, int file, const struct box *want,
+                                 const int *attrs, int n, struct column *cols);
+/* A class's read for files that lie end to end. */
+enum status source_read_files(struct ctx *c, struct source *s, int n_files, span_fn *span,
+                              read_file_fn *read, const struct box *want, const int *attrs, int n,
+                              struct column *cols);
+
 /* Opens a regular file for reading. ERR_FILE_MISSING, ERR_PRIVILEGE, ERR_WRONG_OBJECT. */
 enum status file_open_read(struct ctx *c, const char *path, int *fd, int64_t *bytes);
 /* Exactly n bytes at an offset. ERR_BAD_COPY_FORMAT when the file ends before. */
