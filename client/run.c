@@ -392,6 +392,15 @@ static void reconnect(struct shell *sh)
     fputs(again ? "Succeeded.\n" : "Failed.\n", stderr);
 }
 
+/* How much an error says: \set VERBOSITY terse, verbose or sqlstate. */
+static void set_verbosity(struct shell *sh)
+{
+    PQsetErrorVerbosity(sh->conn, vars_are(sh->vars, "VERBOSITY", "terse")      ? PQERRORS_TERSE
+                                  : vars_are(sh->vars, "VERBOSITY", "verbose")  ? PQERRORS_VERBOSE
+                                  : vars_are(sh->vars, "VERBOSITY", "sqlstate") ? PQERRORS_SQLSTATE
+                                                                                : PQERRORS_DEFAULT);
+}
+
 bool run_statement(struct shell *sh, const char *sql)
 {
     struct run run = {.sh = sh, .ok = true};
@@ -404,6 +413,7 @@ bool run_statement(struct shell *sh, const char *sql)
         fprintf(sh->out, "%s\n", sql);
         fflush(sh->out);
     }
+    set_verbosity(sh);
     vars_set(sh->vars, "ERROR", "false");
     vars_set(sh->vars, "SQLSTATE", "00000");
     if (open_run(&run)) {
