@@ -29,7 +29,11 @@ void session_enter(struct ctx *c, struct session *s, struct arena *arena, struct
     c->notice = cl ? cl->notice : NULL;
     c->notice_self = cl;
     ctx_clear(c);
-    atomic_store(&s->cancel.reason, CANCEL_NONE);
+    /* A request to cancel was for the statement before; one to end the session stays. */
+    int reason = atomic_load(&s->cancel.reason);
+    while (reason != CANCEL_SHUTDOWN &&
+           !atomic_compare_exchange_weak(&s->cancel.reason, &reason, CANCEL_NONE)) {
+    }
     start_statement(s);
     memset(&s->counters, 0, sizeof s->counters);
     atomic_store(&s->budget.peak_bytes, atomic_load(&s->budget.used_bytes));

@@ -192,7 +192,7 @@ static void mark_gone(struct conn *conn)
 {
     pthread_mutex_lock(&conn->lock);
     conn->gone = true;
-    if (conn->session) session_cancel(conn->session, CANCEL_USER);
+    if (conn->session) session_cancel(conn->session, CANCEL_SHUTDOWN);
     pthread_cond_broadcast(&conn->came);
     pthread_cond_broadcast(&conn->drained);
     pthread_mutex_unlock(&conn->lock);

@@ -117,7 +117,7 @@ def cursors(count, server):
 
 def cancellation(count, server):
     with server.connect() as conn:
-        threading.Timer(0.3, conn.cancel).start()
+        threading.Timer(0.5, conn.cancel).start()
         start = time.time()
         try:
             conn.execute("SELECT sum(sin(i * j)) FROM GRID [i => 0 : 999999, j => 0 : 999999]")

@@ -85,13 +85,20 @@ class Client(threading.Thread):
         conn.execute(f"DROP ARRAY {name}")
 
     def cancelled(self, conn):
-        timer = threading.Timer(self.random.uniform(0, 0.1), conn.cancel)
-        timer.start()
+        """A request that comes before the statement runs is for nothing, as in PostgreSQL: it is sent until one hits."""
+        done = threading.Event()
+
+        def cancel():
+            while not done.wait(self.random.uniform(0.01, 0.1)):
+                conn.cancel()
+        canceller = threading.Thread(target=cancel)
+        canceller.start()
         try:
             conn.execute("SELECT sum(sin(i * j)) FROM GRID [i => 0 : 999999, j => 0 : 999999]")
             self.expect(False, "an endless statement ended")
         finally:
-            timer.join()
+            done.set()
+            canceller.join()
 
     def timeout(self, conn):
         with conn.transaction():
