@@ -303,9 +303,7 @@ enum status agg_bind(struct ctx *c, const struct agg_call *call, const struct en
     struct agg_bound k = {.agg = a, .n_args = a->n_cols};
     bind_slots(call, es, n_slots, &k);
     k.result = result_type(a, call->args);
-    k.value_arg = a->id == AGG_ARGMIN || a->id == AGG_ARGMAX ? 1
-                  : a->id == AGG_FIRST || a->id == AGG_LAST  ? 0
-                                                             : -1;
+    k.value_arg = a->id == AGG_ARGMIN || a->id == AGG_ARGMAX ? 1 : -1;
     TRY(bind_constants(c, call, env, &k));
     k.distinct = call->distinct && a->id != AGG_MIN && a->id != AGG_MAX;
     k.holistic = k.distinct || a->id == AGG_QUANTILE || a->id == AGG_MODE;

@@ -111,7 +111,8 @@ struct agg_bound {
     enum type types[2]; /* of the evaluated arguments */
     enum type result;
     int slots[2], filter; /* columns of the program's output; filter -1: none */
-    int value_arg; /* argmin …: which argument is returned; it alone may be NULL. Else -1 */
+    int value_arg;        /* argmin, argmax: which argument is returned, and alone may be NULL.
+                             Else -1 */
     bool ranks, distinct, holistic;
     double q, lo, hi;
     int64_t bins;

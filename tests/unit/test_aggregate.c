@@ -379,11 +379,10 @@ struct picked { /* the arguments of the cells that count, in row-major order */
 
 static bool counts(const struct call *k, const struct value *cell)
 {
-    bool pick_x = !strncmp(k->name, "arg", 3),
-         pick_y = !strcmp(k->name, "first") || !strcmp(k->name, "last");
+    bool pick_x = !strncmp(k->name, "arg", 3);
     if (k->filter && (cell[FLAG].null || !cell[FLAG].i)) return false;
     for (int i = 0; i < k->n_args; i++) {
-        if ((pick_x && i == 1) || (pick_y && i == 0)) continue;
+        if (pick_x && i == 1) continue;
         const struct value *v = &cell[k->args[i]];
         if (v->null) return false;
         if (!strncmp(k->name, "nan", 3) && isnan(number(v))) return false;
