@@ -194,10 +194,6 @@ int64_t acc_group_bytes(const struct agg_set *set)
     return bytes;
 }
 
-int64_t acc_bytes(const struct acc *a)
-{
-    return a->cap * acc_group_bytes(a->set) + a->heap.total_bytes;
-}
 
 /* A buffer for `bytes` with what the old one held; NULL when refused. */
 static void *regrown(struct ctx *c, void *old, size_t used, size_t bytes)

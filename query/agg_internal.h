@@ -180,7 +180,6 @@ struct acc {
 enum status acc_init(struct ctx *c, const struct agg_set *set, struct acc *a);
 void acc_free(struct acc *a);
 int64_t acc_group_bytes(const struct agg_set *set);
-int64_t acc_bytes(const struct acc *a);
 /* Makes room for n groups; *ok false: memory was refused and nothing changed. */
 enum status acc_reserve(struct ctx *c, struct acc *a, int64_t n, bool *ok);
 void acc_grow(struct acc *a, int64_t n); /* to n empty groups; room was made */

@@ -108,14 +108,6 @@ void engine_close(struct engine *e)
     free(e);
 }
 
-struct budget *engine_budget(struct engine *e)
-{
-    return &e->budget;
-}
-const struct settings *engine_settings(const struct engine *e)
-{
-    return &e->settings;
-}
 
 enum status session_new(struct ctx *c, struct engine *e, struct session **out)
 {

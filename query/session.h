@@ -18,8 +18,6 @@ struct portal;
 enum status engine_open(struct ctx *c, const char *dir, const struct settings *settings,
                         struct engine **out);
 void engine_close(struct engine *e); /* no session is left */
-struct budget *engine_budget(struct engine *e);
-const struct settings *engine_settings(const struct engine *e);
 
 struct column_desc {
     const char *name;

@@ -74,10 +74,6 @@ struct engine *conn_engine(struct conn *conn)
 {
     return conn->loop->engine;
 }
-bool conn_is_local(const struct conn *conn)
-{
-    return conn->local;
-}
 bool conn_refused(const struct conn *conn)
 {
     return conn->refused;

@@ -24,7 +24,6 @@ enum status loop_run(struct ctx *c, struct engine *e, const struct loop_options 
 
 /* ---- for the connection's own thread (protocol.c) ---- */
 struct engine *conn_engine(struct conn *conn);
-bool conn_is_local(const struct conn *conn);
 /* True when no place is left for it. */
 bool conn_refused(const struct conn *conn);
 /* Waits until n bytes have come and takes them. false: the client went away, or (timeout_ms > 0)

@@ -148,7 +148,8 @@ static enum status mismatch(struct ctx *c, const char *a_name, const char *b_nam
 {
     fail(c, ERR_AXIS_MISMATCH, "%s and %s do not line up: %s %s against %s", a_name, b_name, what,
          x->s, y->s);
-    hint(c, "ALIGN NEAREST TOLERANCE x joins each cell to the nearest one.");
+    hint(c, "Axes line up when they have the same step and phase; GROUP BY BLOCK brings one to the "
+            "other's step.");
     strbuf_release(x);
     strbuf_release(y);
     return ERR_AXIS_MISMATCH;

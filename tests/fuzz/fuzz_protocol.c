@@ -15,10 +15,6 @@ struct engine *conn_engine(struct conn *conn)
 {
     return conn->engine;
 }
-bool conn_is_local(const struct conn *conn)
-{
-    return conn != NULL;
-}
 bool conn_refused(const struct conn *conn)
 {
     return conn == NULL;
