@@ -50,7 +50,7 @@ step bad-input $py tests/bad_input.py
 step memory $py tests/memory.py 64
 step crash-200 $py tests/crash/crash.py 200
 for f in parse protocol tile; do
-    step "fuzz-$f" sh tests/fuzz/run.sh "$f" 20
+    step "fuzz-$f" sh tests/fuzz/run.sh "$f" 60
 done
 
 echo "$passed passed, $failed failed"
