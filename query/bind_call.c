@@ -121,8 +121,7 @@ static enum status expand_macro(struct binder *b, const struct ast_expr *e, cons
     struct ctx *c = b->c;
     struct macro m = {.b = b, .name = last_part(&e->name), .pos = e->pos};
     struct ast_expr *body;
-    if (e->over) return not_yet(b, e->over->pos, "windows (OVER) are");
-    if (e->distinct || e->filter || e->order.n)
+    if (e->over || e->distinct || e->filter || e->order.n)
         return fail_at(c, ERR_WRONG_OBJECT, place(b, e->pos),
                        "function %s is not an aggregate function", m.name);
     const char *start = macro_params(c, text, &m.params, &m.n);
@@ -190,30 +189,36 @@ static enum status may_aggregate(struct binder *b, const struct expr_place *in,
     return OK;
 }
 
-static enum status bind_aggregate(struct binder *b, const struct expr_place *in,
-                                  const struct ast_expr *e, struct expr **out)
+enum status bind_agg_call(struct binder *b, struct expr_place *inside, const struct ast_expr *e,
+                          struct agg_call *call, enum type *t)
 {
     const char *name = last_part(&e->name);
     int pos = place(b, e->pos);
-    struct expr_place inside = {.scope = in->scope, .clause = in->clause, .in_agg = true};
-    TRY(may_aggregate(b, in, e));
     bool star = e->args.n == 1 && e->args.v[0]->kind == X_STAR;
     if (e->args.n == 0 && !strcmp(name, "count"))
         return fail_at(b->c, ERR_WRONG_OBJECT, pos,
                        "count(*) must be used to call a parameterless aggregate function");
     if (star && strcmp(name, "count"))
         return fail_at(b->c, ERR_UNDEFINED_FUNCTION, pos, "function %s() does not exist", name);
-    struct agg_call call = {.n_args = star ? 0 : e->args.n, .distinct = e->distinct, .pos = pos};
-    call.args = arena_array(b->c->arena, struct expr *, call.n_args + 1);
-    for (int i = 0; i < call.n_args; i++)
-        TRY(bind_expr(b, &inside, e->args.v[i], &call.args[i]));
+    *call = (struct agg_call){.n_args = star ? 0 : e->args.n, .distinct = e->distinct, .pos = pos};
+    call->args = arena_array(b->c->arena, struct expr *, call->n_args + 1);
+    for (int i = 0; i < call->n_args; i++)
+        TRY(bind_expr(b, inside, e->args.v[i], &call->args[i]));
+    TRY(agg_resolve(b->c, name, call->args, call->n_args, e->distinct, pos, &call->agg, t));
+    if (!e->filter) return OK;
+    inside->clause = "FILTER";
+    return bind_condition(b, inside, e->filter, &call->filter);
+}
+
+static enum status bind_aggregate(struct binder *b, const struct expr_place *in,
+                                  const struct ast_expr *e, struct expr **out)
+{
+    struct expr_place inside = {.scope = in->scope, .clause = in->clause, .in_agg = true};
+    struct agg_call call;
     enum type t;
-    TRY(agg_resolve(b->c, name, call.args, call.n_args, e->distinct, pos, &call.agg, &t));
-    if (e->filter) {
-        inside.clause = "FILTER";
-        TRY(bind_condition(b, &inside, e->filter, &call.filter));
-    }
-    *out = agg_ref(b, in->aggs, &call, t, pos);
+    TRY(may_aggregate(b, in, e));
+    TRY(bind_agg_call(b, &inside, e, &call, &t));
+    *out = agg_ref(b, in->aggs, &call, t, call.pos);
     return OK;
 }
 
@@ -235,16 +240,6 @@ static bool server_fact(const char *name, struct value *out)
         *out = value_text(facts[i][1]);
         return true;
     }
-    return false;
-}
-
-static bool is_window_function(const char *name)
-{
-    static const char *const names[] = {"row_number",   "rank",        "dense_rank", "lag",
-                                        "lead",         "first_value", "last_value", "ntile",
-                                        "percent_rank", "cume_dist",   "nth_value"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!strcmp(names[i], name)) return true;
     return false;
 }
 
@@ -294,7 +289,7 @@ enum status bind_call(struct binder *b, const struct expr_place *in, const struc
         TRY(expand_macro(&deeper, e, text, &body));
         return bind_expr(&deeper, in, body, out);
     }
-    if (e->over || is_window_function(name)) return not_yet(b, e->pos, "windows (OVER) are");
+    if (e->over || is_window_function(name)) return bind_window_call(b, in, e, out);
     if (!strcmp(name, "grouping")) return not_yet(b, e->pos, "GROUPING is");
     return agg ? bind_aggregate(b, in, e, out) : bind_function(b, in, e, out);
 }

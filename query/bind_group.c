@@ -265,7 +265,8 @@ static enum status key_by_dim(struct binder *b, const struct rel *r, struct boun
     struct runs runs = {0};
     enum status st = eval_key(b, r, d, g->e, &runs);
     if (st < 0 && !strncmp(status_sqlstate(st), "22", 2)) {
-        /* The cell that it fails on may not exist, or WHERE may drop it: that shows when it runs. */
+        /* The cell that it fails on may not exist, or WHERE may drop it: that shows when it runs.
+         */
         ctx_clear(b->c);
         runs.unfit = true;
         st = OK;
@@ -437,18 +438,30 @@ enum status make_aggregate(struct binder *b, struct plan *in, struct bound_key *
 
 /* ---- GROUP BY ---- */
 
-static bool note_agg(const struct expr *e, void *found)
+/* What of the targets cannot be a key. */
+struct no_key {
+    bool aggregates, windows;
+};
+
+static bool note_no_key(const struct expr *e, void *self)
 {
-    if (e->kind == E_COL && e->index >= AGG_BASE) *(bool *)found = true;
+    struct no_key *found = self;
+    if (e->kind == E_COL && e->index >= AGG_BASE)
+        found->aggregates = true;
+    else if (e->kind == E_COL && e->index >= WIN_BASE)
+        found->windows = true;
     return true;
 }
 
 static enum status key_of_target(struct binder *b, const struct target *t, int pos,
                                  struct bound_key *k)
 {
-    bool aggregates = false;
-    expr_walk(t->e, note_agg, &aggregates);
-    if (aggregates)
+    struct no_key found = {false, false};
+    expr_walk(t->e, note_no_key, &found);
+    if (found.windows)
+        return fail_at(b->c, ERR_WINDOWING, place(b, pos),
+                       "window functions are not allowed in GROUP BY");
+    if (found.aggregates)
         return fail_at(b->c, ERR_GROUPING, place(b, pos),
                        "aggregate functions are not allowed in GROUP BY");
     *k = (struct bound_key){.key = {.e = t->e, .dim = -1}, .name = t->name};
@@ -558,7 +571,8 @@ enum status over_groups(struct binder *b, const struct scope *scope, const struc
         *out = expr_make_ref(c, E_COL, at, e->type, e->pos);
         return OK;
     }
-    if (e->kind == E_COL || e->kind == E_DIM || e->kind == E_POS)
+    bool window = e->kind == E_COL && e->index >= WIN_BASE;
+    if (!window && (e->kind == E_COL || e->kind == E_DIM || e->kind == E_POS))
         return fail_at(c, ERR_GROUPING, e->pos,
                        "column \"%s\" must appear in the GROUP BY clause or be used in an "
                        "aggregate function",

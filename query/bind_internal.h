@@ -3,7 +3,8 @@
  * bind.c holds the entry points and what is constant, bind_scope.c names, bind_from.c and
  * bind_source.c FROM items, bind_slice.c brackets, bind_join.c joins, bind_expr.c and bind_call.c
  * expressions, bind_select.c queries, bind_group.c groups, bind_shape.c what brackets in SELECT
- * make of a result, bind_dml.c and bind_ddl.c the statements that change something. */
+ * make of a result, bind_window*.c windows, bind_dml.c and bind_ddl.c the statements that change
+ * something. */
 #ifndef TESSERA_BIND_INTERNAL_H
 #define TESSERA_BIND_INTERNAL_H
 #include "query/agg.h"
@@ -98,11 +99,34 @@ struct agg_list {
     struct agg_call *calls;
     enum type *types;
 };
+
+/* A window function's call. Its expressions are over the windows' input: the relation that WHERE
+ * and GROUP BY leave, once windows_over_groups() has seen them. */
+#define WIN_BASE (1 << 23) /* E_COL of index WIN_BASE + i stands for the i-th; below AGG_BASE */
+struct win_call {
+    const char *function;          /* its name; an aggregate when call.agg is there */
+    struct agg_call call;          /* arguments and FILTER; agg NULL: row_number, lag … */
+    enum type type;                /* of the result */
+    const struct ast_window *over; /* without a name; by_cells: its axes are not bound yet */
+    struct expr **partition;       /* by rows */
+    int n_partition;
+    struct sort_key *order;
+    int n_order;
+    struct expr *from, *to; /* the frame's offsets; NULL: none */
+};
+struct win_list {
+    int n;
+    struct win_call *calls;
+    int n_defs; /* WINDOW w AS … */
+    const struct ast_window_def *defs;
+};
 struct expr_place {
     const struct scope *scope;
     const char *clause;    /* for messages: "WHERE" */
     struct agg_list *aggs; /* NULL: aggregates are not allowed */
     bool in_agg;           /* inside an aggregate's argument */
+    struct win_list *wins; /* NULL: windows are not allowed */
+    bool in_win;           /* inside a window function's call */
 };
 enum status bind_expr(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
                       struct expr **out);
@@ -113,6 +137,9 @@ enum status bind_call(struct binder *b, const struct expr_place *in, const struc
                       struct expr **out);
 enum status bind_subquery_expr(struct binder *b, const struct expr_place *in,
                                const struct ast_expr *e, struct expr **out);
+/* An aggregate's overload, arguments and FILTER, bound inside `inside`. */
+enum status bind_agg_call(struct binder *b, struct expr_place *inside, const struct ast_expr *e,
+                          struct agg_call *call, enum type *t);
 /* As PostgreSQL names the column of a target without AS. */
 const char *output_name(const struct ast_expr *e);
 bool plain_name(const struct ast_expr *e); /* an unqualified name */
@@ -194,6 +221,32 @@ enum status eval_on_dim(struct ctx *c, const struct program *p, const struct rel
                         int64_t lo, int64_t n, struct column *out);
 /* The one dimension that an expression depends on; -1: none, or more, or columns. */
 int only_dim(const struct expr *e);
+
+/* ---- windows ---- */
+/* bind_window.c: a call with OVER, taken down in in->wins. */
+bool is_window_function(const char *name);
+enum status bind_window_call(struct binder *b, const struct expr_place *in,
+                             const struct ast_expr *e, struct expr **out);
+/* The calls' expressions as ones over the result of the aggregate. */
+enum status windows_over_groups(struct binder *b, const struct scope *scope, const struct plan *agg,
+                                struct win_list *wins);
+/* Adds a column for each call to the plan; scope names the plan's dimensions. */
+enum status add_windows(struct binder *b, const struct scope *scope, struct win_list *wins,
+                        struct plan **plan);
+/* The targets' expressions with the columns that add_windows() made of the calls. */
+struct expr *over_windows(struct binder *b, const struct win_list *wins, const struct plan *plan,
+                          struct expr *e);
+/* The dimensions of a plan by their own names: what windows over groups mention. */
+void scope_of_dims(struct binder *b, struct plan *plan, struct scope *out);
+/* bind_window_cells.c, bind_window_rows.c: the plan with one more column a call, at the end and in
+ * order. */
+enum status bind_cell_windows(struct binder *b, const struct scope *scope,
+                              const struct win_call *const *calls, int n, struct plan *in,
+                              struct plan **out);
+enum status bind_row_windows(struct binder *b, const struct win_call *const *calls, int n,
+                             struct plan *in, struct plan **out);
+/* Checks the arguments of row_number, lag … (casts go in) and tells the result's type. */
+enum status row_function(struct binder *b, struct win_call *w);
 
 /* ---- plans ---- */
 struct plan *plan_new(struct ctx *c, enum plan_kind kind, int pos, int n_in);

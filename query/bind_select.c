@@ -8,6 +8,7 @@ struct selecting {
     const struct ast_select *s;
     struct scope scope;
     struct agg_list aggs;
+    struct win_list wins;
     struct target *ts;
     int n_visible, n; /* targets; those after the visible ones are only to sort by */
     struct plan *plan;
@@ -78,7 +79,8 @@ static enum status bind_target(struct selecting *q, const struct ast_target *ast
                            "missing FROM-clause entry for table \"%s\"", name);
         return expand_star(q, item, ast->bracket, ast->pos);
     }
-    struct expr_place in = {.scope = &q->scope, .clause = "SELECT", .aggs = &q->aggs};
+    struct expr_place in = {
+        .scope = &q->scope, .clause = "SELECT", .aggs = &q->aggs, .wins = &q->wins};
     struct expr *e;
     TRY(bind_expr(b, &in, ast->e, &e));
     struct target *t = new_target(q);
@@ -139,7 +141,8 @@ static enum status bind_order(struct selecting *q, int **out)
         const struct ast_expr *e = order->v[i].e;
         TRY(order_output(b, e, q->ts, q->n_visible, &keys[i]));
         if (keys[i] >= 0) continue;
-        struct expr_place in = {.scope = &q->scope, .clause = "ORDER BY", .aggs = &q->aggs};
+        struct expr_place in = {
+            .scope = &q->scope, .clause = "ORDER BY", .aggs = &q->aggs, .wins = &q->wins};
         struct expr *x;
         TRY(bind_expr(b, &in, e, &x));
         TRY(expr_resolve_unknown(b->c, &x));
@@ -280,10 +283,22 @@ static enum status group(struct selecting *q, struct expr *having)
     TRY(make_aggregate(b, q->plan, keys, n_keys, &q->aggs, place(b, q->s->pos), &agg));
     for (int i = 0; i < q->n; i++)
         TRY(over_groups(b, &q->scope, agg, q->ts[i].e, &q->ts[i].e));
+    TRY(windows_over_groups(b, &q->scope, agg, &q->wins));
     q->plan = agg;
-    if (!having) return OK;
-    TRY(over_groups(b, &q->scope, agg, having, &having));
-    q->plan = plan_filter(b->c, agg, having);
+    if (having) {
+        TRY(over_groups(b, &q->scope, agg, having, &having));
+        q->plan = plan_filter(b->c, agg, having);
+    }
+    scope_of_dims(b, q->plan, &q->scope);
+    return OK;
+}
+
+/* What OVER says, over what WHERE and GROUP BY left. */
+static enum status window(struct selecting *q)
+{
+    TRY(add_windows(q->b, &q->scope, &q->wins, &q->plan));
+    for (int i = 0; i < q->n; i++)
+        q->ts[i].e = over_windows(q->b, &q->wins, q->plan, q->ts[i].e);
     return OK;
 }
 
@@ -291,7 +306,6 @@ static enum status refuse(struct binder *b, const struct ast_select *s)
 {
     if (s->locking) return not_yet(b, s->pos, "FOR %s is", s->locking);
     if (s->distinct_on.n) return not_yet(b, s->distinct_on.v[0]->pos, "DISTINCT ON is");
-    if (s->n_windows) return not_yet(b, s->windows[0].w->pos, "windows (WINDOW) are");
     return OK;
 }
 
@@ -299,7 +313,7 @@ static enum status bind_plain(struct binder *b, const struct ast_select *s,
                               const struct scope *outer, enum want want, bool keep_unknown,
                               struct query *out)
 {
-    struct selecting q = {.b = b, .s = s};
+    struct selecting q = {.b = b, .s = s, .wins = {.n_defs = s->n_windows, .defs = s->windows}};
     struct expr *where = NULL, *having = NULL;
     int *keys;
     TRY(refuse(b, s));
@@ -320,6 +334,7 @@ static enum status bind_plain(struct binder *b, const struct ast_select *s,
     for (int i = 0; i < q.n && !keep_unknown; i++)
         TRY(expr_resolve_unknown(b->c, &q.ts[i].e));
     if (s->groups.n || having || q.aggs.n) TRY(group(&q, having));
+    if (q.wins.n) TRY(window(&q));
     bool sorted = s->order.n > 0 && (want == WANT_ROWS || s->limit || s->offset);
     TRY(shape_output(b, q.plan, q.ts, sorted ? q.n : q.n_visible, out));
     return finish_rows(b, s, want, keys, q.n_visible, out);

@@ -28,6 +28,7 @@
     X(ERR_DATATYPE_MISMATCH, "42804", "the types do not go together")                              \
     X(ERR_INDETERMINATE_TYPE, "42P18", "the type cannot be told")                                  \
     X(ERR_CANNOT_COERCE, "42846", "no cast between these types")                                   \
+    X(ERR_WINDOWING, "42P20", "a window function where none can be, or a window that cannot be")   \
     X(ERR_GROUPING, "42803", "a column neither grouped nor aggregated")                            \
     X(ERR_WRONG_OBJECT, "42809", "the object is of another kind")                                  \
     X(ERR_INVALID_DEFINITION, "42P16", "the array's definition does not hold")                     \
