@@ -342,8 +342,8 @@ static enum status blocks_by_time(struct binder *b, const struct rel_dim *d,
     return OK;
 }
 
-static enum status block_key(struct binder *b, const struct scope *scope, const struct ast_axis *x,
-                             struct bound_key *k)
+enum status block_key(struct binder *b, const struct scope *scope, const struct ast_axis *x,
+                      struct bound_key *k)
 {
     struct ctx *c = b->c;
     const struct scope_col *col;
@@ -436,110 +436,6 @@ enum status make_aggregate(struct binder *b, struct plan *in, struct bound_key *
     return OK;
 }
 
-/* ---- GROUP BY ---- */
-
-/* What of the targets cannot be a key. */
-struct no_key {
-    bool aggregates, windows;
-};
-
-static bool note_no_key(const struct expr *e, void *self)
-{
-    struct no_key *found = self;
-    if (e->kind == E_COL && e->index >= AGG_BASE)
-        found->aggregates = true;
-    else if (e->kind == E_COL && e->index >= WIN_BASE)
-        found->windows = true;
-    return true;
-}
-
-static enum status key_of_target(struct binder *b, const struct target *t, int pos,
-                                 struct bound_key *k)
-{
-    struct no_key found = {false, false};
-    expr_walk(t->e, note_no_key, &found);
-    if (found.windows)
-        return fail_at(b->c, ERR_WINDOWING, place(b, pos),
-                       "window functions are not allowed in GROUP BY");
-    if (found.aggregates)
-        return fail_at(b->c, ERR_GROUPING, place(b, pos),
-                       "aggregate functions are not allowed in GROUP BY");
-    *k = (struct bound_key){.key = {.e = t->e, .dim = -1}, .name = t->name};
-    return OK;
-}
-
-static bool has_column(const struct scope *s, const char *name)
-{
-    for (int i = 0; i < s->n_cols; i++)
-        if (s->cols[i].name && s->cols[i].unqualified && !strcmp(s->cols[i].name, name))
-            return true;
-    return false;
-}
-
-/* GROUP BY 2, GROUP BY alias, or an expression; a column of FROM goes before an alias. */
-static enum status group_expr(struct binder *b, const struct scope *scope, const struct ast_expr *e,
-                              const struct target *ts, int n, struct bound_key *k)
-{
-    if (e->kind == X_INT) {
-        long i = strtol(e->text, NULL, 10);
-        if (i < 1 || i > n)
-            return fail_at(b->c, ERR_INVALID_REFERENCE, place(b, e->pos),
-                           "GROUP BY position %s is not in select list", e->text);
-        return key_of_target(b, &ts[i - 1], e->pos, k);
-    }
-    if (e->kind == X_STRING || e->kind == X_FLOAT || e->kind == X_NULL || e->kind == X_BOOL)
-        return fail_at(b->c, ERR_SYNTAX, place(b, e->pos), "non-integer constant in GROUP BY");
-    if (plain_name(e) && !has_column(scope, e->name.part[0]))
-        for (int i = 0; i < n; i++)
-            if (ts[i].name && !strcmp(ts[i].name, e->name.part[0]))
-                return key_of_target(b, &ts[i], e->pos, k);
-    struct expr_place in = {.scope = scope, .clause = "GROUP BY"};
-    struct expr *x;
-    TRY(bind_expr(b, &in, e, &x));
-    TRY(expr_resolve_unknown(b->c, &x));
-    *k = (struct bound_key){.key = {.e = x, .dim = -1}, .name = output_name(e)};
-    return OK;
-}
-
-static bool same_key(const struct bound_key *x, const struct bound_key *y)
-{
-    return x->key.e && y->key.e && expr_equal(x->key.e, y->key.e);
-}
-
-enum status bind_groups(struct binder *b, const struct ast_select *s, const struct scope *scope,
-                        const struct target *targets, int n_targets, struct bound_key **keys,
-                        int *n_keys)
-{
-    int cap = 1;
-    for (int i = 0; i < s->groups.n; i++)
-        cap += s->groups.v[i].axes.n + 1;
-    struct bound_key *k = arena_array(b->c->arena, struct bound_key, cap);
-    int n = 0;
-    for (int i = 0; i < s->groups.n; i++) {
-        const struct ast_group *g = &s->groups.v[i];
-        switch (g->kind) {
-        case GROUP_EXPR:
-            TRY(group_expr(b, scope, g->e, targets, n_targets, &k[n]));
-            break;
-        case GROUP_BLOCK:
-            for (int j = 0; j < g->axes.n; j++)
-                TRY(block_key(b, scope, &g->axes.v[j], &k[n++]));
-            continue;
-        case GROUP_EMPTY:
-            continue;
-        default:
-            return not_yet(b, g->pos, "GROUPING SETS, ROLLUP and CUBE are");
-        }
-        bool twice = false;
-        for (int j = 0; j < n; j++)
-            twice |= same_key(&k[j], &k[n]);
-        n += !twice;
-    }
-    *keys = k;
-    *n_keys = n;
-    return OK;
-}
-
 /* ---- expressions over groups ---- */
 
 /* The position of a dimension that stays one: of the result's cells it is the position too. */
@@ -548,7 +444,7 @@ static bool keeps_position(const struct plan *agg, const struct group_key *g, co
     return e->kind == E_POS && agg->by_dims && g->plain && e->index == g->dim;
 }
 
-static bool key_matches(const struct plan *agg, const struct group_key *g, const struct expr *e)
+bool group_key_is(const struct plan *agg, const struct group_key *g, const struct expr *e)
 {
     if (is_block(g)) return e->kind == E_DIM && e->index == g->dim;
     return keeps_position(agg, g, e) || (e->kind != E_CONST && expr_equal(g->e, e));
@@ -559,13 +455,14 @@ enum status over_groups(struct binder *b, const struct scope *scope, const struc
 {
     struct ctx *c = b->c;
     for (int i = 0; i < agg->n_keys; i++) {
-        if (!key_matches(agg, &agg->keys[i], e)) continue;
+        if (!group_key_is(agg, &agg->keys[i], e)) continue;
         enum expr_kind kind = !agg->by_dims                           ? E_COL
                               : keeps_position(agg, &agg->keys[i], e) ? E_POS
                                                                       : E_DIM;
         *out = expr_make_ref(c, kind, i, e->type, e->pos);
         return OK;
     }
+    if (e->kind == E_COL && e->index == GROUPING_REF) return grouping_over(b, agg, e, out);
     if (e->kind == E_COL && e->index >= AGG_BASE) {
         int at = e->index - AGG_BASE + (agg->by_dims ? 0 : agg->n_keys);
         *out = expr_make_ref(c, E_COL, at, e->type, e->pos);

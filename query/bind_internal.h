@@ -2,7 +2,8 @@
  *
  * bind.c holds the entry points and what is constant, bind_scope.c names, bind_from.c and
  * bind_source.c FROM items, bind_slice.c brackets, bind_join.c joins, bind_expr.c and bind_call.c
- * expressions, bind_select.c queries, bind_group.c groups, bind_shape.c what brackets in SELECT
+ * expressions, bind_select.c queries, bind_group.c groups, bind_sets.c sets of them,
+ * bind_agg.c aggregates, bind_shape.c what brackets in SELECT
  * make of a result, bind_window*.c windows, bind_dml.c and bind_ddl.c the statements that change
  * something. */
 #ifndef TESSERA_BIND_INTERNAL_H
@@ -93,11 +94,13 @@ enum status bind_value(struct binder *b, const struct ast_expr *e, const char *c
 struct env binder_env(const struct binder *b);
 
 /* ---- expressions ---- */
-#define AGG_BASE (1 << 24) /* E_COL of index AGG_BASE + i stands for the i-th aggregate */
+#define AGG_BASE (1 << 24)     /* E_COL of index AGG_BASE + i stands for the i-th aggregate */
+#define GROUPING_REF (1 << 25) /* E_COL of this index stands for GROUPING() of its args */
 struct agg_list {
     int n;
     struct agg_call *calls;
     enum type *types;
+    bool grouping; /* GROUPING() stands somewhere */
 };
 
 /* A window function's call. Its expressions are over the windows' input: the relation that WHERE
@@ -137,6 +140,8 @@ enum status bind_call(struct binder *b, const struct expr_place *in, const struc
                       struct expr **out);
 enum status bind_subquery_expr(struct binder *b, const struct expr_place *in,
                                const struct ast_expr *e, struct expr **out);
+enum status bind_aggregate(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
+                           struct expr **out);
 /* An aggregate's overload, arguments and FILTER, bound inside `inside`. */
 enum status bind_agg_call(struct binder *b, struct expr_place *inside, const struct ast_expr *e,
                           struct agg_call *call, enum type *t);
@@ -207,10 +212,35 @@ struct bound_key {
  * result, with axes made here; if any key doesn't, all are columns. */
 enum status make_aggregate(struct binder *b, struct plan *in, struct bound_key *keys, int n_keys,
                            const struct agg_list *aggs, int pos, struct plan **out);
-/* The keys of GROUP BY, over the scope's plan. */
+/* What GROUP BY says: keys, and the sets of them that are grouped by; one, if it is a plain list,
+ * and that has them all. */
+struct key_set {
+    int n, *keys; /* indices of groups.keys */
+};
+struct groups {
+    struct bound_key *keys;
+    int n_keys;
+    struct key_set *sets;
+    int n_sets;
+};
+/* Over the scope's plan. */
 enum status bind_groups(struct binder *b, const struct ast_select *s, const struct scope *scope,
-                        const struct target *targets, int n_targets, struct bound_key **keys,
-                        int *n_keys);
+                        const struct target *targets, int n_targets, struct groups *out);
+enum status block_key(struct binder *b, const struct scope *scope, const struct ast_axis *x,
+                      struct bound_key *k);
+/* The rows of one of several sets: keys (NULL where the set lacks one), aggregates, 1 for each key
+ * that the set lacks. */
+enum status plan_of_set(struct binder *b, struct plan *in, const struct groups *g, int set,
+                        const struct agg_list *aggs, int pos, struct plan **out);
+/* The rows of all: over_groups() takes it for an aggregate. */
+struct plan *plan_of_sets(struct binder *b, struct plan **parts, const struct groups *g, int n_aggs,
+                          int pos);
+enum status bind_grouping(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
+                          struct expr **out);
+/* GROUPING() over the result of an aggregate. */
+enum status grouping_over(struct binder *b, const struct plan *agg, const struct expr *e,
+                          struct expr **out);
+bool group_key_is(const struct plan *agg, const struct group_key *g, const struct expr *e);
 /* An expression over the input of an aggregate as one over its result; ERR_GROUPING. */
 enum status over_groups(struct binder *b, const struct scope *scope, const struct plan *agg,
                         const struct expr *e, struct expr **out);

@@ -10,7 +10,11 @@ struct selecting {
     struct agg_list aggs;
     struct win_list wins;
     struct target *ts;
-    int n_visible, n; /* targets; those after the visible ones are only to sort by */
+    const struct scope *outer;
+    bool keep_unknown;   /* literals of unknown type stay so */
+    struct expr *having; /* NULL: none */
+    int *sort_keys;      /* of ORDER BY: numbers of targets */
+    int n_visible, n;    /* targets; those after the visible ones are only to sort by */
     struct plan *plan;
 };
 
@@ -273,21 +277,47 @@ static enum status finish_rows(struct binder *b, const struct ast_select *s, enu
 
 /* ---- GROUP BY, HAVING ---- */
 
-static enum status group(struct selecting *q, struct expr *having)
+static enum status bind_input(struct selecting *q);
+
+/* Each set over an input of its own: the query is bound anew for it. */
+static enum status group_by_sets(struct selecting *q, const struct groups *g, struct plan **out)
+{
+    struct plan **parts = arena_array(q->b->c->arena, struct plan *, g->n_sets);
+    int pos = place(q->b, q->s->pos);
+    TRY(plan_of_set(q->b, q->plan, g, 0, &q->aggs, pos, &parts[0]));
+    for (int i = 1; i < g->n_sets; i++) {
+        struct selecting again = {.b = q->b,
+                                  .s = q->s,
+                                  .outer = q->outer,
+                                  .keep_unknown = q->keep_unknown,
+                                  .wins = q->wins};
+        struct groups own;
+        again.wins.n = 0;
+        TRY(bind_input(&again));
+        TRY(bind_groups(q->b, q->s, &again.scope, again.ts, again.n_visible, &own));
+        TRY(plan_of_set(q->b, again.plan, &own, i, &again.aggs, pos, &parts[i]));
+    }
+    *out = plan_of_sets(q->b, parts, g, q->aggs.n, pos);
+    return OK;
+}
+
+static enum status group(struct selecting *q)
 {
     struct binder *b = q->b;
-    struct bound_key *keys;
+    struct groups g;
     struct plan *agg;
-    int n_keys;
-    TRY(bind_groups(b, q->s, &q->scope, q->ts, q->n_visible, &keys, &n_keys));
-    TRY(make_aggregate(b, q->plan, keys, n_keys, &q->aggs, place(b, q->s->pos), &agg));
+    TRY(bind_groups(b, q->s, &q->scope, q->ts, q->n_visible, &g));
+    if (g.n_sets == 1)
+        TRY(make_aggregate(b, q->plan, g.keys, g.n_keys, &q->aggs, place(b, q->s->pos), &agg));
+    else
+        TRY(group_by_sets(q, &g, &agg));
     for (int i = 0; i < q->n; i++)
         TRY(over_groups(b, &q->scope, agg, q->ts[i].e, &q->ts[i].e));
     TRY(windows_over_groups(b, &q->scope, agg, &q->wins));
     q->plan = agg;
-    if (having) {
-        TRY(over_groups(b, &q->scope, agg, having, &having));
-        q->plan = plan_filter(b->c, agg, having);
+    if (q->having) {
+        TRY(over_groups(b, &q->scope, agg, q->having, &q->having));
+        q->plan = plan_filter(b->c, agg, q->having);
     }
     scope_of_dims(b, q->plan, &q->scope);
     return OK;
@@ -309,35 +339,47 @@ static enum status refuse(struct binder *b, const struct ast_select *s)
     return OK;
 }
 
+/* FROM and WHERE, and all that stands over them. */
+static enum status bind_input(struct selecting *q)
+{
+    struct binder *b = q->b;
+    const struct ast_select *s = q->s;
+    TRY(bind_from_list(b, &s->from, q->outer, &q->scope));
+    q->plan = q->scope.plan;
+    if (s->where) {
+        struct expr_place in = {.scope = &q->scope, .clause = "WHERE"};
+        struct expr *where;
+        TRY(bind_condition(b, &in, s->where, &where));
+        q->plan = plan_filter(b->c, q->plan, where);
+        q->scope.plan = q->plan;
+    }
+    TRY(bind_targets(q));
+    if (s->having) {
+        struct expr_place in = {.scope = &q->scope, .clause = "HAVING", .aggs = &q->aggs};
+        TRY(bind_condition(b, &in, s->having, &q->having));
+    }
+    TRY(bind_order(q, &q->sort_keys));
+    for (int i = 0; i < q->n && !q->keep_unknown; i++)
+        TRY(expr_resolve_unknown(b->c, &q->ts[i].e));
+    return OK;
+}
+
 static enum status bind_plain(struct binder *b, const struct ast_select *s,
                               const struct scope *outer, enum want want, bool keep_unknown,
                               struct query *out)
 {
-    struct selecting q = {.b = b, .s = s, .wins = {.n_defs = s->n_windows, .defs = s->windows}};
-    struct expr *where = NULL, *having = NULL;
-    int *keys;
+    struct selecting q = {.b = b,
+                          .s = s,
+                          .outer = outer,
+                          .keep_unknown = keep_unknown,
+                          .wins = {.n_defs = s->n_windows, .defs = s->windows}};
     TRY(refuse(b, s));
-    TRY(bind_from_list(b, &s->from, outer, &q.scope));
-    q.plan = q.scope.plan;
-    if (s->where) {
-        struct expr_place in = {.scope = &q.scope, .clause = "WHERE"};
-        TRY(bind_condition(b, &in, s->where, &where));
-        q.plan = plan_filter(b->c, q.plan, where);
-        q.scope.plan = q.plan;
-    }
-    TRY(bind_targets(&q));
-    if (s->having) {
-        struct expr_place in = {.scope = &q.scope, .clause = "HAVING", .aggs = &q.aggs};
-        TRY(bind_condition(b, &in, s->having, &having));
-    }
-    TRY(bind_order(&q, &keys));
-    for (int i = 0; i < q.n && !keep_unknown; i++)
-        TRY(expr_resolve_unknown(b->c, &q.ts[i].e));
-    if (s->groups.n || having || q.aggs.n) TRY(group(&q, having));
+    TRY(bind_input(&q));
+    if (s->groups.n || q.having || q.aggs.n || q.aggs.grouping) TRY(group(&q));
     if (q.wins.n) TRY(window(&q));
     bool sorted = s->order.n > 0 && (want == WANT_ROWS || s->limit || s->offset);
     TRY(shape_output(b, q.plan, q.ts, sorted ? q.n : q.n_visible, out));
-    return finish_rows(b, s, want, keys, q.n_visible, out);
+    return finish_rows(b, s, want, q.sort_keys, q.n_visible, out);
 }
 
 /* ---- set operations ---- */

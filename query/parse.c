@@ -19,6 +19,7 @@ struct reader {
 
 static void advance(struct parser *p, struct reader *r)
 {
+    p->before = p->last;
     p->last = p->cur;
     p->cur = r->next[0];
     r->next[0] = r->next[1];
@@ -54,7 +55,10 @@ static int kind_ahead(const struct parser *p, const struct token *next)
     case TK_NULLS:
         return ONE_OF(after, TK_FIRST, TK_LAST) ? kind : TK_ID;
     case TK_BLOCK:
-        return after == TK_LB && ONE_OF(p->last.kind, TK_BY, TK_COMMA, TK_DISTINCT) ? kind : TK_ID;
+        return after == TK_LB && (ONE_OF(p->last.kind, TK_BY, TK_COMMA, TK_DISTINCT) ||
+                                  (p->last.kind == TK_LP && p->before.kind == TK_SETS))
+                   ? kind
+                   : TK_ID;
     case TK_GRID:
         return after == TK_LB ? kind : TK_ID;
     case TK_VERSION:

@@ -14,7 +14,7 @@ struct parser {
     struct ctx *c;
     const char *src;
     int n;
-    struct token cur, last; /* the token being looked at, and the one before */
+    struct token cur, last, before; /* the token being looked at, and the two before it */
     enum status status;
     struct ast_script script;
     struct ast_expr *expr; /* parse_expr()'s result */

@@ -178,7 +178,23 @@ QUERIES = [
     "SELECT 1 AS a, 2 AS a", "SELECT 1, 'x', NULL, true, 1.5::float8, DATE '2020-01-01'", "SELECT count(*) AS count FROM w", "SELECT t.id FROM t AS t WHERE t.id = 3",
 ]
 
+# ---- grouping sets: each expression of keys, with sorted rows ----
+SETS = ["ROLLUP (f, b % 3)", "CUBE (f, s)", "CUBE (f, (s, d))", "ROLLUP ((f, s), d)", "f, ROLLUP (s)", "ROLLUP (f), CUBE (s)",
+        "GROUPING SETS (f, s, ())", "GROUPING SETS ((f, s), f, (), ())", "GROUPING SETS (ROLLUP (f, s), CUBE (s, d))",
+        "GROUPING SETS ((), GROUPING SETS (f, s))", "DISTINCT ROLLUP (f, s), ROLLUP (f, s)", "f, f, ROLLUP (f, f)", "()", "ROLLUP (id), f",
+        "GROUPING SETS (d), GROUPING SETS (s, f)", "DISTINCT CUBE (f, s), GROUPING SETS ((f), (s), ())"]
+QUERIES += [f"SELECT {k}, count(*), sum(b), {g} FROM t {w} GROUP BY {sets} {h} ORDER BY 1, 2, 3, 4, 5, 6"
+            for sets in SETS for k in ["f, s, d", "f, d, s"] if all(x in sets for x in ("f", "s", "d"))
+            for g in ("grouping(f)", "grouping(s, d, f)") for w in ("", "WHERE id > 100") for h in ("", "HAVING grouping(s) = 0")]
+QUERIES += [f"SELECT count(*), sum(b), max(s), grouping(f) FROM t {w} GROUP BY {sets} ORDER BY 1, 2, 3, 4"
+            for sets in SETS if "f" in sets for w in ("", "WHERE id > 100")]
+QUERIES += ["SELECT count(*) FROM t GROUP BY ()", "SELECT g, sum(v), grouping(g) FROM w GROUP BY CUBE (g, k) ORDER BY 1, 2, 3",
+            "SELECT b % 2 AS e, count(*) FROM t GROUP BY ROLLUP (e) ORDER BY 1, 2", "SELECT g, k, sum(v) AS n FROM w GROUP BY ROLLUP (1, 2) ORDER BY 1, 2, 3",
+            "SELECT coalesce(g, 'all') AS h, count(*) FROM w GROUP BY ROLLUP (g) ORDER BY 1, 2", "SELECT grouping(g) + 1 AS x FROM w GROUP BY ROLLUP (g) ORDER BY grouping(g), x"]
+
 ERRORS = [
+    "SELECT s, count(*) FROM t GROUP BY ROLLUP (f)", "SELECT grouping(s) FROM t GROUP BY f", "SELECT grouping(f) FROM t", "SELECT f FROM t WHERE grouping(f) = 0 GROUP BY f",
+    "SELECT f, grouping(f) AS g FROM t GROUP BY f, g", "SELECT f FROM t GROUP BY ROLLUP (9)", "SELECT sum(grouping(f)) FROM t GROUP BY f", "SELECT grouping(f) FROM t GROUP BY ROLLUP (s), ()",
     "SELECT nothing FROM t", "SELECT t.nothing FROM t", "SELECT * FROM nothing", "SELECT z.id FROM t", "SELECT t.id FROM t AS q", "SELECT nothing(1)",
     "SELECT abs('x'::text)", "SELECT upper(1)", "SELECT 1 + true", "SELECT s + 1 FROM t", "SELECT s > 5 FROM t", "SELECT -s FROM t", "SELECT d + d FROM t",
     "SELECT 'abc'::int", "SELECT ''::int", "SELECT '1.5'::int", "SELECT 'x'::float8", "SELECT 'maybe'::boolean", "SELECT 'x'::date", "SELECT '2020-02-30'::date",
