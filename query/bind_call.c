@@ -155,6 +155,32 @@ static bool server_fact(const char *name, struct value *out)
     return false;
 }
 
+/* make_interval(days => 10): the only function with names; what is left out is 0. */
+static enum status bind_make_interval(struct binder *b, const struct expr_place *in,
+                                      const struct ast_expr *e, struct expr **out)
+{
+    static const char *const names[] = {"years", "months", "weeks", "days",
+                                        "hours", "mins",   "secs"};
+    enum { N = sizeof names / sizeof *names };
+    int pos = place(b, e->pos);
+    struct expr *args[N] = {NULL};
+    struct value zero = value_int(T_INT64, 0);
+    for (int i = 0; i < e->args.n; i++) {
+        const char *name = e->arg_names ? e->arg_names[i] : NULL;
+        int at = name ? 0 : i;
+        while (name && at < N && strcmp(names[at], name))
+            at++;
+        if (at >= N || args[at])
+            return fail_at(b->c, ERR_UNDEFINED_FUNCTION, pos,
+                           "function make_interval has no such argument: %s",
+                           name ? name : "the eighth");
+        TRY(bind_expr(b, in, e->args.v[i], &args[at]));
+    }
+    for (int i = 0; i < N; i++)
+        if (!args[i]) args[i] = expr_make_const(b->c, &zero, pos);
+    return expr_make_call(b->c, "make_interval", args, N, pos, out);
+}
+
 static enum status bind_function(struct binder *b, const struct expr_place *in,
                                  const struct ast_expr *e, struct expr **out)
 {
@@ -170,11 +196,14 @@ static enum status bind_function(struct binder *b, const struct expr_place *in,
     if (e->order.n)
         return fail_at(b->c, ERR_WRONG_OBJECT, pos,
                        "ORDER BY specified, but %s is not an aggregate function", name);
-    if (e->arg_names) return not_yet(b, e->pos, "named arguments of %s are", name);
     if (e->args.n == 0 && !func_exists(name) && server_fact(name, &fact)) {
         *out = expr_make_const(b->c, &fact, pos);
         return OK;
     }
+    if (!strcmp(name, "make_interval")) return bind_make_interval(b, in, e, out);
+    if (e->arg_names)
+        return fail_at(b->c, ERR_UNDEFINED_FUNCTION, pos, "the arguments of %s have no names",
+                       name);
     struct expr **args = arena_array(b->c->arena, struct expr *, e->args.n + 1);
     for (int i = 0; i < e->args.n; i++)
         TRY(bind_expr(b, in, e->args.v[i], &args[i]));

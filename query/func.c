@@ -72,7 +72,7 @@ static int letter_cost(char letter, const struct expr *e)
 {
     enum type t = e->type;
     if (letter == '?') return 0;
-    if (t == T_UNKNOWN) return letter == 't' ? 2 : letter == 'x' ? 4 : 3;
+    if (t == T_UNKNOWN) return letter == 't' ? 2 : letter == 'x' || letter == 'o' ? 4 : 3;
     switch (letter) {
     case 'n':
         return type_is_numeric(t) ? 0 : UNFIT;
@@ -87,6 +87,7 @@ static int letter_cost(char letter, const struct expr *e)
     case 't':
         return t == T_TEXT ? 0 : UNFIT;
     case 'x':
+    case 'o':
         return t == T_TEXT ? 1 : 6;
     case 'b':
         return t == T_BOOL ? 0 : UNFIT;
@@ -228,6 +229,7 @@ static enum type letter_type(char letter, enum type common)
         return T_INT32;
     case 't':
     case 'x':
+    case 'o':
         return T_TEXT;
     case 'b':
         return T_BOOL;
@@ -261,6 +263,17 @@ static enum status coerce_compared(struct ctx *c, struct expr **args, int pos)
     return coerce(c, &args[1], common, pos);
 }
 
+/* A truth as PostgreSQL's output functions write it: t, f. */
+static enum status truth_as_output(struct ctx *c, struct expr **e, int pos)
+{
+    struct value t = value_text("t"), f = value_text("f"), null = value_null(T_TEXT);
+    struct expr * not, *branches[4] = {*e, expr_typed_const(c, &t, pos), NULL, NULL};
+    TRY(expr_make_call(c, "not", e, 1, pos, &not ));
+    branches[2] = not ;
+    branches[3] = expr_typed_const(c, &f, pos);
+    return expr_make_case(c, branches, 4, expr_typed_const(c, &null, pos), pos, e);
+}
+
 static enum status coerce_args(struct ctx *c, const struct func *f, struct expr **args, int n,
                                int pos, enum type *common)
 {
@@ -286,6 +299,7 @@ static enum status coerce_args(struct ctx *c, const struct func *f, struct expr 
     for (int i = 0; i < n; i++) {
         char letter = letter_at(f->args, i);
         if (letter == '?') continue;
+        if (letter == 'o' && args[i]->type == T_BOOL) TRY(truth_as_output(c, &args[i], pos));
         TRY(coerce(c, &args[i], letter_type(letter, *common), pos));
     }
     return OK;

@@ -4,7 +4,8 @@
  * An overload's arguments are a pattern, one letter each; `*` repeats the last letter:
  *   n  a number; all n of a call are promoted to one type     t  TEXT
  *   i  the same of integers                                   x  anything, turned into TEXT
- *   f  the same, integers becoming DOUBLE PRECISION           b  BOOLEAN
+ *   f  the same, integers becoming DOUBLE PRECISION           o  as x, but true is t (output)
+ *   b  BOOLEAN
  *   d  DOUBLE PRECISION                                       D  DATE
  *   l  BIGINT                                                 T  TIMESTAMP (or a DATE)
  *   ?  anything, as it is                                     V  INTERVAL

@@ -180,3 +180,73 @@ enum status interval_make(struct ctx *c, struct call *k)
     }
     return OK;
 }
+
+/* ---- justifying: days of 24 hours, months of 30 days ---- */
+
+/* Moves whole `size`s of *small into *large, so that both have one sign. */
+static bool carry(int64_t *small, int64_t size, int64_t *large)
+{
+    if (__builtin_add_overflow(*large, *small / size, large)) return false;
+    *small %= size;
+    if (*large > 0 && *small < 0) {
+        *small += size;
+        --*large;
+    } else if (*large < 0 && *small > 0) {
+        *small -= size;
+        ++*large;
+    }
+    return true;
+}
+
+static enum status justified(struct ctx *c, struct call *k, bool hours, bool days)
+{
+    EACH_CELL(k, i)
+    {
+        struct interval iv = ARG(k, 0, struct interval, i);
+        int64_t d = iv.days, m = iv.months;
+        if (hours && days && !carry(&d, 30, &m)) return out_of_range(c);
+        if (hours && !carry(&iv.us, US_PER_DAY, &d)) return out_of_range(c);
+        if (days && !carry(&d, 30, &m)) return out_of_range(c);
+        if (hours && days) { /* all of one sign */
+            if (m > 0 && (d < 0 || (d == 0 && iv.us < 0))) {
+                d += 30;
+                m--;
+            } else if (m < 0 && (d > 0 || (d == 0 && iv.us > 0))) {
+                d -= 30;
+                m++;
+            }
+            if (d > 0 && iv.us < 0) {
+                iv.us += US_PER_DAY;
+                d--;
+            } else if (d < 0 && iv.us > 0) {
+                iv.us -= US_PER_DAY;
+                d++;
+            }
+        }
+        if (d != (int32_t)d || m != (int32_t)m) return out_of_range(c);
+        ((struct interval *)k->out)[i] =
+            (struct interval){.us = iv.us, .days = (int32_t)d, .months = (int32_t)m};
+    }
+    return OK;
+}
+
+enum status interval_justify_hours(struct ctx *c, struct call *k)
+{
+    return justified(c, k, true, false);
+}
+enum status interval_justify_days(struct ctx *c, struct call *k)
+{
+    return justified(c, k, false, true);
+}
+enum status interval_justify(struct ctx *c, struct call *k)
+{
+    return justified(c, k, true, true);
+}
+
+enum status interval_is_finite(struct ctx *c, struct call *k)
+{
+    (void)c;
+    EACH_CELL(k, i)
+    ((uint8_t *)k->out)[i] = true;
+    return OK;
+}

@@ -353,3 +353,147 @@ enum status text_regexp_replace(struct ctx *c, struct call *k)
     strbuf_release(&b);
     return s;
 }
+
+/* ---- finding ---- */
+
+/* A search: text and pattern are arguments 0 and 1, flags (i: either case) and the first character
+ * to look at are where the function has them. */
+struct search {
+    const struct pattern *p;
+    struct text t;
+    int64_t at; /* in bytes: where to look on */
+    regmatch_t m[10];
+};
+
+static enum status begin_search(struct ctx *c, struct call *k, int64_t i, int start, int flags,
+                                struct search *s)
+{
+    struct text f = flags > 0 && k->n_args > flags ? TEXT(k, flags, i) : (struct text){"", 0};
+    int64_t from = start > 0 && k->n_args > start ? ARG(k, start, int64_t, i) : 1;
+    for (int64_t j = 0; j < f.len; j++)
+        if (!strchr("icnsxt", f.s[j]))
+            return fail(c, ERR_INVALID_PARAMETER, "invalid regular expression option: \"%c\"",
+                        f.s[j]);
+    if (from <= 0)
+        return fail(c, ERR_INVALID_PARAMETER, "invalid value for parameter \"start\": %lld",
+                    (long long)from);
+    bool fold = f.len && memchr(f.s, 'i', (size_t)f.len);
+    *s = (struct search){.t = TEXT(k, 0, i)};
+    for (; from > 1 && s->at < s->t.len; from--)
+        do
+            s->at++;
+        while (s->at < s->t.len && ((unsigned char)s->t.s[s->at] & 0xc0) == 0x80);
+    if (from > 1) s->at = s->t.len + 1;
+    return pattern_get(c, TEXT(k, 1, i), fold, false, &s->p);
+}
+
+static bool next_match(struct search *s)
+{
+    const char *text = s->t.s ? s->t.s : "";
+    if (s->at > s->t.len) return false;
+    s->m[0] = (regmatch_t){.rm_so = (regoff_t)s->at, .rm_eo = (regoff_t)s->t.len};
+    if (regexec(&s->p->regex, text, 10, s->m, REG_STARTEND | (s->at ? REG_NOTBOL : 0)) != 0)
+        return false;
+    s->at = s->m[0].rm_eo + (s->m[0].rm_so == s->m[0].rm_eo);
+    return true;
+}
+
+/* Match number n, and of it group `group`; NULL when there is none. */
+static enum status nth_match(struct ctx *c, struct call *k, int64_t i, int n_arg, int group_arg,
+                             struct search *s, const regmatch_t **out)
+{
+    int64_t n = n_arg > 0 && k->n_args > n_arg ? ARG(k, n_arg, int64_t, i) : 1;
+    int64_t group = k->n_args > group_arg ? ARG(k, group_arg, int64_t, i) : 0;
+    *out = NULL;
+    if (n <= 0)
+        return fail(c, ERR_INVALID_PARAMETER, "invalid value for parameter \"n\": %lld",
+                    (long long)n);
+    if (group < 0)
+        return fail(c, ERR_INVALID_PARAMETER, "invalid value for parameter \"subexpr\": %lld",
+                    (long long)group);
+    bool found = true;
+    for (; found && n > 0; n--)
+        found = next_match(s);
+    if (found && group < 10 && s->m[group].rm_so >= 0) *out = &s->m[group];
+    return OK;
+}
+
+enum status text_regexp_count(struct ctx *c, struct call *k)
+{
+    EACH_CELL(k, i)
+    {
+        struct search s;
+        int32_t n = 0;
+        TRY(begin_search(c, k, i, 2, 3, &s));
+        while (next_match(&s))
+            n++;
+        ((int32_t *)k->out)[i] = n;
+    }
+    return OK;
+}
+
+enum status text_regexp_like(struct ctx *c, struct call *k)
+{
+    EACH_CELL(k, i)
+    {
+        struct search s;
+        TRY(begin_search(c, k, i, 0, 2, &s));
+        ((uint8_t *)k->out)[i] = next_match(&s);
+    }
+    return OK;
+}
+
+/* regexp_substr(text, pattern, start, n, flags, group) */
+enum status text_regexp_substr(struct ctx *c, struct call *k)
+{
+    EACH_CELL(k, i)
+    {
+        struct search s;
+        const regmatch_t *m;
+        TRY(begin_search(c, k, i, 2, 4, &s));
+        TRY(nth_match(c, k, i, 3, 5, &s, &m));
+        if (m)
+            ((struct text *)k->out)[i] = (struct text){s.t.s + m->rm_so, m->rm_eo - m->rm_so};
+        else
+            bit_clear(k->valid, i);
+    }
+    return OK;
+}
+
+/* substring(text from pattern): the first group, if the pattern has one. */
+enum status text_substring_match(struct ctx *c, struct call *k)
+{
+    EACH_CELL(k, i)
+    {
+        struct search s;
+        TRY(begin_search(c, k, i, 0, 0, &s));
+        const regmatch_t *m = next_match(&s) ? &s.m[s.p->regex.re_nsub ? 1 : 0] : NULL;
+        if (m && m->rm_so >= 0)
+            ((struct text *)k->out)[i] = (struct text){s.t.s + m->rm_so, m->rm_eo - m->rm_so};
+        else
+            bit_clear(k->valid, i);
+    }
+    return OK;
+}
+
+/* regexp_instr(text, pattern, start, n, end, flags, group): the character at which it starts, or
+ * (end 1) the one after it; 0: no match. */
+enum status text_regexp_instr(struct ctx *c, struct call *k)
+{
+    EACH_CELL(k, i)
+    {
+        struct search s;
+        const regmatch_t *m;
+        int64_t end = k->n_args > 4 ? ARG(k, 4, int64_t, i) : 0;
+        if (end != 0 && end != 1)
+            return fail(c, ERR_INVALID_PARAMETER, "invalid value for parameter \"endoption\": %lld",
+                        (long long)end);
+        TRY(begin_search(c, k, i, 2, 5, &s));
+        TRY(nth_match(c, k, i, 3, 6, &s, &m));
+        int32_t at = 0;
+        for (int64_t j = 0; m && j < (end ? m->rm_eo : m->rm_so); j++)
+            at += ((unsigned char)s.t.s[j] & 0xc0) != 0x80;
+        ((int32_t *)k->out)[i] = m ? at + 1 : 0;
+    }
+    return OK;
+}

@@ -126,3 +126,42 @@ enum status rewrite_age(struct ctx *c, struct expr **args, int n, int pos, struc
     TRY(expr_make_call(c, "current_date", NULL, 0, pos, &both[0]));
     return expr_make_call(c, "age", both, 2, pos, out);
 }
+
+static enum status infinite(struct ctx *c, struct expr *x, const char *order, int pos,
+                            struct expr **out)
+{
+    struct value zero = value_int(T_INT32, 0);
+    struct expr *both[2] = {NULL, NULL}, *sides[2] = {x, expr_make_const(c, &zero, pos)};
+    TRY(expr_make_call(c, "isinf", &x, 1, pos, &both[0]));
+    TRY(expr_make_call(c, order, sides, 2, pos, &both[1]));
+    return expr_make_call(c, "and", both, 2, pos, out);
+}
+
+enum status rewrite_isposinf(struct ctx *c, struct expr **args, int n, int pos, struct expr **out)
+{
+    (void)n;
+    return infinite(c, args[0], ">", pos, out);
+}
+
+enum status rewrite_isneginf(struct ctx *c, struct expr **args, int n, int pos, struct expr **out)
+{
+    (void)n;
+    return infinite(c, args[0], "<", pos, out);
+}
+
+enum status rewrite_bit_length(struct ctx *c, struct expr **args, int n, int pos, struct expr **out)
+{
+    struct value eight = value_int(T_INT32, 8);
+    struct expr *product[2] = {NULL, expr_make_const(c, &eight, pos)};
+    TRY(expr_make_call(c, "octet_length", args, n, pos, &product[0]));
+    return expr_make_call(c, "*", product, 2, pos, out);
+}
+
+enum status rewrite_typeof(struct ctx *c, struct expr **args, int n, int pos, struct expr **out)
+{
+    (void)n;
+    enum type t = args[0]->type;
+    struct value name = value_text(t == T_TIMESTAMP ? "timestamp without time zone" : type_name(t));
+    *out = expr_typed_const(c, &name, pos);
+    return OK;
+}

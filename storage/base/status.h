@@ -43,6 +43,8 @@
     X(ERR_DATETIME_OVERFLOW, "22008", "a date or time out of range")                               \
     X(ERR_INTERVAL_OVERFLOW, "22015", "an interval out of range")                                  \
     X(ERR_INVALID_PARAMETER, "22023", "an argument out of its domain")                             \
+    X(ERR_NULL_VALUE, "22004", "NULL where a value is wanted")                                     \
+    X(ERR_INVALID_WIDTH, "2201G", "bounds or a number of buckets that make none")                  \
     X(ERR_INVALID_REGEX, "2201B", "a regular expression that does not parse")                      \
     X(ERR_INVALID_ESCAPE, "22025", "an escape that stands for no character")                       \
     X(ERR_INVALID_LIMIT, "2201W", "a negative LIMIT")                                              \
