@@ -1,5 +1,6 @@
 /* How is a plan shown? One node a line, inputs below and further in. */
 #include "query/rewrite_internal.h"
+#include <stdlib.h>
 
 static const char *const kind_names[] = {
 #define X(id, name) name,
@@ -115,6 +116,54 @@ static void format_join(const struct plan *p, struct strbuf *out)
     format_condition("", p->residual, &p->rel, out);
 }
 
+/* An expression over in[0]'s columns and then in[1]'s, and in[0]'s dimensions. */
+static void format_over_both(const char *what, const struct expr *e, const struct plan *p,
+                             struct strbuf *out)
+{
+    const struct rel *l = &p->in[0]->rel, *r = &p->in[1]->rel;
+    struct rel both = *l;
+    struct rel_col *cols = calloc((size_t)(l->n_cols + r->n_cols) + 1, sizeof *cols);
+    if (!cols) return;
+    for (int i = 0; i < l->n_cols + r->n_cols; i++)
+        cols[i] = i < l->n_cols ? l->cols[i] : r->cols[i - l->n_cols];
+    both.cols = cols;
+    both.n_cols = l->n_cols + r->n_cols;
+    format_condition(what, e, &both, out);
+    free(cols);
+}
+
+static void format_equal_keys(const struct plan *p, int n, struct strbuf *out)
+{
+    for (int i = 0, k = 0; i < n; i++) {
+        add_list(out, " on ", &k);
+        expr_format(p->left_keys[i], &p->in[0]->rel, out);
+        strbuf_adds(out, " = ");
+        expr_format(p->right_keys[i], &p->in[1]->rel, out);
+    }
+}
+
+static void format_hash_join(const struct plan *p, struct strbuf *out)
+{
+    static const char *const kinds[] = {"", " left", " right", " full", " semi", " anti"};
+    strbuf_adds(out, kinds[p->hash_join]);
+    if (p->null_aware) strbuf_adds(out, " not in");
+    format_equal_keys(p, p->n_join_keys, out);
+    if (p->residual) strbuf_adds(out, p->n_join_keys ? " and" : " on");
+    format_over_both("", p->residual, p, out);
+}
+
+static void format_asof_join(const struct plan *p, struct strbuf *out)
+{
+    static const char *const ops[] = {" >= ", " > ", " <= ", " < "};
+    int last = p->n_join_keys - 1;
+    if (p->asof_left) strbuf_adds(out, " left");
+    format_equal_keys(p, last, out);
+    strbuf_adds(out, last ? ", " : " on ");
+    expr_format(p->left_keys[last], &p->in[0]->rel, out);
+    strbuf_adds(out, ops[p->asof]);
+    expr_format(p->right_keys[last], &p->in[1]->rel, out);
+}
+
 static void format_key(const struct group_key *g, const struct rel *in, struct strbuf *out)
 {
     if (g->e) {
@@ -221,6 +270,12 @@ static void format_node(const struct plan *p, struct strbuf *out)
         break;
     case P_JOIN:
         format_join(p, out);
+        break;
+    case P_HASH_JOIN:
+        format_hash_join(p, out);
+        break;
+    case P_ASOF_JOIN:
+        format_asof_join(p, out);
         break;
     case P_AGGREGATE:
         format_aggregate(p, out);

@@ -19,6 +19,8 @@
     X(P_FILTER, filter)       /* op_map.c */                                                       \
     X(P_MAP, map)             /* op_map.c */                                                       \
     X(P_JOIN, join)           /* op_join.c */                                                      \
+    X(P_HASH_JOIN, hash_join) /* op_hash_join.c */                                                 \
+    X(P_ASOF_JOIN, asof_join) /* op_asof_join.c */                                                 \
     X(P_AGGREGATE, aggregate) /* op_aggregate.c */                                                 \
     X(P_DISTINCT, distinct)   /* op_distinct.c */                                                  \
     X(P_SORT, sort)           /* op_sort.c */                                                      \

@@ -22,8 +22,10 @@ struct agg; /* query/agg.h: an aggregate's overload */
     X(P_REBASE, "rebase")       /* positions start afresh: strided regions become dense axes */    \
     X(P_TRANSPOSE, "transpose") /* dimensions in another order */                                  \
     X(P_FILTER, "filter")                                                                          \
-    X(P_MAP, "map")   /* new columns over the same dimensions */                                   \
-    X(P_JOIN, "join") /* on dimensions, with broadcasting */                                       \
+    X(P_MAP, "map")             /* new columns over the same dimensions */                         \
+    X(P_JOIN, "join")           /* on dimensions, with broadcasting */                             \
+    X(P_HASH_JOIN, "hash join") /* by value: equalities and a condition */                         \
+    X(P_ASOF_JOIN, "asof join") /* each left cell with the latest right row */                     \
     X(P_AGGREGATE, "aggregate")                                                                    \
     X(P_DISTINCT, "distinct")                                                                      \
     X(P_SORT, "sort") /* rows; top-k when limit is known */                                        \
@@ -65,6 +67,10 @@ struct agg_call {
     bool distinct;
     int pos;
 };
+
+/* What a join by value gives: pairs that match, and cells of one side, or both, that match nothing;
+ * SEMI and ANTI the left cells that match something, or nothing. */
+enum hash_join_kind { HASH_INNER, HASH_LEFT, HASH_RIGHT, HASH_FULL, HASH_SEMI, HASH_ANTI };
 
 struct join_dim { /* a pair of aligned dimensions */
     int left, right;
@@ -112,6 +118,21 @@ struct plan {
     int *right_dims;       /* output dimension left.n_dims + i is right dimension right_dims[i] */
     struct expr *residual; /* LEFT: condition beyond the aligned dimensions, over the join's rel;
                               NULL: none */
+    /* HASH_JOIN: pairs of cells for which left_keys[i] = right_keys[i] holds for every i (over
+     * in[0] and in[1], each pair of one type; none: all pairs) and `residual`: over the columns of
+     * in[0] and then those of in[1], and in[0]'s dimensions. SEMI and ANTI have the relation of
+     * in[0], and keep its dimensions; the others are a list of rows: the columns of in[0], then
+     * those of in[1]. Pairs come in the order of in[0], then in[1]; cells of in[1] alone at the
+     * end. */
+    enum hash_join_kind hash_join;
+    struct expr **left_keys, **right_keys;
+    int n_join_keys;
+    bool null_aware; /* ANTI: NOT IN. A NULL on either side of the last pair matches all that the
+                        other pairs and the residual let through */
+    /* ASOF_JOIN: the relation of in[0] with the columns of in[1]; of in[1]'s rows with equal keys
+     * the one whose last right key is nearest, on the side that asof says, to the last left key. */
+    enum asof_kind { ASOF_GE, ASOF_GT, ASOF_LE, ASOF_LT } asof; /* left … right */
+    bool asof_left; /* cells without a match stay, with NULLs */
     /* AGGREGATE */
     struct group_key *keys;
     int n_keys;

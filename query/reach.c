@@ -95,6 +95,14 @@ bool op_reach(const struct op *op, int i, const struct box *want, struct box *ou
         shape_reach(&s, want, out);
         break;
     }
+    case P_HASH_JOIN:
+        if (i != 0 || p->hash_join < HASH_SEMI) return false;
+        *out = *want;
+        break;
+    case P_ASOF_JOIN:
+        if (i != 0) return false;
+        *out = *want;
+        break;
     case P_JOIN:
         *out = *want;
         out->n_dims = p->in[0]->rel.n_dims;

@@ -153,6 +153,43 @@ static void prune_join(struct ctx *c, struct plan *p, const bool *need, int *map
     p->residual = with_map(c, p->residual, map);
 }
 
+/* Both sides' columns, one after the other (but SEMI and ANTI give the left's alone), and what the
+ * keys and the residual look at. */
+static void prune_by_value(struct ctx *c, struct plan *p, const bool *need, int *map)
+{
+    bool left_only = p->kind == P_HASH_JOIN && p->hash_join >= HASH_SEMI;
+    int n_left = p->in[0]->rel.n_cols, n_right = p->in[1]->rel.n_cols;
+    bool *below = arena_array(c->arena, bool, n_left + n_right + 1);
+    int *both = arena_array(c->arena, int, n_left + n_right + 1);
+    copy_need(need, left_only ? n_left : n_left + n_right, below);
+    use(p->residual, below);
+    for (int k = 0; k < p->n_join_keys; k++) {
+        use(p->left_keys[k], below);
+        use(p->right_keys[k], below + n_left);
+    }
+    prune_columns(c, p->in[0], below, both);
+    prune_columns(c, p->in[1], below + n_left, both + n_left);
+    for (int k = 0; k < p->n_join_keys; k++) {
+        p->left_keys[k] = with_map(c, p->left_keys[k], both);
+        p->right_keys[k] = with_map(c, p->right_keys[k], both + n_left);
+    }
+    const struct rel *l = &p->in[0]->rel, *r = &p->in[1]->rel;
+    for (int i = n_left; i < n_left + n_right; i++)
+        if (both[i] >= 0) both[i] += l->n_cols;
+    p->residual = with_map(c, p->residual, both);
+    int n_old = left_only ? n_left : n_left + n_right;
+    int n_new = left_only ? l->n_cols : l->n_cols + r->n_cols;
+    struct rel_col *cols = arena_array(c->arena, struct rel_col, n_new + 1);
+    for (int i = 0; i < n_new; i++)
+        cols[i] = i < l->n_cols ? l->cols[i] : r->cols[i - l->n_cols];
+    for (int i = 0; i < n_old; i++) {
+        map[i] = both[i];
+        if (both[i] >= 0) cols[both[i]] = p->rel.cols[i];
+    }
+    p->rel.n_cols = n_new;
+    p->rel.cols = cols;
+}
+
 static void use_call(const struct agg_call *a, bool *need)
 {
     use(a->filter, need);
@@ -247,6 +284,10 @@ void prune_columns(struct ctx *c, struct plan *p, const bool *need, int *map)
         break;
     case P_JOIN:
         prune_join(c, p, need, map);
+        break;
+    case P_HASH_JOIN:
+    case P_ASOF_JOIN:
+        prune_by_value(c, p, need, map);
         break;
     case P_AGGREGATE:
         prune_aggregate(c, p, need, map);

@@ -77,6 +77,12 @@ static bool note_fit(const struct expr *e, void *self)
     return true;
 }
 
+static bool note_column(const struct expr *e, void *self)
+{
+    if (e->kind == E_COL) ((bool *)self)[e->index] = true;
+    return true;
+}
+
 static struct expr *to_right(struct ctx *c, const struct expr *e, void *self)
 {
     const struct plan *p = self;
@@ -95,6 +101,31 @@ static enum status below_join(struct ctx *c, struct plan *p, struct expr *e, boo
 {
     bool left = fits_side(p, e, false);
     bool right = p->join == JOIN_INNER && fits_side(p, e, true);
+    if (left) TRY(sink_into(c, &p->in[0], e));
+    if (right) TRY(sink_into(c, &p->in[1], expr_map(c, e, to_right, p)));
+    *done = left || right;
+    return OK;
+}
+
+/* ---- joins by value ---- */
+
+/* A condition on one side's columns goes to that side unless the side's cells come with NULLs in
+ * place of the other's. SEMI, ANTI and ASOF keep the left's dimensions. */
+static enum status below_value_join(struct ctx *c, struct plan *p, struct expr *e, bool *done)
+{
+    bool asof = p->kind == P_ASOF_JOIN, marks = !asof && p->hash_join >= HASH_SEMI;
+    bool left = true, right = true;
+    int n_left = p->in[0]->rel.n_cols;
+    bool *cols = arena_array(c->arena, bool, p->rel.n_cols + 1);
+    expr_walk(e, note_column, cols);
+    for (int i = 0; i < p->rel.n_cols; i++) {
+        left &= !cols[i] || i < n_left;
+        right &= !cols[i] || i >= n_left;
+    }
+    struct refs refs = refs_of(e);
+    bool dims = refs.dims || refs.positions;
+    left &= asof || marks || (!dims && (p->hash_join == HASH_INNER || p->hash_join == HASH_LEFT));
+    right &= !left && !asof && !dims && (p->hash_join == HASH_INNER || p->hash_join == HASH_RIGHT);
     if (left) TRY(sink_into(c, &p->in[0], e));
     if (right) TRY(sink_into(c, &p->in[1], expr_map(c, e, to_right, p)));
     *done = left || right;
@@ -183,6 +214,10 @@ static enum status go_below(struct ctx *c, struct plan *p, struct expr *e, bool 
     case P_JOIN:
         if (!safe) break;
         return below_join(c, p, e, done);
+    case P_HASH_JOIN:
+    case P_ASOF_JOIN:
+        if (!safe) break;
+        return below_value_join(c, p, e, done);
     case P_AGGREGATE:
         if (!safe) break;
         return below_aggregate(c, p, e, done);

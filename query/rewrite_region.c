@@ -28,6 +28,12 @@ static void follow_dims(struct plan *p)
     }
 }
 
+/* A join by value that keeps the left's dimensions. */
+static bool keeps_left(const struct plan *p)
+{
+    return p->kind == P_ASOF_JOIN || p->hash_join >= HASH_SEMI;
+}
+
 static void follow_slice(struct plan *p)
 {
     const struct rel *in = &p->in[0]->rel;
@@ -92,6 +98,10 @@ static void follow(struct plan *p, const int64_t *old_lo)
     case P_FILTER:
     case P_MAP:
         follow_dims(p);
+        break;
+    case P_HASH_JOIN:
+    case P_ASOF_JOIN:
+        if (keeps_left(p)) follow_dims(p);
         break;
     case P_SLICE:
         follow_slice(p);
@@ -204,6 +214,11 @@ static void narrow(struct plan *p, const struct box *want)
     case P_TRANSPOSE:
     case P_REBASE:
         narrow_moved(p, &box);
+        break;
+    case P_HASH_JOIN:
+    case P_ASOF_JOIN:
+        if (!keeps_left(p)) return;
+        narrow(p->in[0], &box);
         break;
     case P_JOIN:
         narrow_inputs_of_join(p, &box);

@@ -522,3 +522,22 @@ enum status rowset_read(struct ctx *c, const struct rowset *r, int64_t lo, int64
     }
     return OK;
 }
+
+enum status rowset_lower_bound(struct ctx *c, const struct rowset *r, int column, int64_t value,
+                               int64_t *row)
+{
+    int64_t lo = 0, hi = r->n_rows;
+    while (lo < hi) {
+        int64_t mid = lo + (hi - lo) / 2;
+        struct scratch_mark mark = scratch_mark(c->scratch);
+        struct column col;
+        TRY(rowset_read(c, r, mid, mid + 1, &column, 1, &col));
+        if (*(const int64_t *)col.values < value)
+            lo = mid + 1;
+        else
+            hi = mid;
+        scratch_release(c->scratch, mark);
+    }
+    *row = lo;
+    return OK;
+}

@@ -22,6 +22,9 @@ enum status rowset_append(struct ctx *c, struct rowset *r, const struct column *
  * cols: which columns (NULL: all). */
 enum status rowset_read(struct ctx *c, const struct rowset *r, int64_t lo, int64_t hi,
                         const int *which, int n_which, struct column *out);
+/* The first row whose BIGINT in the column, by which rows are sorted, is not below `value`. */
+enum status rowset_lower_bound(struct ctx *c, const struct rowset *r, int column, int64_t value,
+                               int64_t *row);
 /* A new order: sorts by keys (columns with direction), stable, external when larger than memory.
  * limit ≥ 0: only the first so many are kept. */
 struct rowset_key {
