@@ -24,29 +24,65 @@ struct bind_env {
 enum status bind_select(struct ctx *c, struct bind_env *env, const struct ast_select *s,
                         struct query *out);
 
+/* RETURNING, column by column; n 0: there is none. */
+struct returning {
+    int n;
+    struct expr **es;
+    const char **names;
+};
+
+/* CHECK constraints of an array: expressions that must not be false. */
+struct checks {
+    int n;
+    struct expr **es;
+    const char **names;
+};
+
+/* A row of INSERT as expressions see it: coordinates (of a table: the row's number), the new values
+ * of all attributes, and those of the cell that is there already. */
+struct held_row {
+    struct rel rel;
+    struct expr **sets; /* ON CONFLICT DO UPDATE: each attribute's value then; NULL: not said */
+    struct expr *where; /* … and when; NULL: always */
+    struct returning returning; /* over the row as it was written */
+    struct checks checks;       /* the same */
+};
+
 /* INSERT … SELECT|VALUES: the query whose outputs are, in order, coordinates of the target's
  * dimensions then the attributes attrs[0 … n_attrs) of it, cast to the target's types. Values in
  * constant rows cast with PostgreSQL's errors. Literal blocks (bracket) give the same. targets that
- * are not named take their default; a missing dimension is ERR_NOT_NULL. A table's hidden row is
- * numbered by the executor and absent from the outputs. EMPTY cells are left out. */
+ * are not named take their default (all are given where `row` needs them); a missing dimension is
+ * ERR_NOT_NULL. A table's hidden row is numbered by the executor and absent from the outputs. EMPTY
+ * cells are left out. */
 struct bound_insert {
     struct query query;
     int *attrs;
     int n_attrs;
     bool numbered; /* a table: rows are appended */
+    struct held_row row;
 };
 enum status bind_insert(struct ctx *c, struct bind_env *env, const struct ast_stmt *s,
                         const struct schema *target, struct bound_insert *out);
-/* UPDATE and DELETE: a query over the target's own slice with WHERE applied, whose outputs are the
- * target's dimensions (is_dim) then the new values of attrs. UPDATE … FROM is 0A000 for now. */
+/* UPDATE and DELETE: a query over the target's own slice, joined with FROM or USING, with WHERE
+ * applied, whose outputs are the target's dimensions, the new values of attrs, RETURNING's columns,
+ * and CHECKs. repeats: it may give a cell more than once. */
 struct bound_change {
     struct query query;
     int *attrs;
     int n_attrs;
+    struct returning returning; /* es are of the plan: only n and names matter to who runs it */
+    struct checks checks;       /* the same */
+    bool repeats;
 };
 enum status bind_change(struct ctx *c, struct bind_env *env, const struct ast_stmt *s,
                         struct bound_change *out);
-/* RETURNING, or any list of targets over the cells of an array: not here yet (0A000). */
+/* The constraints of an array, over a relation that has its columns: dimension d is column d,
+ * attribute k column n_dims + k. For COPY, which has no statement of rows. */
+enum status bind_checks(struct ctx *c, struct bind_env *env, const struct schema *t,
+                        struct held_row *out);
+
+/* DEFAULT of an attribute, as a constant of its type. */
+struct expr *default_of(struct ctx *c, const struct attr *a, int pos);
 
 /* CREATE ARRAY's columns to a schema (in the arena), and ALTER's ADD. */
 enum status bind_schema(struct ctx *c, struct bind_env *env, const struct ast_stmt *s,

@@ -1,4 +1,4 @@
-/* What do INSERT, UPDATE and DELETE write: which cells, which attributes, which values? */
+/* What does INSERT write: which cells, which attributes, which values? */
 #include "query/bind_internal.h"
 
 /* ---- assignment ---- */
@@ -18,15 +18,14 @@ enum status cast_to_column(struct binder *b, const char *column, enum type to, s
     return hint(c, "You will need to rewrite or cast the expression.");
 }
 
-/* DEFAULT of an attribute, as a constant of its type. */
-static struct expr *default_of(struct ctx *c, const struct attr *a, int pos)
+struct expr *default_of(struct ctx *c, const struct attr *a, int pos)
 {
     struct value v = a->has_default ? a->deflt : value_null(a->type);
     return expr_make_const(c, &v, pos);
 }
 
-static enum status bind_assign(struct binder *b, const struct expr_place *in,
-                               const struct ast_expr *e, const struct attr *attr, struct expr **out)
+enum status bind_assign(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
+                        const struct attr *attr, struct expr **out)
 {
     if (e->kind == X_DEFAULT) {
         *out = default_of(b->c, attr, place(b, e->pos));
@@ -57,8 +56,7 @@ static void add_column(struct columns *k, int dim, int attr)
     k->n++;
 }
 
-static enum status unknown_target(struct binder *b, const struct schema *s, const char *name,
-                                  int pos)
+enum status unknown_target(struct binder *b, const struct schema *s, const char *name, int pos)
 {
     int n = 0;
     const char **names = arena_array(b->c->arena, const char *, s->n_dims + s->n_attrs + 1);
@@ -209,6 +207,21 @@ static enum status insert_values(struct binder *b, const struct ast_stmt *s, con
 static bool plain_values(const struct ast_select *s)
 {
     return s->n_rows && !s->order.n && !s->limit && !s->offset && !s->n_ctes;
+}
+
+/* One row, without columns: everything takes its default. */
+static void default_row(struct binder *b, const struct ast_stmt *s, const struct schema *t,
+                        struct columns *k, struct query *q)
+{
+    struct plan *p = plan_new(b->c, P_VALUES, s->name.pos, 0);
+    *k = (struct columns){.dim = k->dim, .attr = k->attr, .of_attr = k->of_attr};
+    for (int d = 0; d < MAX_DIMS; d++)
+        k->of_dim[d] = -1;
+    for (int i = 0; i < t->n_attrs; i++)
+        k->of_attr[i] = -1;
+    rel_list(b->c, &p->rel, 1, 0);
+    p->n_rows = 1;
+    values_outputs(b->c, p, t, k, q);
 }
 
 /* ---- INSERT … [bracket] VALUES ---- */
@@ -405,21 +418,31 @@ static enum status source_column(struct binder *b, struct plan *in, const struct
     return cast_to_column(b, name, to, out);
 }
 
-/* The source's outputs in the target's order and types. */
+/* The source's outputs in the target's order and types; all: also attributes that were not given.
+ */
 static enum status insert_outputs(struct binder *b, const struct schema *t, const struct columns *k,
-                                  struct bound_insert *out)
+                                  bool all, struct bound_insert *out)
 {
     struct ctx *c = b->c;
     struct query *q = &out->query;
     struct plan *in = q->root;
     int n_dims = t->is_table ? 0 : t->n_dims, n = 0, n_cols = 0;
-    struct out_col *outs = arena_array(c->arena, struct out_col, k->n + 1);
-    struct expr **es = arena_array(c->arena, struct expr *, k->n + 1);
-    const char **names = arena_array(c->arena, const char *, k->n + 1);
-    out->attrs = arena_array(c->arena, int, k->n + 1);
+    int most = t->n_dims + t->n_attrs + 1;
+    struct out_col *outs = arena_array(c->arena, struct out_col, most);
+    struct expr **es = arena_array(c->arena, struct expr *, most);
+    const char **names = arena_array(c->arena, const char *, most);
+    out->attrs = arena_array(c->arena, int, most);
     for (int i = 0; i < n_dims + t->n_attrs; i++) {
         int from = i < n_dims ? k->of_dim[i] : k->of_attr[i - n_dims];
-        if (from < 0) continue;
+        if (from < 0 && !all) continue;
+        if (from < 0) {
+            const struct attr *a = &t->attrs[i - n_dims];
+            out->attrs[out->n_attrs++] = i - n_dims;
+            es[n_cols] = default_of(c, a, -1);
+            names[n_cols] = a->name;
+            outs[n++] = (struct out_col){a->name, a->type, false, n_cols++};
+            continue;
+        }
         const struct out_col *o = &q->outs[from];
         const char *name = column_name(t, k, from);
         enum type to = column_type(t, k, from);
@@ -439,7 +462,7 @@ static enum status insert_outputs(struct binder *b, const struct schema *t, cons
     return OK;
 }
 
-static void push_ctes(struct binder *b, const struct ast_stmt *s)
+void push_ctes(struct binder *b, const struct ast_stmt *s)
 {
     struct cte *ctes = arena_array(b->c->arena, struct cte, s->n_ctes + 1);
     for (int i = 0; i < s->n_ctes; i++) {
@@ -456,9 +479,10 @@ enum status bind_insert(struct ctx *c, struct bind_env *env, const struct ast_st
     binder_init(&b, c, env);
     *out = (struct bound_insert){0};
     push_ctes(&b, s);
-    if (s->default_values) return not_yet(&b, s->name.pos, "INSERT … DEFAULT VALUES is");
     TRY(insert_columns(&b, s, target, &k));
-    if (s->has_axes) {
+    if (s->default_values) {
+        default_row(&b, s, target, &k, &out->query);
+    } else if (s->has_axes) {
         TRY(insert_block(&b, s, target, &k, &out->query));
     } else if (plain_values(s->select)) {
         TRY(insert_values(&b, s, target, &k, &out->query));
@@ -467,103 +491,8 @@ enum status bind_insert(struct ctx *c, struct bind_env *env, const struct ast_st
         TRY(fit_columns(&b, s, out->query.n_outs, s->select->pos, &k));
     }
     TRY(check_given(&b, s, target, &k));
-    TRY(insert_outputs(&b, target, &k, out));
+    TRY(bind_held(&b, s, target, &out->row));
+    bool all = out->row.sets || out->row.returning.n || out->row.checks.n;
+    TRY(insert_outputs(&b, target, &k, all, out));
     return binder_finish(&b, &out->query);
-}
-
-/* ---- UPDATE, DELETE ---- */
-
-static enum status set_column(struct binder *b, const struct scope *scope, const struct schema *t,
-                              const char *name, const struct ast_expr *e, int pos,
-                              struct bound_change *out, struct expr **es)
-{
-    int a = schema_attr(t, name);
-    if (a < 0 && schema_dim(t, name) >= 0) {
-        fail_at(b->c, ERR_UNSUPPORTED, place(b, pos), "dimension \"%s\" cannot be updated", name);
-        return hint(b->c, "A cell's coordinates are its place: delete it and insert another.");
-    }
-    if (a < 0) return unknown_target(b, t, name, pos);
-    for (int i = 0; i < out->n_attrs; i++)
-        if (out->attrs[i] == a)
-            return fail_at(b->c, ERR_SYNTAX, place(b, pos),
-                           "multiple assignments to same column \"%s\"", name);
-    struct expr_place in = {.scope = scope, .clause = "UPDATE"};
-    TRY(bind_assign(b, &in, e, &t->attrs[a], &es[out->n_attrs]));
-    out->attrs[out->n_attrs++] = a;
-    return OK;
-}
-
-static enum status bind_sets(struct binder *b, const struct ast_stmt *s, const struct scope *scope,
-                             const struct schema *t, struct bound_change *out, struct expr **es)
-{
-    for (int i = 0; i < s->sets.n; i++) {
-        const struct ast_set *set = &s->sets.v[i];
-        if (set->columns.n == 1) {
-            TRY(set_column(b, scope, t, set->columns.v[0], set->e, set->pos, out, es));
-            continue;
-        }
-        if (set->e->kind != X_ROW) return not_yet(b, set->pos, "UPDATE … SET (…) = (sub-query) is");
-        if (set->e->args.n != set->columns.n)
-            return fail_at(b->c, ERR_SYNTAX, place(b, set->pos),
-                           "number of columns does not match number of values");
-        for (int k = 0; k < set->columns.n; k++)
-            TRY(set_column(b, scope, t, set->columns.v[k], set->e->args.v[k], set->pos, out, es));
-    }
-    return OK;
-}
-
-static enum status change_target(struct binder *b, const struct ast_stmt *s, struct scope *scope,
-                                 const struct schema **schema)
-{
-    struct ctx *c = b->c;
-    const char *name = s->name.part[s->name.n - 1], *view;
-    struct array_ref ref = {.name = name, .position = s->name.pos};
-    struct array *a;
-    if (s->from.n)
-        return not_yet(b, s->from.v[0]->pos,
-                       s->kind == S_UPDATE ? "UPDATE … FROM is" : "DELETE … USING is");
-    if (s->name.n > 1 && !strcmp(s->name.part[s->name.n - 2], "sys"))
-        return fail_at(c, ERR_WRONG_OBJECT, s->name.pos,
-                       "\"sys.%s\" is a system view: it cannot be changed", name);
-    TRY(object_get(c, b->env->txn, OBJECT_VIEW, name, &view));
-    if (view)
-        return fail_at(c, ERR_WRONG_OBJECT, s->name.pos, "\"%s\" is a view: it cannot be changed",
-                       name);
-    TRY(at(c, array_open(c, b->env->txn, &ref, &a), s->name.pos));
-    *schema = array_schema(a);
-    TRY(scope_of_array(b, a, s->alias ? s->alias : name, s->name.pos, scope));
-    return s->has_axes ? bind_slice(b, &s->axes, true, scope) : OK;
-}
-
-enum status bind_change(struct ctx *c, struct bind_env *env, const struct ast_stmt *s,
-                        struct bound_change *out)
-{
-    struct binder b;
-    struct scope scope;
-    const struct schema *t;
-    binder_init(&b, c, env);
-    *out = (struct bound_change){0};
-    push_ctes(&b, s);
-    TRY(change_target(&b, s, &scope, &t));
-    if (s->where) {
-        struct expr_place in = {.scope = &scope, .clause = "WHERE"};
-        struct expr *where;
-        TRY(bind_condition(&b, &in, s->where, &where));
-        scope.plan = plan_filter(c, scope.plan, where);
-    }
-    struct expr **es = arena_array(c->arena, struct expr *, t->n_attrs + 1);
-    const char **names = arena_array(c->arena, const char *, t->n_attrs + 1);
-    out->attrs = arena_array(c->arena, int, t->n_attrs + 1);
-    if (s->kind == S_UPDATE) TRY(bind_sets(&b, s, &scope, t, out, es));
-    struct query *q = &out->query;
-    q->outs = arena_array(c->arena, struct out_col, t->n_dims + out->n_attrs + 1);
-    for (int d = 0; d < t->n_dims; d++)
-        q->outs[q->n_outs++] = (struct out_col){t->dims[d].name, t->dims[d].axis.type, true, d};
-    for (int i = 0; i < out->n_attrs; i++) {
-        names[i] = t->attrs[out->attrs[i]].name;
-        q->outs[q->n_outs++] = (struct out_col){names[i], es[i]->type, false, i};
-    }
-    q->root = plan_map(c, scope.plan, es, names, out->n_attrs);
-    q->is_array = true;
-    return binder_finish(&b, q);
 }

@@ -4,8 +4,8 @@
  * bind_source.c FROM items, bind_slice.c brackets, bind_join.c joins, bind_expr.c and bind_call.c
  * expressions, bind_select.c queries, bind_group.c groups, bind_sets.c sets of them,
  * bind_agg.c aggregates, bind_shape.c what brackets in SELECT
- * make of a result, bind_window*.c windows, bind_dml.c and bind_ddl.c the statements that change
- * something. */
+ * make of a result, bind_window*.c windows, bind_dml.c, bind_change.c and bind_ddl.c the
+ * statements that change something. */
 #ifndef TESSERA_BIND_INTERNAL_H
 #define TESSERA_BIND_INTERNAL_H
 #include "query/agg.h"
@@ -296,5 +296,17 @@ void join_region(struct plan *p);
 
 /* ---- assignment ---- */
 enum status cast_to_column(struct binder *b, const char *column, enum type to, struct expr **e);
+/* A value for an attribute, DEFAULT among them. */
+enum status bind_assign(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
+                        const struct attr *attr, struct expr **out);
+/* ERR_UNDEFINED_COLUMN, with the nearest name. */
+enum status unknown_target(struct binder *b, const struct schema *s, const char *name, int pos);
+/* WITH before a statement that changes data. */
+void push_ctes(struct binder *b, const struct ast_stmt *s);
+enum status bind_sets(struct binder *b, const struct ast_sets *sets, const struct scope *scope,
+                      const struct schema *t, struct bound_change *out, struct expr **es);
+/* What an INSERT does beyond writing its rows: ON CONFLICT DO UPDATE, CHECK, RETURNING. */
+enum status bind_held(struct binder *b, const struct ast_stmt *s, const struct schema *t,
+                      struct held_row *out);
 
 #endif

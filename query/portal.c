@@ -267,7 +267,7 @@ static enum status execute_part(struct ctx *c, struct session *s, struct portal 
     p->started = true;
     int64_t left = p->rows ? rowset_rows(p->rows) - p->at : 0;
     int64_t n = max_rows > 0 && max_rows < left ? max_rows : left;
-    if (p->rows) TRY(send_rowset(c, cl, p->rows, p->at, p->at + n));
+    if (p->rows) TRY(send_rowset(c, cl, p->rows, rowset_columns(p->rows), p->at, p->at + n));
     p->at += n;
     *suspended = max_rows > 0 && n == max_rows;
     if (*suspended) return OK;
@@ -401,7 +401,7 @@ enum status fetch_cursor(struct ctx *c, struct run *r)
     TRY(fetch_range(c, r->stmt, p, &lo, &hi));
     if (!move) {
         TRY(r->cl->columns(c, r->cl, p->cols, p->n_cols));
-        TRY(send_rowset(c, r->cl, p->rows, lo, hi));
+        TRY(send_rowset(c, r->cl, p->rows, rowset_columns(p->rows), lo, hi));
     }
     p->at = hi;
     return tag(r, "%s %lld", move ? "MOVE" : "FETCH", (long long)(hi - lo));

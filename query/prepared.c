@@ -51,6 +51,17 @@ static void query_columns(struct ctx *c, const struct query *q, struct column_de
     *n = q->n_outs;
 }
 
+static void returned_columns(struct ctx *c, const struct returning *what, struct column_desc **cols,
+                             int *n)
+{
+    if (what->n == 0) return;
+    *cols = arena_array(c->arena, struct column_desc, what->n);
+    for (int i = 0; i < what->n; i++)
+        (*cols)[i] =
+            (struct column_desc){arena_strdup(c->arena, what->names[i]), what->es[i]->type};
+    *n = what->n;
+}
+
 static void one_column(struct ctx *c, const char *name, enum type type, struct column_desc **cols,
                        int *n)
 {
@@ -76,11 +87,15 @@ static enum status describe_bound(struct ctx *c, struct bind_env *env, const str
         struct array *a;
         struct bound_insert b;
         TRY(array_open(c, env->txn, &ref, &a));
-        return bind_insert(c, env, stmt, array_schema(a), &b);
+        TRY(bind_insert(c, env, stmt, array_schema(a), &b));
+        returned_columns(c, &b.row.returning, cols, n_cols);
+        return OK;
     }
     if (stmt->kind == S_UPDATE || stmt->kind == S_DELETE) {
         struct bound_change b;
-        return bind_change(c, env, stmt, &b);
+        TRY(bind_change(c, env, stmt, &b));
+        returned_columns(c, &b.returning, cols, n_cols);
+        return OK;
     }
     TRY(bind_select(c, env, stmt->select, &q));
     if (stmt->kind == S_SELECT) query_columns(c, &q, cols, n_cols);

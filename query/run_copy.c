@@ -56,6 +56,8 @@ static struct source_options source_options_of(const struct copy_options *o)
 
 struct file_load {
     const struct schema *target, *from;
+    struct array *array; /* the target */
+    struct held_row row;
     struct plan scan, map;
     struct query query;
     int *attrs, n_attrs;
@@ -82,6 +84,17 @@ static enum status add_output(struct ctx *c, struct file_load *l, const char *na
     l->map.rel.cols[l->map.n_exprs] = (struct rel_col){.name = name, .type = want};
     l->map.exprs[l->map.n_exprs++] = e;
     return OK;
+}
+
+/* An attribute that does not come, for the CHECKs to see. */
+static void add_default(struct ctx *c, struct file_load *l, int k)
+{
+    const struct attr *to = &l->target->attrs[k];
+    l->query.outs[l->query.n_outs++] =
+        (struct out_col){.name = to->name, .type = to->type, .index = l->map.n_exprs};
+    l->map.rel.cols[l->map.n_exprs] = (struct rel_col){.name = to->name, .type = to->type};
+    l->map.exprs[l->map.n_exprs++] = default_of(c, to, -1);
+    l->attrs[l->n_attrs++] = k;
 }
 
 static enum status missing_column(struct ctx *c, const struct file_load *l, const char *what,
@@ -128,10 +141,12 @@ static enum status match_attrs(struct ctx *c, struct file_load *l, const struct 
         bool named = stmt->columns.n == 0;
         for (int i = 0; i < stmt->columns.n; i++)
             named = named || !strcmp(stmt->columns.v[i], to->name);
+        if (!named && l->row.checks.n) add_default(c, l, k);
         if (!named) continue;
         if (from_attr < 0 && from_dim < 0 && alone) from_attr = 0;
         if (from_attr < 0 && from_dim < 0) {
             if (stmt->columns.n) return missing_column(c, l, "attribute", to->name);
+            if (l->row.checks.n) add_default(c, l, k);
             continue; /* it takes its default */
         }
         TRY(add_output(c, l, to->name, to->type, from_dim, from_attr));
@@ -205,17 +220,22 @@ static enum status load_source(struct ctx *c, struct run *r, const struct copy_o
                           .mode = o->conflict,
                           .attrs = l->attrs,
                           .n_attrs = l->n_attrs,
-                          .numbered = target->is_table};
+                          .numbered = target->is_table,
+                          .before = l->array,
+                          .row = &l->row};
+    struct rowset *none;
     enum status st = exec_open(c, &l->query, NULL, 0, r->s->txn, &x);
-    if (st == OK) st = write_query(c, x, &j, n);
+    if (st == OK) st = write_query(c, x, &j, n, &none);
     exec_close(x);
     return st;
 }
 
 /* The file is opened here for its schema alone; the executor opens it again to read. */
 static enum status copy_from_file(struct ctx *c, struct run *r, const struct copy_options *o,
-                                  const struct schema *target, int64_t *n)
+                                  struct array *array, int64_t *n)
 {
+    const struct schema *target = array_schema(array);
+    struct bind_env env = session_bind_env(r);
     struct source_options *so = arena_new_of(c->arena, struct source_options);
     *so = source_options_of(o);
     so->root = r->s->settings.file_root.s;
@@ -225,6 +245,8 @@ static enum status copy_from_file(struct ctx *c, struct run *r, const struct cop
     struct file_load *l = arena_new_of(c->arena, struct file_load);
     struct source *src;
     l->target = target;
+    l->array = array;
+    TRY(bind_checks(c, &env, target, &l->row));
     TRY(source_open(c, r->stmt->file, so, &src));
     enum status st = plan_load(c, r, src, so, l);
     source_close(src);
@@ -249,13 +271,29 @@ static struct schema *row_schema(struct ctx *c, const struct schema *target,
 struct stream_load {
     struct client *cl;
     struct csv_parser *parser;
-    struct writer *writer;
+    struct row_target to;
     const struct schema *target;
-    int *order; /* writer's column i is the rows' column order[i] */
-    int n_cols;
-    bool numbered;
-    int64_t next_row;
+    int *order; /* writer's column i is the rows' column order[i]; -1: it takes its default */
+    int n_cols; /* of the rows */
+    int n_dims; /* of them, how many are coordinates once they are in order */
 };
+
+/* An attribute that does not come, for the CHECKs to see. */
+static enum status default_column(struct ctx *c, const struct attr *a, int64_t n,
+                                  struct column *out)
+{
+    TRY(column_alloc(c, a->type, n, out));
+    struct value v = a->has_default ? a->deflt : value_null(a->type);
+    if (v.null) {
+        TRY(column_need_valid(c, out, n));
+        bits_fill(out->valid, 0, n, false);
+        memset(out->values, 0, type_bytes(a->type) * (size_t)n);
+        return OK;
+    }
+    for (int64_t i = 0; i < n; i++)
+        value_put(&v, out->values, i);
+    return OK;
+}
 
 static enum status feed(struct ctx *c, struct stream_load *l, const char *bytes, size_t len,
                         bool last, int64_t *n)
@@ -264,13 +302,16 @@ static enum status feed(struct ctx *c, struct stream_load *l, const char *bytes,
     int64_t rows = 0;
     void *mem, *sorted;
     TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(l->n_cols + 1), &mem));
-    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(l->n_cols + 1), &sorted));
+    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(l->to.n_cols + 1), &sorted));
     struct column *cols = mem, *in_order = sorted;
     TRY(csv_parser_feed(c, l->parser, bytes, len, last, cols, &rows));
-    for (int i = 0; i < l->n_cols; i++)
-        in_order[i] = cols[l->order[i]];
-    enum status st =
-        rows ? write_rows(c, l->writer, l->numbered ? &l->next_row : NULL, in_order, rows, n) : OK;
+    for (int i = 0; i < l->to.n_cols; i++) {
+        if (l->order[i] >= 0)
+            in_order[i] = cols[l->order[i]];
+        else
+            TRY(default_column(c, &l->target->attrs[i - l->n_dims], rows, &in_order[i]));
+    }
+    enum status st = rows ? write_rows(c, &l->to, in_order, rows, n) : OK;
     scratch_release(c->scratch, mark);
     return st;
 }
@@ -296,13 +337,13 @@ static enum status stream_rows(struct ctx *c, struct stream_load *l, int64_t *n)
     return st;
 }
 
-/* Dimensions first, then the attributes that come. */
+/* Dimensions first, then the attributes that come; all: the others too. */
 static enum status order_columns(struct ctx *c, struct stream_load *l, const char *const *names,
-                                 int n, int *attrs, int *n_attrs)
+                                 int n, bool all, int *attrs, int *n_attrs)
 {
-    int at_col = 0;
-    int n_dims = l->numbered ? 0 : l->target->n_dims;
-    for (int d = 0; d < n_dims; d++) {
+    int at_col = 0, n_missing = 0;
+    l->n_dims = l->to.numbered ? 0 : l->target->n_dims;
+    for (int d = 0; d < l->n_dims; d++) {
         int found = -1;
         for (int i = 0; i < n; i++)
             if (!strcmp(names[i], l->target->dims[d].name)) found = i;
@@ -311,39 +352,83 @@ static enum status order_columns(struct ctx *c, struct stream_load *l, const cha
                         l->target->dims[d].name, l->target->name);
         l->order[at_col++] = found;
     }
-    for (int k = 0; k < l->target->n_attrs; k++)
+    for (int k = 0; k < l->target->n_attrs; k++) {
+        int found = 0;
         for (int i = 0; i < n; i++)
             if (!strcmp(names[i], l->target->attrs[k].name)) {
                 l->order[at_col++] = i;
                 attrs[(*n_attrs)++] = k;
+                found++;
             }
-    if (at_col != n) return fail(c, ERR_DUPLICATE_COLUMN, "a column is named more than once");
+        if (found || !all) continue;
+        l->order[at_col++] = -1;
+        attrs[(*n_attrs)++] = k;
+        n_missing++;
+    }
+    l->to.n_cols = at_col;
+    if (at_col - n_missing != n)
+        return fail(c, ERR_DUPLICATE_COLUMN, "a column is named more than once");
     return OK;
 }
 
-static enum status copy_from_client(struct ctx *c, struct run *r, const struct copy_options *o,
-                                    const struct schema *target, int64_t *n)
+/* CHECKs are compiled, and rows are held back where the first of a cell counts, or none may stand
+ * twice. */
+static enum status prepare_rows(struct ctx *c, struct run *r, const struct copy_options *o,
+                                struct array *array, const struct held_row *row, const int *attrs,
+                                int n_attrs, struct row_target *to)
 {
+    struct env *env = arena_new_of(c->arena, struct env);
+    env->statement_us = txn_time_us(r->s->txn);
+    const struct schema *target = writer_schema(to->writer);
+    if (to->numbered) to->next_row = target->dims[0].axis.hi;
+    TRY(checker_new(c, row, target->n_attrs, target->name, env, &to->checker));
+    if (o->conflict == CONFLICT_ERROR) return OK;
+    enum type *types = arena_array(c->arena, enum type, n_attrs + 1);
+    for (int i = 0; i < n_attrs; i++)
+        types[i] = target->attrs[attrs[i]].type;
+    struct hold h = {.writer = to->writer,
+                     .env = env,
+                     .tmp_dir = db_tmp(r->s->engine->db),
+                     .mode = o->conflict,
+                     .before = array,
+                     .row = row,
+                     .values = types,
+                     .n_values = n_attrs,
+                     .n_written = n_attrs};
+    return held_new(c, &h, &to->held);
+}
+
+static enum status copy_from_client(struct ctx *c, struct run *r, const struct copy_options *o,
+                                    struct array *array, int64_t *n)
+{
+    const struct schema *target = array_schema(array);
     const char *const *names;
     int n_cols, n_attrs = 0;
+    struct rowset *none;
+    struct held_row row;
+    struct bind_env env = session_bind_env(r);
     if (strcmp(o->format, "csv") != 0 && strcmp(o->format, "text") != 0)
         return fail_at(c, ERR_UNSUPPORTED, r->stmt->pos,
                        "COPY FROM STDIN with format \"%s\" is not available yet", o->format);
     TRY(copy_columns(c, r->stmt, target, &names, &n_cols));
-    struct stream_load l = {
-        .cl = r->cl, .target = target, .n_cols = n_cols, .numbered = target->is_table};
-    int *attrs = arena_array(c->arena, int, n_cols + 1);
-    l.order = arena_array(c->arena, int, n_cols + 1);
-    TRY(order_columns(c, &l, names, n_cols, attrs, &n_attrs));
+    TRY(bind_checks(c, &env, target, &row));
+    struct stream_load l = {.cl = r->cl, .target = target, .n_cols = n_cols};
+    l.to.numbered = target->is_table;
+    int most = n_cols + target->n_attrs + 1;
+    int *attrs = arena_array(c->arena, int, most);
+    l.order = arena_array(c->arena, int, most);
+    TRY(order_columns(c, &l, names, n_cols, row.checks.n > 0, attrs, &n_attrs));
     struct source_options so = source_options_of(o);
     TRY(csv_parser_new(c, &so, row_schema(c, target, names, n_cols), &l.parser));
     enum status st =
-        writer_open(c, r->s->txn, target->name, o->conflict, attrs, n_attrs, &l.writer);
-    if (st == OK && l.numbered) l.next_row = writer_schema(l.writer)->dims[0].axis.hi;
+        writer_open(c, r->s->txn, target->name, o->conflict, attrs, n_attrs, &l.to.writer);
+    if (st == OK) st = prepare_rows(c, r, o, array, &row, attrs, n_attrs, &l.to);
     if (st == OK) st = r->cl->copy_in_begin(c, r->cl, n_cols, false);
     if (st == OK) st = stream_rows(c, &l, n);
-    if (st == OK) st = writer_finish(c, l.writer);
-    writer_free(l.writer);
+    if (st == OK && l.to.held) st = held_write(c, l.to.held, n, &none);
+    if (st == OK) st = writer_finish(c, l.to.writer);
+    held_free(l.to.held);
+    writer_free(l.to.writer);
     csv_parser_free(l.parser);
     return st;
 }
@@ -362,9 +447,9 @@ static enum status run_copy_from(struct ctx *c, struct run *r, const struct copy
                        "COPY … WHERE is not available yet");
     TRY(array_open(c, r->s->txn, &ref, &a));
     if (r->stmt->end_kind == COPY_FILE)
-        TRY(copy_from_file(c, r, o, array_schema(a), &n));
+        TRY(copy_from_file(c, r, o, a, &n));
     else
-        TRY(copy_from_client(c, r, o, array_schema(a), &n));
+        TRY(copy_from_client(c, r, o, a, &n));
     return tag(r, "COPY %lld", (long long)n);
 }
 

@@ -2,36 +2,42 @@
 #include "query/write.h"
 #include <string.h>
 
-static enum status conflict_mode(struct ctx *c, const struct ast_stmt *stmt, enum conflict *out)
+static enum conflict conflict_mode(const struct ast_stmt *stmt)
 {
     switch (stmt->on_conflict) {
     case ON_CONFLICT_IGNORE:
-        *out = CONFLICT_IGNORE;
-        return OK;
+        return CONFLICT_IGNORE;
     case ON_CONFLICT_REPLACE:
-        *out = CONFLICT_REPLACE;
-        return OK;
     case ON_CONFLICT_UPDATE:
-        fail_at(c, ERR_UNSUPPORTED, stmt->pos, "ON CONFLICT DO UPDATE is not available yet");
-        return hint(c, "ON CONFLICT REPLACE writes the new cell over the old one.");
+        return CONFLICT_REPLACE;
     default:
-        *out = CONFLICT_ERROR;
-        return OK;
+        return CONFLICT_ERROR;
     }
 }
 
-static enum status refuse_returning(struct ctx *c, const struct ast_stmt *stmt)
+static enum status send_returned(struct ctx *c, struct run *r, const struct returning *what,
+                                 const enum type *types, const struct rowset *rows)
 {
-    if (stmt->returning.n == 0) return OK;
-    return fail_at(c, ERR_UNSUPPORTED, stmt->returning.v[0].pos, "RETURNING is not available yet");
+    struct column_desc *d = arena_array(c->arena, struct column_desc, what->n + 1);
+    for (int i = 0; i < what->n; i++)
+        d[i] = (struct column_desc){what->names[i], types[i]};
+    TRY(r->cl->columns(c, r->cl, d, what->n));
+    return send_rowset(c, r->cl, rows, what->n, 0, rowset_rows(rows));
 }
 
-/* Opens the job's query and writes it. */
-static enum status run_job(struct ctx *c, struct run *r, const struct write_job *j, int64_t *n)
+/* Opens the job's query and writes it; then RETURNING's rows go to the client. */
+static enum status run_job(struct ctx *c, struct run *r, const struct write_job *j,
+                           const struct returning *what, int64_t *n)
 {
     struct exec *x = NULL;
+    struct rowset *returned = NULL;
+    enum type *types = arena_array(c->arena, enum type, what->n + 1);
+    for (int i = 0; i < what->n; i++)
+        types[i] = what->es[i]->type;
     enum status st = exec_open(c, j->query, r->params, r->n_params, r->s->txn, &x);
-    if (st == OK) st = write_query(c, x, j, n);
+    if (st == OK) st = write_query(c, x, j, n, &returned);
+    if (st == OK && what->n) st = send_returned(c, r, what, types, returned);
+    rowset_free(returned);
     exec_close(x);
     return st;
 }
@@ -42,9 +48,7 @@ static enum status run_insert(struct ctx *c, struct run *r)
     struct array_ref ref = {.name = last_part(&stmt->name), .position = stmt->name.pos};
     struct array *target;
     struct bound_insert b;
-    struct write_job j = {.target = ref.name};
-    TRY(refuse_returning(c, stmt));
-    TRY(conflict_mode(c, stmt, &j.mode));
+    struct write_job j = {.target = ref.name, .mode = conflict_mode(stmt)};
     TRY(array_open(c, r->s->txn, &ref, &target));
     struct bind_env env = session_bind_env(r);
     TRY(bind_insert(c, &env, stmt, array_schema(target), &b));
@@ -53,8 +57,10 @@ static enum status run_insert(struct ctx *c, struct run *r)
     j.attrs = b.attrs;
     j.n_attrs = b.n_attrs;
     j.numbered = b.numbered;
+    j.before = target;
+    j.row = &b.row;
     int64_t n = 0;
-    TRY(run_job(c, r, &j, &n));
+    TRY(run_job(c, r, &j, &b.row.returning, &n));
     return tag(r, "INSERT 0 %lld", (long long)n);
 }
 
@@ -62,7 +68,6 @@ static enum status run_change(struct ctx *c, struct run *r)
 {
     bool is_update = r->stmt->kind == S_UPDATE;
     struct bound_change b;
-    TRY(refuse_returning(c, r->stmt));
     struct bind_env env = session_bind_env(r);
     TRY(bind_change(c, &env, r->stmt, &b));
     TRY(plan_rewrite(c, &b.query, !r->s->settings.optimizer.n));
@@ -70,9 +75,10 @@ static enum status run_change(struct ctx *c, struct run *r)
                           .target = last_part(&r->stmt->name),
                           .mode = is_update ? CONFLICT_UPDATE : CONFLICT_DELETE,
                           .attrs = b.attrs,
-                          .n_attrs = b.n_attrs};
+                          .n_attrs = b.n_attrs,
+                          .change = &b};
     int64_t n = 0;
-    TRY(run_job(c, r, &j, &n));
+    TRY(run_job(c, r, &j, &b.returning, &n));
     return tag(r, "%s %lld", is_update ? "UPDATE" : "DELETE", (long long)n);
 }
 
@@ -166,7 +172,8 @@ static enum status create_and_fill(struct ctx *c, struct run *r, const char *nam
     TRY(bind_schema_of(c, name, q, &schema));
     TRY(at(c, array_create(c, r->s->txn, &schema), r->stmt->name.pos));
     order_outputs(c, q, &schema, &j);
-    return write_query(c, x, &j, n);
+    struct rowset *none;
+    return write_query(c, x, &j, n, &none);
 }
 
 enum status run_create_as(struct ctx *c, struct run *r)

@@ -71,16 +71,18 @@ enum status run_select(struct ctx *c, struct run *r, const struct ast_select *se
     return st < 0 ? st : tag(r, "SELECT %lld", (long long)s.n_rows);
 }
 
-enum status send_rowset(struct ctx *c, struct client *cl, const struct rowset *rows, int64_t lo,
-                        int64_t hi)
+enum status send_rowset(struct ctx *c, struct client *cl, const struct rowset *rows, int n_cols,
+                        int64_t lo, int64_t hi)
 {
-    int n_cols = rowset_columns(rows);
     while (lo < hi) {
         int64_t n = hi - lo < 8192 ? hi - lo : 8192;
         struct scratch_mark m = scratch_mark(c->scratch);
-        void *cols;
+        void *cols, *which = NULL;
         enum status st = scratch_alloc(c, sizeof(struct column) * (size_t)(n_cols + 1), &cols);
-        if (st == OK) st = rowset_read(c, rows, lo, lo + n, NULL, 0, cols);
+        if (st == OK) st = scratch_alloc(c, sizeof(int) * (size_t)(n_cols + 1), &which);
+        for (int k = 0; k < n_cols && st == OK; k++)
+            ((int *)which)[k] = k;
+        if (st == OK) st = rowset_read(c, rows, lo, lo + n, which, n_cols, cols);
         if (st == OK) st = cl->rows(c, cl, cols, n_cols, NULL, n);
         scratch_release(c->scratch, m);
         TRY(st);

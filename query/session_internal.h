@@ -177,8 +177,8 @@ struct keeper {
     struct client *outer; /* notices go there */
 };
 void keeper_init(struct keeper *k, struct client *outer, const char *tmp_dir);
-/* Sends rows [lo, hi) of a rowset. */
-enum status send_rowset(struct ctx *c, struct client *cl, const struct rowset *rows, int64_t lo,
-                        int64_t hi);
+/* Sends rows [lo, hi) of a rowset, its first n_cols columns. */
+enum status send_rowset(struct ctx *c, struct client *cl, const struct rowset *rows, int n_cols,
+                        int64_t lo, int64_t hi);
 
 #endif

@@ -5,16 +5,18 @@
  * shift, a chunk is handed over as a dense box (whole tiles go straight to the codec). Otherwise
  * each cell's coordinates are looked up. */
 #include "query/write.h"
+#include "query/op_rowset.h"
 #include <string.h>
 
 struct write_sink {
     struct sink sink;
     const struct write_job *job;
-    struct writer *writer;
+    struct exec *exec;
+    struct row_target to;
     bool dense;
     int64_t shift[MAX_DIMS]; /* target position minus the result's, when dense */
     atomic_int_least64_t n_cells;
-    int64_t next_row; /* numbered: the next row's position */
+    struct rowset *returned; /* RETURNING's rows, of a change that does not hold them back */
 };
 
 /* ---- does the dense way hold? ---- */
@@ -66,16 +68,17 @@ static enum status choose_way(struct ctx *c, struct write_sink *s)
 {
     const struct query *q = s->job->query;
     const struct rel *rel = &q->root->rel;
-    const struct schema *target = writer_schema(s->writer);
+    const struct schema *target = writer_schema(s->to.writer);
     s->dense = false;
     if (s->job->numbered || rel->n_dims != target->n_dims) return OK;
+    if (s->job->change && s->job->change->repeats) return OK;
     for (int d = 0; d < rel->n_dims; d++)
         if (!q->outs[d].is_dim || q->outs[d].index != d || !rel->dims[d].axis ||
             rel->dims[d].hi == ROWS_UNKNOWN)
             return OK;
     for (int d = 0; d < rel->n_dims; d++) {
         bool ok;
-        TRY(line_up(c, s->writer, &rel->dims[d], d, &s->shift[d], &ok));
+        TRY(line_up(c, s->to.writer, &rel->dims[d], d, &s->shift[d], &ok));
         if (!ok) return OK;
     }
     s->dense = true;
@@ -84,29 +87,71 @@ static enum status choose_way(struct ctx *c, struct write_sink *s)
 
 /* ---- the two ways ---- */
 
+/* The outputs after the first `skip`, over a chunk. */
+static enum status output_attrs(struct ctx *c, const struct query *q, int skip,
+                                const struct chunk *ch, struct column *cols)
+{
+    for (int k = skip; k < q->n_outs; k++) {
+        const struct out_col *o = &q->outs[k];
+        struct column *col = cols++;
+        if (!o->is_dim) {
+            *col = ch->cols[o->index];
+            continue;
+        }
+        TRY(column_alloc(c, o->type, ch->n, col));
+        chunk_coords(ch, o->index, ch->rel->dims[o->index].axis, col->values);
+    }
+    return OK;
+}
+
+/* What a change computes besides values: RETURNING's columns are kept, CHECKs must hold. */
+static enum status after_values(struct ctx *c, struct write_sink *s, const struct chunk *ch,
+                                const struct column *cols)
+{
+    const struct bound_change *change = s->job->change;
+    int64_t *rows;
+    if (!change) return OK;
+    TRY(checks_hold(c, &change->checks, s->job->target, cols + change->returning.n, ch->present,
+                    ch->n));
+    if (!s->returned) return OK;
+    TRY(chunk_rows(c, ch, &rows));
+    return rowset_append(c, s->returned, cols, rows, rows ? ch->n_present : ch->n);
+}
+
+/* CHECK over a dense box: coordinates, then attributes. */
+static enum status check_dense(struct ctx *c, struct write_sink *s, const struct chunk *ch,
+                               const struct column *attrs)
+{
+    int n_dims = ch->box.n_dims;
+    void *mem;
+    if (!s->to.checker) return OK;
+    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(n_dims + s->job->n_attrs + 1), &mem));
+    struct column *cols = mem;
+    for (int d = 0; d < n_dims; d++) {
+        const struct axis *axis = ch->rel->dims[d].axis;
+        TRY(column_alloc(c, axis->type, ch->n, &cols[d]));
+        chunk_coords(ch, d, axis, cols[d].values);
+    }
+    memcpy(cols + n_dims, attrs, sizeof *cols * (size_t)s->job->n_attrs);
+    return checker_run(c, s->to.checker, cols, ch->present, ch->n);
+}
+
 static enum status put_dense(struct ctx *c, struct write_sink *s, const struct chunk *ch,
                              int64_t *n)
 {
-    const struct query *q = s->job->query;
-    int n_dims = ch->box.n_dims, n_attrs = q->n_outs - n_dims;
+    int n_dims = ch->box.n_dims, n_cols = s->job->query->n_outs;
     void *mem;
-    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(n_attrs + 1), &mem));
+    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(n_cols + 1), &mem));
     struct column *cols = mem;
-    for (int k = 0; k < n_attrs; k++) {
-        const struct out_col *o = &q->outs[n_dims + k];
-        if (o->is_dim) {
-            TRY(column_alloc(c, o->type, ch->n, &cols[k]));
-            chunk_coords(ch, o->index, ch->rel->dims[o->index].axis, cols[k].values);
-        } else {
-            cols[k] = ch->cols[o->index];
-        }
-    }
+    TRY(output_attrs(c, s->job->query, n_dims, ch, cols));
     struct box box = ch->box;
     for (int d = 0; d < n_dims; d++) {
         box.lo[d] += s->shift[d];
         box.hi[d] += s->shift[d];
     }
-    return writer_put_box(c, s->writer, &box, cols, ch->present, n);
+    TRY(check_dense(c, s, ch, cols));
+    TRY(after_values(c, s, ch, cols + s->job->n_attrs));
+    return writer_put_box(c, s->to.writer, &box, cols, ch->present, n);
 }
 
 /* Drops the cells that do not exist, so that columns are rows. */
@@ -140,42 +185,52 @@ static enum status refuse_null_coords(struct ctx *c, const struct schema *target
     return OK;
 }
 
-enum status write_rows(struct ctx *c, struct writer *w, int64_t *next_row,
-                       const struct column *cols, int64_t rows, int64_t *n)
+/* A table's rows with their numbers before them. */
+static enum status number_rows(struct ctx *c, struct row_target *t, const struct column **cols,
+                               int64_t n)
 {
-    const struct schema *target = writer_schema(w);
-    int n_dims = next_row ? 0 : target->n_dims;
+    void *mem;
+    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(t->n_cols + 2), &mem));
+    struct column *all = mem;
+    TRY(column_alloc(c, T_INT64, n, &all[0]));
+    for (int64_t i = 0; i < n; i++)
+        ((int64_t *)all[0].values)[i] = t->next_row + i;
+    t->next_row += n;
+    memcpy(all + 1, *cols, sizeof *all * (size_t)t->n_cols);
+    *cols = all;
+    return OK;
+}
+
+enum status write_rows(struct ctx *c, struct row_target *t, const struct column *cols, int64_t rows,
+                       int64_t *n)
+{
+    const struct schema *target = writer_schema(t->writer);
     int64_t *pos[MAX_DIMS];
+    if (t->numbered) TRY(number_rows(c, t, &cols, rows));
+    if (t->held) return held_add(c, t->held, cols, rows);
+    TRY(refuse_null_coords(c, target, cols, rows));
     for (int d = 0; d < target->n_dims; d++) {
         void *mem;
         TRY(scratch_alloc(c, sizeof(int64_t) * (size_t)rows, &mem));
         pos[d] = mem;
+        TRY(writer_positions(c, t->writer, d, &cols[d], rows, pos[d]));
     }
-    if (next_row) {
-        struct column numbers;
-        TRY(column_alloc(c, T_INT64, rows, &numbers));
-        for (int64_t i = 0; i < rows; i++)
-            ((int64_t *)numbers.values)[i] = *next_row + i;
-        *next_row += rows;
-        TRY(writer_positions(c, w, 0, &numbers, rows, pos[0]));
-    } else {
-        TRY(refuse_null_coords(c, target, cols, rows));
-    }
-    for (int d = 0; d < n_dims; d++)
-        TRY(writer_positions(c, w, d, &cols[d], rows, pos[d]));
-    return writer_put_cells(c, w, rows, pos, cols + n_dims, n);
+    TRY(checker_run(c, t->checker, cols, NULL, rows));
+    return writer_put_cells(c, t->writer, rows, pos, cols + target->n_dims, n);
 }
 
 static enum status put_cells(struct ctx *c, struct write_sink *s, const struct chunk *ch,
                              int64_t *n)
 {
-    int n_outs = s->job->query->n_outs;
+    const struct write_job *j = s->job;
+    int n_outs = j->query->n_outs, n_dims = j->numbered ? 0 : writer_schema(s->to.writer)->n_dims;
     void *mem;
     TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(n_outs + 1), &mem));
     struct column *cols = mem;
-    TRY(output_columns(c, s->job->query, ch, cols));
+    TRY(output_columns(c, j->query, ch, cols));
+    TRY(after_values(c, s, ch, cols + n_dims + j->n_attrs));
     TRY(compact(c, ch, cols, n_outs));
-    return write_rows(c, s->writer, s->job->numbered ? &s->next_row : NULL, cols, ch->n_present, n);
+    return write_rows(c, &s->to, cols, ch->n_present, n);
 }
 
 static enum status write_chunk(struct ctx *c, struct sink *sink, int worker, int64_t seq,
@@ -190,31 +245,102 @@ static enum status write_chunk(struct ctx *c, struct sink *sink, int worker, int
     return OK;
 }
 
-/* Labels join in the order of rows, so those must come in order; so must numbered rows. */
+/* Labels join in the order of rows, so those must come in order; so must numbered rows, those of
+ * which the first counts, and those that are returned. */
 static bool needs_order(const struct write_sink *s)
 {
-    if (s->job->numbered) return true;
-    const struct schema *target = writer_schema(s->writer);
+    if (s->job->numbered || s->returned || (s->to.held && s->job->row)) return true;
+    const struct schema *target = writer_schema(s->to.writer);
     for (int d = 0; d < target->n_dims && !s->dense; d++)
         if (target->dims[d].axis.kind == AXIS_LABELLED && target->dims[d].axis.grows) return true;
     return false;
 }
 
-static enum status run_sink(struct ctx *c, struct write_sink *s, struct exec *x)
+/* ---- holding rows back ---- */
+
+static bool must_hold(const struct write_sink *s)
 {
-    if (s->job->numbered) s->next_row = writer_schema(s->writer)->dims[0].axis.hi;
-    TRY(choose_way(c, s));
-    s->sink.ordered = needs_order(s);
-    TRY(exec_run(c, exec_root(x), NULL, &s->sink));
-    return writer_finish(c, s->writer);
+    const struct write_job *j = s->job;
+    if (j->change) return j->change->repeats;
+    if (!j->row) return false;
+    if (j->row->sets || j->row->returning.n) return true;
+    return !s->dense && j->mode != CONFLICT_ERROR;
 }
 
-enum status write_query(struct ctx *c, struct exec *x, const struct write_job *j, int64_t *n_cells)
+static enum status hold_rows(struct ctx *c, struct write_sink *s)
 {
-    struct write_sink s = {.sink = {.consume = write_chunk}, .job = j};
-    TRY(writer_open(c, exec_txn(x), j->target, j->mode, j->attrs, j->n_attrs, &s.writer));
+    const struct write_job *j = s->job;
+    const struct query *q = j->query;
+    int n_dims = j->numbered ? 0 : writer_schema(s->to.writer)->n_dims;
+    int n_returned = j->change ? j->change->returning.n : j->row->returning.n;
+    enum type *types = arena_array(c->arena, enum type, q->n_outs + 1);
+    for (int i = n_dims; i < q->n_outs; i++)
+        types[i - n_dims] = q->outs[i].type;
+    struct hold h = {.writer = s->to.writer,
+                     .env = exec_env(s->exec),
+                     .tmp_dir = exec_tmp_dir(s->exec),
+                     .mode = j->mode,
+                     .before = j->before,
+                     .row = j->row,
+                     .values = types,
+                     .n_values = j->n_attrs + (j->change ? n_returned : 0),
+                     .n_written = j->n_attrs,
+                     .n_returned = n_returned};
+    s->dense = false;
+    return held_new(c, &h, &s->to.held);
+}
+
+/* RETURNING's columns of a change whose rows are written as they come. */
+static enum status keep_returned(struct ctx *c, struct write_sink *s)
+{
+    const struct write_job *j = s->job;
+    int n = j->change ? j->change->returning.n : 0;
+    if (n == 0) return OK;
+    int first = j->query->n_outs - j->change->checks.n - n;
+    enum type *types = arena_array(c->arena, enum type, n);
+    for (int i = 0; i < n; i++)
+        types[i] = j->query->outs[first + i].type;
+    return rowset_new(c, types, n, exec_tmp_dir(s->exec), &s->returned);
+}
+
+static enum status run_sink(struct ctx *c, struct write_sink *s, struct exec *x)
+{
+    const struct write_job *j = s->job;
+    const struct schema *target = writer_schema(s->to.writer);
+    if (j->numbered) s->to.next_row = target->dims[0].axis.hi;
+    TRY(choose_way(c, s));
+    if (j->row)
+        TRY(checker_new(c, j->row, target->n_attrs, target->name, exec_env(x), &s->to.checker));
+    if (must_hold(s))
+        TRY(hold_rows(c, s));
+    else
+        TRY(keep_returned(c, s));
+    s->sink.ordered = needs_order(s);
+    TRY(exec_run(c, exec_root(x), NULL, &s->sink));
+    if (s->to.held) {
+        int64_t n = 0;
+        TRY(held_write(c, s->to.held, &n, &s->returned));
+        atomic_fetch_add(&s->n_cells, n);
+    }
+    return writer_finish(c, s->to.writer);
+}
+
+enum status write_query(struct ctx *c, struct exec *x, const struct write_job *j, int64_t *n_cells,
+                        struct rowset **returned)
+{
+    struct write_sink s = {.sink = {.consume = write_chunk}, .job = j, .exec = x};
+    s.to.numbered = j->numbered;
+    s.to.n_cols = j->query->n_outs;
+    *returned = NULL;
+    TRY(writer_open(c, exec_txn(x), j->target, j->mode, j->attrs, j->n_attrs, &s.to.writer));
     enum status st = run_sink(c, &s, x);
-    writer_free(s.writer);
-    if (st == OK) *n_cells = atomic_load(&s.n_cells);
-    return st;
+    held_free(s.to.held);
+    writer_free(s.to.writer);
+    if (st < 0) {
+        rowset_free(s.returned);
+        return st;
+    }
+    *n_cells = atomic_load(&s.n_cells);
+    *returned = s.returned;
+    return OK;
 }

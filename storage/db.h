@@ -95,13 +95,21 @@ enum status array_truncate(struct ctx *c, struct txn *t, const char *name);
 
 /* Views and macro functions: a name and its SQL text, transactional like arrays. Arrays and views
  * share one name space. */
-enum object_kind { OBJECT_VIEW, OBJECT_FUNCTION };
+enum object_kind {
+    OBJECT_VIEW,
+    OBJECT_FUNCTION,
+    OBJECT_CHECKS /* of an array, by its id */
+};
 enum status object_put(struct ctx *c, struct txn *t, enum object_kind k, const char *name,
                        const char *text, bool replace);
 /* *text NULL when there is none; lives as long as the transaction. */
 enum status object_get(struct ctx *c, struct txn *t, enum object_kind k, const char *name,
                        const char **text);
 enum status object_drop(struct ctx *c, struct txn *t, enum object_kind k, const char *name);
+/* The CHECK constraints of an array, as the query layer wrote them; NULL: none. */
+enum status array_checks(struct ctx *c, struct txn *t, const struct schema *s, const char **text);
+enum status array_set_checks(struct ctx *c, struct txn *t, const struct schema *s,
+                             const char *text);
 
 /* What sys.* views list. Called once per row with n values, valid during the call. A callback's
  * error ends the walk. */

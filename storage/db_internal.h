@@ -202,6 +202,11 @@ void change_kill_version(struct txn *t, struct change *ch, int64_t version);
 enum status change_open(struct ctx *c, struct txn *t, struct change *ch, struct array **out);
 enum status undefined_array(struct ctx *c, struct txn *t, const char *name, int position);
 
+/* ---- ddl.c ---- */
+enum status name_check(struct ctx *c, const char *name);
+/* Takes the name for a new array or view. Another transaction may have committed one meanwhile. */
+enum status name_claim(struct ctx *c, struct txn *t, const char *name);
+
 /* ---- read.c ---- */
 void array_close(struct array *a);
 /* The presence of a tile: *found false: no cell. The tile is pinned until tile_done(). cached:

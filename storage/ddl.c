@@ -23,7 +23,7 @@ enum status undefined_array(struct ctx *c, struct txn *t, const char *name, int 
     return s;
 }
 
-static enum status check_name(struct ctx *c, const char *name)
+enum status name_check(struct ctx *c, const char *name)
 {
     if (!*name) return fail(c, ERR_INVALID_NAME, "a name must not be empty");
     if (strlen(name) >= NAME_BYTES)
@@ -31,10 +31,9 @@ static enum status check_name(struct ctx *c, const char *name)
     return OK;
 }
 
-/* Takes the name for a new array or view. Another transaction may have committed one meanwhile. */
-static enum status claim_name(struct ctx *c, struct txn *t, const char *name)
+enum status name_claim(struct ctx *c, struct txn *t, const char *name)
 {
-    TRY(check_name(c, name));
+    TRY(name_check(c, name));
     TRY(txn_lock_name(c, t, 'n', name));
     struct change *ch;
     struct rev *r;
@@ -66,7 +65,7 @@ static enum status check_columns(struct ctx *c, const struct schema *s)
         return fail(c, ERR_TOO_MANY_COLUMNS, "an array has at most %d attributes", MAX_ATTRS);
     for (int i = 0; i < s->n_dims + s->n_attrs; i++) {
         const char *name = i < s->n_dims ? s->dims[i].name : s->attrs[i - s->n_dims].name;
-        TRY(check_name(c, name));
+        TRY(name_check(c, name));
         int d = schema_dim(s, name), k = schema_attr(s, name);
         if ((d >= 0 && d != i) || (k >= 0 && k + s->n_dims != i))
             return fail(c, ERR_DUPLICATE_COLUMN, "column \"%s\" specified more than once", name);
@@ -99,7 +98,7 @@ enum status array_create(struct ctx *c, struct txn *t, struct schema *s)
     TRY(check_columns(c, s));
     schema_choose_tiles(s, c->settings ? c->settings->tile_size.n : TILE_TARGET_BYTES);
     TRY(check_tiles(c, s));
-    TRY(claim_name(c, t, s->name));
+    TRY(name_claim(c, t, s->name));
     for (int k = 0; k < s->n_attrs; k++) {
         s->attrs[k].id = (uint16_t)(k + 1);
         s->attrs[k].added_later = false;
@@ -119,7 +118,10 @@ enum status array_create(struct ctx *c, struct txn *t, struct schema *s)
 enum status array_drop(struct ctx *c, struct txn *t, const char *name)
 {
     struct change *ch;
+    const char *checks;
     TRY(txn_change(c, t, name, &ch));
+    TRY(array_checks(c, t, &ch->def->s, &checks));
+    if (checks) TRY(array_set_checks(c, t, &ch->def->s, NULL));
     ch->dropped = ch->touched = true;
     return OK;
 }
@@ -130,7 +132,7 @@ enum status array_rename(struct ctx *c, struct txn *t, const char *name, const c
 {
     struct change *ch;
     TRY(txn_change(c, t, name, &ch));
-    TRY(claim_name(c, t, to));
+    TRY(name_claim(c, t, to));
     struct def *d = change_edit(ch, 0);
     d->s.name = arena_strdup(d->arena, to);
     return OK;
@@ -149,7 +151,7 @@ static enum status find_column(struct ctx *c, const struct schema *s, const char
 
 static enum status no_such_column_yet(struct ctx *c, const struct schema *s, const char *name)
 {
-    TRY(check_name(c, name));
+    TRY(name_check(c, name));
     if (schema_dim(s, name) >= 0 || schema_attr(s, name) >= 0)
         return fail(c, ERR_DUPLICATE_COLUMN, "column \"%s\" of relation \"%s\" already exists",
                     name, s->name);
@@ -355,77 +357,5 @@ enum status array_truncate(struct ctx *c, struct txn *t, const char *name)
             x->lo = x->hi = x->limit_lo != INT64_MIN ? x->limit_lo : 0;
         }
     }
-    return OK;
-}
-
-/* ---- views and functions ---- */
-
-static const struct object_change *own_object(const struct txn *t, enum object_kind k,
-                                              const char *name)
-{
-    for (int i = t->n_objects - 1; i >= 0; i--)
-        if (t->objects[i].kind == k && strcmp(t->objects[i].name, name) == 0) return &t->objects[i];
-    return NULL;
-}
-
-enum status object_get(struct ctx *c, struct txn *t, enum object_kind k, const char *name,
-                       const char **text)
-{
-    TRY(txn_snapshot(c, t));
-    const struct object_change *own = own_object(t, k, name);
-    const struct object *o = own ? NULL : state_object(t->snapshot, k, name);
-    const char *found = own ? own->text : o ? o->text : NULL;
-    *text = found ? arena_strdup(t->arena, found) : NULL;
-    return OK;
-}
-
-static void add_object(struct txn *t, enum object_kind k, const char *name, const char *text)
-{
-    if (t->n_objects == t->cap_objects) {
-        t->cap_objects = t->cap_objects ? 2 * t->cap_objects : 4;
-        t->objects = realloc(t->objects, sizeof(*t->objects) * (size_t)t->cap_objects);
-        if (!t->objects) abort();
-    }
-    t->objects[t->n_objects++] =
-        (struct object_change){.kind = k, .name = strdup(name), .text = text ? strdup(text) : NULL};
-}
-
-enum status object_put(struct ctx *c, struct txn *t, enum object_kind k, const char *name,
-                       const char *text, bool replace)
-{
-    const char *old;
-    TRY(txn_may_write(c, t));
-    TRY(object_get(c, t, k, name, &old));
-    if (k == OBJECT_VIEW && !(old && replace)) {
-        TRY(claim_name(c, t, name));
-    } else {
-        TRY(check_name(c, name));
-        TRY(txn_lock_name(c, t, k == OBJECT_VIEW ? 'n' : 'f', name));
-        struct state *now = state_acquire(t->db);
-        bool appeared = state_object(now, k, name) && !old && !own_object(t, k, name);
-        state_release(t->db, now);
-        if ((old || appeared) && !replace)
-            return fail(c, ERR_DUPLICATE_OBJECT, "function \"%s\" already exists", name);
-    }
-    add_object(t, k, name, text);
-    return OK;
-}
-
-enum status object_drop(struct ctx *c, struct txn *t, enum object_kind k, const char *name)
-{
-    const char *old;
-    TRY(txn_may_write(c, t));
-    TRY(object_get(c, t, k, name, &old));
-    if (!old && k == OBJECT_FUNCTION)
-        return fail(c, ERR_UNDEFINED_FUNCTION, "function \"%s\" does not exist", name);
-    if (!old) {
-        struct change *ch;
-        struct rev *r;
-        txn_find(t, name, &ch, &r);
-        if (ch || r) return fail(c, ERR_WRONG_OBJECT, "\"%s\" is not a view", name);
-        return fail(c, ERR_UNDEFINED_TABLE, "view \"%s\" does not exist", name);
-    }
-    TRY(txn_lock_name(c, t, k == OBJECT_VIEW ? 'n' : 'f', name));
-    add_object(t, k, name, NULL);
     return OK;
 }

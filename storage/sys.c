@@ -233,6 +233,7 @@ static enum status object_row(struct ctx *c, const struct scan *sc, enum object_
                               const char *name, const char *text)
 {
     struct row r = {.n = 0};
+    if (kind == OBJECT_CHECKS) return OK;
     add_text(&r, kind == OBJECT_VIEW ? "view" : "function");
     add_text(&r, name);
     add_text(&r, text);

@@ -56,6 +56,7 @@
     X(ERR_AXIS_MISMATCH, "22000", "axes that do not line up")                                      \
     X(ERR_NOT_NULL, "23502", "NULL where the attribute allows none")                               \
     X(ERR_DUPLICATE_CELL, "23505", "two cells at one coordinate")                                  \
+    X(ERR_CHECK, "23514", "a cell that a CHECK constraint does not allow")                         \
     X(ERR_CARDINALITY, "21000", "more than one row where one is wanted")                           \
     X(ERR_INVALID_NAME, "42602", "a name that is not allowed")                                     \
     X(ERR_NAME_TOO_LONG, "42622", "a name longer than 63 bytes")                                   \

@@ -1,0 +1,90 @@
+/* What happens to views, functions and constraints: texts under a name, within a transaction. */
+#include "storage/db_internal.h"
+#include <stdlib.h>
+
+static const struct object_change *own_object(const struct txn *t, enum object_kind k,
+                                              const char *name)
+{
+    for (int i = t->n_objects - 1; i >= 0; i--)
+        if (t->objects[i].kind == k && strcmp(t->objects[i].name, name) == 0) return &t->objects[i];
+    return NULL;
+}
+
+enum status object_get(struct ctx *c, struct txn *t, enum object_kind k, const char *name,
+                       const char **text)
+{
+    TRY(txn_snapshot(c, t));
+    const struct object_change *own = own_object(t, k, name);
+    const struct object *o = own ? NULL : state_object(t->snapshot, k, name);
+    const char *found = own ? own->text : o ? o->text : NULL;
+    *text = found ? arena_strdup(t->arena, found) : NULL;
+    return OK;
+}
+
+static void add_object(struct txn *t, enum object_kind k, const char *name, const char *text)
+{
+    if (t->n_objects == t->cap_objects) {
+        t->cap_objects = t->cap_objects ? 2 * t->cap_objects : 4;
+        t->objects = realloc(t->objects, sizeof(*t->objects) * (size_t)t->cap_objects);
+        if (!t->objects) abort();
+    }
+    t->objects[t->n_objects++] =
+        (struct object_change){.kind = k, .name = strdup(name), .text = text ? strdup(text) : NULL};
+}
+
+enum status object_put(struct ctx *c, struct txn *t, enum object_kind k, const char *name,
+                       const char *text, bool replace)
+{
+    const char *old;
+    TRY(txn_may_write(c, t));
+    TRY(object_get(c, t, k, name, &old));
+    if (k == OBJECT_VIEW && !(old && replace)) {
+        TRY(name_claim(c, t, name));
+    } else {
+        TRY(name_check(c, name));
+        TRY(txn_lock_name(c, t, k == OBJECT_VIEW ? 'n' : 'f', name));
+        struct state *now = state_acquire(t->db);
+        bool appeared = state_object(now, k, name) && !old && !own_object(t, k, name);
+        state_release(t->db, now);
+        if ((old || appeared) && !replace)
+            return fail(c, ERR_DUPLICATE_OBJECT, "function \"%s\" already exists", name);
+    }
+    add_object(t, k, name, text);
+    return OK;
+}
+
+static const char *checks_name(struct txn *t, const struct schema *s)
+{
+    return arena_printf(t->arena, "%u", s->id);
+}
+
+enum status array_checks(struct ctx *c, struct txn *t, const struct schema *s, const char **text)
+{
+    return object_get(c, t, OBJECT_CHECKS, checks_name(t, s), text);
+}
+
+enum status array_set_checks(struct ctx *c, struct txn *t, const struct schema *s, const char *text)
+{
+    TRY(txn_may_write(c, t));
+    add_object(t, OBJECT_CHECKS, checks_name(t, s), text);
+    return OK;
+}
+
+enum status object_drop(struct ctx *c, struct txn *t, enum object_kind k, const char *name)
+{
+    const char *old;
+    TRY(txn_may_write(c, t));
+    TRY(object_get(c, t, k, name, &old));
+    if (!old && k == OBJECT_FUNCTION)
+        return fail(c, ERR_UNDEFINED_FUNCTION, "function \"%s\" does not exist", name);
+    if (!old) {
+        struct change *ch;
+        struct rev *r;
+        txn_find(t, name, &ch, &r);
+        if (ch || r) return fail(c, ERR_WRONG_OBJECT, "\"%s\" is not a view", name);
+        return fail(c, ERR_UNDEFINED_TABLE, "view \"%s\" does not exist", name);
+    }
+    TRY(txn_lock_name(c, t, k == OBJECT_VIEW ? 'n' : 'f', name));
+    add_object(t, k, name, NULL);
+    return OK;
+}
