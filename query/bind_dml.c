@@ -233,6 +233,39 @@ struct block {
     struct value value;
 };
 
+static enum status not_a_position(struct binder *b, const struct ast_expr *e, const struct dim *d,
+                                  int64_t i)
+{
+    fail_at(b->c, ERR_OUT_OF_BOUNDS, place(b, e->pos),
+            "position %lld is not on dimension \"%s\", which has %lld", (long long)i, d->name,
+            (long long)axis_len(&d->axis));
+    return d->axis.kind == AXIS_LABELLED
+               ? hint(b->c, "Labels join by their value, not by position.")
+               : ERR_OUT_OF_BOUNDS;
+}
+
+/* #d => i: a position counted from the axis's first cell, or from its end when negative. */
+static enum status block_position(struct binder *b, const struct ast_expr *e, const struct dim *d,
+                                  int64_t *out)
+{
+    const struct axis *x = &d->axis;
+    struct value v;
+    bool known;
+    int64_t pos;
+    TRY(bind_value(b, e, "INSERT's bracket", T_INT64, &v, &known));
+    *out = x->lo;
+    if (!known) return OK;
+    if (v.null || !type_is_integer(v.type))
+        return fail_at(b->c, ERR_INVALID_PARAMETER, place(b, e->pos),
+                       "a position is an integer number");
+    bool grows = x->grows && x->kind == AXIS_REGULAR;
+    if (__builtin_add_overflow(v.i < 0 ? x->hi : x->lo, v.i, &pos) || pos < x->lo ||
+        (pos >= x->hi && (!grows || pos >= x->limit_hi)))
+        return not_a_position(b, e, d, v.i);
+    *out = pos;
+    return OK;
+}
+
 static enum status block_point(struct binder *b, const struct ast_axis *x, const struct dim *d,
                                struct block *k)
 {
@@ -248,7 +281,7 @@ static enum status block_point(struct binder *b, const struct ast_axis *x, const
 
 /* Positions may lie past the axis's end: it grows. */
 static enum status block_end(struct binder *b, const struct ast_expr *e, const struct dim *d,
-                             int64_t *out)
+                             bool by_position, int64_t *out)
 {
     struct value given, v;
     bool known, found = false;
@@ -258,6 +291,7 @@ static enum status block_end(struct binder *b, const struct ast_expr *e, const s
                 d->name);
         return hint(b->c, "%s => 0 : 9", d->name);
     }
+    if (by_position) return block_position(b, e, d, out);
     TRY(bind_value(b, e, "INSERT's bracket", d->axis.type, &given, &known));
     *out = d->axis.lo;
     if (!known) return OK;
@@ -276,9 +310,8 @@ static enum status block_range(struct binder *b, const struct ast_axis *x, const
                                struct block *k)
 {
     int64_t last;
-    if (x->by_position) return not_yet(b, x->pos, "positions in INSERT's bracket are");
-    TRY(at(b->c, block_end(b, x->lo, d, &k->first), place(b, x->pos)));
-    TRY(at(b->c, block_end(b, x->hi, d, &last), place(b, x->pos)));
+    TRY(at(b->c, block_end(b, x->lo, d, x->by_position, &k->first), place(b, x->pos)));
+    TRY(at(b->c, block_end(b, x->hi, d, x->by_position, &last), place(b, x->pos)));
     k->step = 1;
     if (x->step) {
         struct value v;
@@ -313,8 +346,8 @@ static enum status bind_blocks(struct binder *b, const struct ast_stmt *s, const
         given[k->dim] = true;
         const struct dim *d = &t->dims[k->dim];
         if (x->kind == AXIS_POINT && x->by_position)
-            return not_yet(b, x->pos, "positions in INSERT's bracket are");
-        if (x->kind == AXIS_POINT)
+            TRY(block_position(b, x->lo, d, &k->first));
+        else if (x->kind == AXIS_POINT)
             TRY(block_point(b, x, d, k));
         else
             TRY(block_range(b, x, d, k));
