@@ -238,7 +238,7 @@ static enum status file_options(struct binder *b, const struct ast_expr *call, c
                 return fail_at(b->c, ERR_UNDEFINED_FUNCTION, place(b, call->args.v[i]->pos),
                                "read_%s has no argument \"%s\"", format, call->arg_names[i]);
             TRY(csv_option(b, call, i, o));
-        } else if (!strcmp(format, "netcdf")) {
+        } else if (!strcmp(format, "netcdf") || !strcmp(format, "zarr")) {
             TRY(text_arg(b, call, i, &vars[o->n_vars++]));
         } else {
             return fail_at(b->c, ERR_UNDEFINED_FUNCTION, place(b, call->args.v[i]->pos),
@@ -303,22 +303,24 @@ static enum status bind_file(struct binder *b, const struct ast_from *f, const c
 enum status bind_from_function(struct binder *b, const struct ast_from *f, struct scope *out)
 {
     static const char *const later[] = {
-        "filled", "transpose", "reshape", "concat",   "regrid", "fft",       "diff",     "roll",
-        "solve",  "inverse",   "lstsq",   "cholesky", "lu",     "qr",        "svd",      "eigh",
-        "det",    "trace",     "norm",    "kron",     "outer",  "tensordot", "read_zarr"};
+        "filled", "transpose", "reshape", "concat",   "regrid", "fft",      "diff", "roll",
+        "solve",  "inverse",   "lstsq",   "cholesky", "lu",     "qr",       "svd",  "eigh",
+        "det",    "trace",     "norm",    "kron",     "outer",  "tensordot"};
     const struct ast_expr *call = f->call;
     const char *name = call->name.part[call->name.n - 1];
     if (f->with_ordinality) return not_yet(b, f->pos, "WITH ORDINALITY is");
     if (!strcmp(name, "generate_series")) return bind_series(b, f, out);
     if (!strcmp(name, "read_netcdf")) return bind_file(b, f, "netcdf", out);
+    if (!strcmp(name, "read_zarr")) return bind_file(b, f, "zarr", out);
     if (!strcmp(name, "read_npy")) return bind_file(b, f, "npy", out);
     if (!strcmp(name, "read_csv")) return bind_file(b, f, "csv", out);
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
         if (!strcmp(name, later[i])) return not_yet(b, call->pos, "%s in FROM is", name);
     if (func_exists(name) || agg_exists(name))
         return not_yet(b, call->pos, "the function %s in FROM is", name);
-    static const char *const here[] = {"generate_series", "read_netcdf", "read_npy", "read_csv"};
-    const char *near = nearest_name(name, here, 4);
+    static const char *const here[] = {"generate_series", "read_netcdf", "read_zarr", "read_npy",
+                                       "read_csv"};
+    const char *near = nearest_name(name, here, 5);
     fail_at(b->c, ERR_UNDEFINED_FUNCTION, place(b, call->pos), "function %s in FROM does not exist",
             name);
     return near ? hint(b->c, "Perhaps you meant \"%s\".", near) : ERR_UNDEFINED_FUNCTION;

@@ -44,22 +44,16 @@ static bool ends_in(const char *file, const char *ending)
     return n >= m && !strcasecmp(file + n - m, ending);
 }
 
+/* As read_…() guess it, but for plain text, which is COPY's own. */
 static const char *format_of_name(const char *file)
 {
-    static const struct {
-        const char *ending, *format;
-    } endings[] = {{".csv", "csv"},   {".csv.gz", "csv"}, {".tsv", "csv"},    {".txt", "text"},
-                   {".npy", "npy"},   {".nc", "netcdf"},  {".nc4", "netcdf"}, {".cdf", "netcdf"},
-                   {".h5", "netcdf"}, {".hdf5", "netcdf"}};
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (ends_in(file, endings[i].ending)) return endings[i].format;
-    return NULL;
+    return ends_in(file, ".txt") ? "text" : source_format_of_name(file);
 }
 
 static enum status check_format(struct ctx *c, const struct ast_stmt *stmt, const char *format)
 {
-    static const char *const known[] = {"csv", "text", "npy", "netcdf"};
-    static const char *const later[] = {"binary", "npz", "zarr", "raw", "tile"};
+    static const char *const known[] = {"csv", "text", "npy", "netcdf", "zarr"};
+    static const char *const later[] = {"binary", "npz", "raw", "tile"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(format, known[i])) return OK;
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
@@ -67,7 +61,7 @@ static enum status check_format(struct ctx *c, const struct ast_stmt *stmt, cons
             return fail_at(c, ERR_UNSUPPORTED, stmt->pos,
                            "COPY with format \"%s\" is not available yet", format);
     fail_at(c, ERR_INVALID_PARAMETER, stmt->pos, "COPY format \"%s\" not recognized", format);
-    return hint(c, "There are csv, text, npy and netcdf.");
+    return hint(c, "There are csv, text, npy, netcdf and zarr.");
 }
 
 static enum status read_option(struct ctx *c, const struct ast_option *o, struct copy_options *out)

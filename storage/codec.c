@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #define DEFAULT_LEVEL 1
 #define SAMPLE_PIECES 4
@@ -179,6 +180,25 @@ enum status codec_expand(struct ctx *c, const void *bytes, size_t n, void *out, 
         return fail(c, ERR_CORRUPT, "a compressed tile is damaged: %s", ZSTD_getErrorName(r));
     if (r != out_bytes) return fail(c, ERR_CORRUPT, "a compressed tile is too short");
     return OK;
+}
+
+const char *codec_unzstd(struct ctx *c, const void *bytes, size_t n, void *out, size_t room,
+                         size_t *got)
+{
+    struct zstd_thread *t;
+    if (zstd_thread_get(c, &t) < 0) return "no memory for the decompressor";
+    size_t r = ZSTD_decompressDCtx(t->dctx, out, room, bytes, n);
+    if (!ZSTD_isError(r)) {
+        *got = r;
+        return NULL;
+    }
+    return ZSTD_getErrorCode(r) == ZSTD_error_dstSize_tooSmall ? "" : ZSTD_getErrorName(r);
+}
+
+enum status codec_zstd(struct ctx *c, const void *bytes, size_t n, int level, void *out,
+                       size_t *out_bytes)
+{
+    return compress(c, bytes, n, out, codec_bound((int64_t)n, 1), level, out_bytes);
 }
 
 static void fill_constant(const void *value, size_t width, uint8_t *out, size_t n_bytes)

@@ -42,4 +42,12 @@ const char *codec_name(enum codec codec); /* as sys.tiles shows it; "unknown" */
 enum status codec_squeeze(struct ctx *c, const void *bytes, size_t n, void *out, size_t *out_bytes);
 enum status codec_expand(struct ctx *c, const void *bytes, size_t n, void *out, size_t out_bytes);
 
+/* For files of other programs: a zstd frame whose content may have any size up to `room` bytes; *got
+ * is what came. NULL, or what is wrong with it; "" when the room is too small. */
+const char *codec_unzstd(struct ctx *c, const void *bytes, size_t n, void *out, size_t room,
+                         size_t *got);
+/* One frame; out has room for codec_bound(n, 1) bytes. */
+enum status codec_zstd(struct ctx *c, const void *bytes, size_t n, int level, void *out,
+                       size_t *out_bytes);
+
 #endif

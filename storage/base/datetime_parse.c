@@ -748,7 +748,9 @@ bool cf_time_units(const char *text, double *unit_us, int64_t *origin_us)
         us = 7 * (double)US_PER_DAY;
         break;
     default:
-        return false;
+        if (n < 10 || n > 11 || memcmp(name, "nanoseconds", n) != 0) return false;
+        us = 1e-3;
+        break;
     }
     int64_t origin;
     if (!read_cf_origin(&p, &origin)) return false;

@@ -1,6 +1,7 @@
 /* How does the server start a NetCDF helper, ask it, and survive it? */
-#include "storage/files/netcdf_client.h"
 #include "storage/base/log.h"
+#include "storage/files/dataset.h"
+#include "storage/files/netcdf_protocol.h"
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #define STRINGS_BYTES (256 << 20)
 
 struct nc_client {
+    struct ds_reader base;
     const char *path;
     int socket;
     pid_t pid;
@@ -80,8 +82,10 @@ static int spawn(const char *helper, const char *path, int socket, pid_t *pid)
     return error;
 }
 
-enum status nc_client_start(struct ctx *c, const char *path, struct nc_client **out)
+static enum status netcdf_start(struct ctx *c, const char *path, const void *shared,
+                                struct ds_reader **out)
 {
+    (void)shared;
     char helper[4096];
     int pair[2];
     pid_t pid;
@@ -107,15 +111,15 @@ enum status nc_client_start(struct ctx *c, const char *path, struct nc_client **
         free(k);
         return fail(c, ERR_IO, "could not start %s: %s", helper, strerror(error));
     }
-    *k = (struct nc_client){.path = path, .socket = pair[0], .pid = pid};
-    *out = k;
+    *k = (struct nc_client){{&netcdf_format}, .path = path, .socket = pair[0], .pid = pid};
+    *out = &k->base;
     return OK;
 }
 
 /* Its end of the socket closed, an idle helper leaves by itself; one at work is killed. */
-void nc_client_stop(struct nc_client *k)
+static void netcdf_stop(struct ds_reader *base)
 {
-    if (!k) return;
+    struct nc_client *k = (struct nc_client *)base;
     close(k->socket);
     kill(-k->pid, SIGKILL); /* its process group, of which it is the leader */
     while (waitpid(k->pid, NULL, 0) < 0 && errno == EINTR)
@@ -123,9 +127,9 @@ void nc_client_stop(struct nc_client *k)
     free(k);
 }
 
-bool nc_client_broken(const struct nc_client *k)
+static bool netcdf_broken(const struct ds_reader *base)
 {
-    return k->broken;
+    return ((const struct nc_client *)base)->broken;
 }
 
 /* ---- bytes ---- */
@@ -272,35 +276,29 @@ static const char *get_name(struct parser *r)
     return arena_strndup(r->c->arena, s.s, (size_t)s.len);
 }
 
-static enum nc_kind get_kind(struct parser *r)
+static enum ds_kind get_kind(struct parser *r)
 {
     uint32_t kind = get_u32(r);
-    if (kind > NC_KIND_STRING) r->bad = true;
-    return r->bad ? NC_KIND_NONE : (enum nc_kind)kind;
+    if (kind > DS_KIND_STRING) r->bad = true;
+    return r->bad ? DS_KIND_NONE : (enum ds_kind)kind;
 }
 
-size_t nc_kind_bytes(enum nc_kind kind)
-{
-    static const size_t bytes[] = {0, 1, 1, 2, 4, 4, 8, 1, 2, 4, 8, 8, 0};
-    return bytes[kind];
-}
-
-static void get_attr(struct parser *r, struct nc_attr *a)
+static void get_attr(struct parser *r, struct ds_attr *a)
 {
     a->name = get_name(r);
     a->kind = get_kind(r);
     a->n = get_u32(r);
-    if (a->kind == NC_KIND_STRING) {
+    if (a->kind == DS_KIND_STRING) {
         a->text = get_str(r);
         return;
     }
-    a->values = get(r, nc_kind_bytes(a->kind) * (size_t)a->n);
-    if (a->kind == NC_KIND_CHAR && a->values) a->text = (struct text){a->values, a->n};
+    a->values = get(r, ds_kind_bytes(a->kind) * (size_t)a->n);
+    if (a->kind == DS_KIND_CHAR && a->values) a->text = (struct text){a->values, a->n};
     while (a->text.len > 0 && a->text.s[a->text.len - 1] == 0)
         a->text.len--;
 }
 
-static void get_var(struct parser *r, int id, int n_dims, struct nc_var *v)
+static void get_var(struct parser *r, int id, int n_dims, struct ds_var *v)
 {
     v->id = id;
     v->name = get_name(r);
@@ -315,8 +313,9 @@ static void get_var(struct parser *r, int id, int n_dims, struct nc_var *v)
     }
     for (uint32_t d = 0; d < rank && !r->bad; d++)
         chunk[d] = get_length(r);
+    v->all_written = get_u32(r) != 0;
     uint32_t n_attrs = get_count(r, 12);
-    struct nc_attr *attrs = arena_array(r->c->arena, struct nc_attr, n_attrs + 1);
+    struct ds_attr *attrs = arena_array(r->c->arena, struct ds_attr, n_attrs + 1);
     for (uint32_t i = 0; i < n_attrs && !r->bad; i++)
         get_attr(r, &attrs[i]);
     v->rank = (int)rank;
@@ -326,25 +325,27 @@ static void get_var(struct parser *r, int id, int n_dims, struct nc_var *v)
     v->attrs = attrs;
 }
 
-static bool parse_description(struct parser *r, struct nc_description *out)
+static bool parse_description(struct parser *r, struct ds_description *out)
 {
     uint32_t n_dims = get_count(r, 16);
-    struct nc_dim *dims = arena_array(r->c->arena, struct nc_dim, n_dims + 1);
+    struct ds_dim *dims = arena_array(r->c->arena, struct ds_dim, n_dims + 1);
     for (uint32_t d = 0; d < n_dims && !r->bad; d++) {
         dims[d].name = get_name(r);
         dims[d].len = get_length(r);
         dims[d].unlimited = get_u32(r) != 0;
     }
     uint32_t n_vars = get_count(r, 16);
-    struct nc_var *vars = arena_array(r->c->arena, struct nc_var, n_vars + 1);
+    struct ds_var *vars = arena_array(r->c->arena, struct ds_var, n_vars + 1);
     for (uint32_t v = 0; v < n_vars && !r->bad; v++)
         get_var(r, (int)v, (int)n_dims, &vars[v]);
-    *out = (struct nc_description){(int)n_dims, (int)n_vars, dims, vars};
+    *out = (struct ds_description){(int)n_dims, (int)n_vars, dims, vars, NULL};
     return !r->bad && r->p == r->end;
 }
 
-enum status nc_client_describe(struct ctx *c, struct nc_client *k, struct nc_description *out)
+static enum status netcdf_describe(struct ctx *c, struct ds_reader *base,
+                                   struct ds_description *out)
 {
+    struct nc_client *k = (struct nc_client *)base;
     struct nc_request q = {.op = NC_OP_DESCRIBE};
     uint64_t n;
     TRY(ask(c, k, &q, &n));
@@ -353,14 +354,6 @@ enum status nc_client_describe(struct ctx *c, struct nc_client *k, struct nc_des
     TRY(receive_all(c, k, bytes, (size_t)n));
     struct parser r = {c, bytes, bytes + n, false};
     return parse_description(&r, out) ? OK : nonsense(c, k);
-}
-
-const struct nc_attr *nc_var_attr(const struct nc_var *v, const char *name)
-{
-    for (int i = 0; i < v->n_attrs; i++) {
-        if (strcmp(v->attrs[i].name, name) == 0) return &v->attrs[i];
-    }
-    return NULL;
 }
 
 /* ---- values ---- */
@@ -375,9 +368,11 @@ static struct nc_request slab(int var, int rank, const int64_t *start, const int
     return q;
 }
 
-enum status nc_client_read(struct ctx *c, struct nc_client *k, int var, int rank,
-                           const int64_t *start, const int64_t *count, void *out, size_t n_bytes)
+static enum status netcdf_read(struct ctx *c, struct ds_reader *base, int var, int rank,
+                               const int64_t *start, const int64_t *count, void *out,
+                               size_t n_bytes)
 {
+    struct nc_client *k = (struct nc_client *)base;
     struct nc_request q = slab(var, rank, start, count);
     uint64_t n;
     TRY(ask(c, k, &q, &n));
@@ -385,10 +380,11 @@ enum status nc_client_read(struct ctx *c, struct nc_client *k, int var, int rank
     return receive_all(c, k, out, n_bytes);
 }
 
-enum status nc_client_strings(struct ctx *c, struct nc_client *k, int var, int rank,
-                              const int64_t *start, const int64_t *count, int64_t n,
-                              struct text *out)
+static enum status netcdf_strings(struct ctx *c, struct ds_reader *base, int var, int rank,
+                                  const int64_t *start, const int64_t *count, int64_t n,
+                                  struct text *out)
 {
+    struct nc_client *k = (struct nc_client *)base;
     struct nc_request q = slab(var, rank, start, count);
     uint64_t n_bytes;
     void *bytes;
@@ -401,3 +397,6 @@ enum status nc_client_strings(struct ctx *c, struct nc_client *k, int var, int r
         out[i] = get_str(&r);
     return r.bad || r.p != r.end ? nonsense(c, k) : OK;
 }
+
+const struct ds_format netcdf_format = {
+    netcdf_start, netcdf_stop, netcdf_describe, netcdf_read, netcdf_strings, netcdf_broken, false};

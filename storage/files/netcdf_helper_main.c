@@ -230,7 +230,7 @@ static void put_str(struct out *o, const char *s, size_t n)
 
 static uint32_t kind_of(nc_type t)
 {
-    return t >= NC_BYTE && t <= NC_STRING ? (uint32_t)t : (uint32_t)NC_KIND_NONE;
+    return t >= NC_BYTE && t <= NC_STRING ? (uint32_t)t : (uint32_t)DS_KIND_NONE;
 }
 
 static size_t kind_bytes(uint32_t kind)
@@ -246,12 +246,12 @@ static void put_attr(struct out *o, int id, int var, int i)
     size_t n = 0;
     bool fine = nc_inq_attname(id, var, i, name) == NC_NOERR &&
                 nc_inq_att(id, var, name, &type, &n) == NC_NOERR;
-    uint32_t kind = fine ? kind_of(type) : (uint32_t)NC_KIND_NONE;
+    uint32_t kind = fine ? kind_of(type) : (uint32_t)DS_KIND_NONE;
     put_str(o, name, strlen(name));
-    if (kind == NC_KIND_STRING && n > 0 && n < 1000) {
+    if (kind == DS_KIND_STRING && n > 0 && n < 1000) {
         char **strings = calloc(n, sizeof *strings);
         fine = strings && nc_get_att_string(id, var, name, strings) == NC_NOERR && strings[0];
-        put_u32(o, NC_KIND_STRING);
+        put_u32(o, DS_KIND_STRING);
         put_u32(o, 1);
         put_str(o, fine ? strings[0] : "", fine ? strlen(strings[0]) : 0);
         if (fine) nc_free_string(n, strings);
@@ -261,7 +261,7 @@ static void put_attr(struct out *o, int id, int var, int i)
     size_t bytes = kind_bytes(kind) * n;
     char *values = bytes > 0 && bytes <= ATTR_BYTES ? malloc(bytes) : NULL;
     if (!values || nc_get_att(id, var, name, values) != NC_NOERR) bytes = n = 0;
-    put_u32(o, kind == NC_KIND_STRING ? (uint32_t)NC_KIND_NONE : kind);
+    put_u32(o, kind == DS_KIND_STRING ? (uint32_t)DS_KIND_NONE : kind);
     put_u32(o, (uint32_t)n);
     put(o, values, bytes);
     free(values);
@@ -284,6 +284,9 @@ static int put_var(struct out *o, int id, int var)
         nc_inq_var_chunking(id, var, &storage, chunks) == NC_NOERR && storage == NC_CHUNKED;
     for (int d = 0; d < rank; d++)
         put_u64(o, chunked ? chunks[d] : 0);
+    int no_fill = 0;
+    if (nc_inq_var_fill(id, var, &no_fill, NULL) != NC_NOERR) no_fill = 0;
+    put_u32(o, no_fill != 0);
     put_u32(o, (uint32_t)n_attrs);
     for (int i = 0; i < n_attrs; i++)
         put_attr(o, id, var, i);
@@ -428,13 +431,13 @@ static void read_values(int id, const struct nc_request *q)
     static size_t room;
     nc_type type;
     int rank, r;
-    size_t start[NC_RANK_MAX], count[NC_RANK_MAX], n = 1;
+    size_t start[DS_RANK_MAX], count[DS_RANK_MAX], n = 1;
     if ((r = nc_inq_vartype(id, q->var, &type)) != NC_NOERR ||
         (r = nc_inq_varndims(id, q->var, &rank)) != NC_NOERR) {
         reply_error(r);
         return;
     }
-    if (rank > NC_RANK_MAX) {
+    if (rank > DS_RANK_MAX) {
         reply_error(NC_EMAXDIMS);
         return;
     }

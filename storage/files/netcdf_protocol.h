@@ -4,16 +4,15 @@
  * text, a description, or values. Both run on one machine: integers and values are native. */
 #ifndef TESSERA_NETCDF_PROTOCOL_H
 #define TESSERA_NETCDF_PROTOCOL_H
+#include "storage/files/dataset_kind.h"
 #include <stdint.h>
-
-#define NC_RANK_MAX 17 /* a text variable has one more dimension: the characters */
 
 enum nc_op { NC_OP_DESCRIBE = 1, NC_OP_READ = 2 };
 
 struct nc_request {
     uint32_t op;
     int32_t var;
-    uint64_t start[NC_RANK_MAX], count[NC_RANK_MAX];
+    uint64_t start[DS_RANK_MAX], count[DS_RANK_MAX];
 };
 
 struct nc_reply {
@@ -22,27 +21,11 @@ struct nc_reply {
     uint64_t n_bytes;
 };
 
-/* Types as netcdf.h numbers them. */
-enum nc_kind {
-    NC_KIND_NONE = 0, /* one that is not supported */
-    NC_KIND_BYTE = 1,
-    NC_KIND_CHAR,
-    NC_KIND_SHORT,
-    NC_KIND_INT,
-    NC_KIND_FLOAT,
-    NC_KIND_DOUBLE,
-    NC_KIND_UBYTE,
-    NC_KIND_USHORT,
-    NC_KIND_UINT,
-    NC_KIND_INT64,
-    NC_KIND_UINT64,
-    NC_KIND_STRING
-};
-
 /* A description, in this order (str: u32 length and bytes; everything unaligned):
  *   u32 dimensions: str name, u64 length, u32 1 when unlimited
  *   u32 variables:  str name, u32 kind, u32 rank, u32 dimension per rank, u64 chunk length per rank
- *                   (0: not chunked), u32 attributes: str name, u32 kind, u32 count, values
+ *                   (0: not chunked), u32 1 when no value means that a cell was never written,
+ *                   u32 attributes: str name, u32 kind, u32 count, values
  *                   (strings: the first one only, as a str, count 1)
  * Values of a read: packed; strings: a str each. */
 

@@ -15,11 +15,12 @@ struct reader {
     struct ctx *c;
     const char *path;
     const char *s, *end;
+    const char *what; /* "npy header" */
 };
 
 static enum status malformed(struct reader *r, const char *what)
 {
-    return fail(r->c, ERR_BAD_COPY_FORMAT, "malformed npy header in \"%s\": %s", r->path, what);
+    return fail(r->c, ERR_BAD_COPY_FORMAT, "malformed %s in \"%s\": %s", r->what, r->path, what);
 }
 
 static enum status unsupported(struct reader *r, const char *what)
@@ -184,6 +185,14 @@ static enum status read_dtype(struct reader *r, const char *s, struct npy_field 
     return number_type(r, f);
 }
 
+enum status npy_dtype(struct ctx *c, const char *path, const char *dtype, struct npy_field *out)
+{
+    struct reader r = {.c = c, .path = path, .what = "type"};
+    *out = (struct npy_field){.name = "v"};
+    TRY(read_dtype(&r, dtype, out));
+    return out->type == T_NONE ? unsupported(&r, "raw bytes") : OK;
+}
+
 /* One ('name', '<f8') of a structured type; ('name', '<f8', (3,)) and nested ones are refused. */
 static enum status read_field(struct reader *r, struct npy_format *f)
 {
@@ -296,7 +305,7 @@ enum status npy_format_read(struct ctx *c, int fd, const char *path, int64_t fil
                             struct npy_format *out)
 {
     unsigned char head[12] = {0};
-    struct reader r = {.c = c, .path = path};
+    struct reader r = {.c = c, .path = path, .what = "npy header"};
     struct npy_format f = {0};
     if (file_bytes < 10) return fail(c, ERR_BAD_COPY_FORMAT, "\"%s\" is not an npy file", path);
     TRY(file_read_at(c, fd, path, head, file_bytes < 12 ? 10 : 12, 0));

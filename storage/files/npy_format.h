@@ -1,7 +1,7 @@
 /* What the header of an .npy file says. */
 #ifndef TESSERA_NPY_FORMAT_H
 #define TESSERA_NPY_FORMAT_H
-#include "storage/base/types.h"
+#include "storage/base/column.h"
 #include "storage/box.h"
 
 struct npy_field {
@@ -29,5 +29,33 @@ struct npy_format {
  * ERR_BAD_COPY_FORMAT, ERR_UNSUPPORTED (objects, complex numbers, nested records). */
 enum status npy_format_read(struct ctx *c, int fd, const char *path, int64_t file_bytes,
                             struct npy_format *out);
+
+/* A type alone, "<f8": the field but for its name and offset. Errors as above. */
+enum status npy_dtype(struct ctx *c, const char *path, const char *dtype, struct npy_field *out);
+
+/* ---- npy.c ---- */
+struct record_file {
+    int fd;
+    const char *path;
+    int64_t data_offset;
+};
+/* The records of a box, dense in C order; `all` is the file's box, both in the file's order. */
+enum status npy_read_records(struct ctx *c, const struct record_file *f, int64_t record_bytes,
+                             const struct box *all, const struct box *want, char *out);
+
+/* ---- npy_values.c ---- */
+/* Gathers the field of n records, `stride` bytes apart, into packed native values. */
+void npy_gather(const struct npy_field *f, const char *records, int64_t stride, int64_t n,
+                char *out);
+float npy_half(uint16_t h); /* a float16 */
+/* U (UCS-4) and S (bytes that must be UTF-8), padded by zeros, from c->scratch. */
+enum status npy_texts(struct ctx *c, const char *path, const struct npy_field *f,
+                      const char *records, int64_t stride, int64_t n, struct text *out);
+/* Any field as a column. */
+enum status npy_convert(struct ctx *c, const char *path, const struct npy_field *f,
+                        const char *records, int64_t stride, int64_t n, struct column *col);
+/* From reversed dimensions (src's box is `box` with its dimensions reversed) to C order. */
+void npy_transpose(void *dst, const struct box *box, const void *src, size_t bytes);
+enum status npy_to_c_order(struct ctx *c, const struct box *box, struct column *col);
 
 #endif

@@ -1,6 +1,7 @@
 /* Which files does a pattern name, which format do they have, and which part of a box do they
  * cover? */
 #include "storage/files/source.h"
+#include "storage/files/dataset.h"
 #include "storage/files/source_parts.h"
 #include <assert.h>
 #include <errno.h>
@@ -93,13 +94,14 @@ static bool ends_with(const char *s, const char *end)
     return n >= m && strcasecmp(s + n - m, end) == 0;
 }
 
-static const char *format_by_name(const char *path)
+const char *source_format_of_name(const char *path)
 {
     static const struct {
         const char *end, *format;
     } ends[] = {{".nc", "netcdf"},   {".cdf", "netcdf"}, {".nc4", "netcdf"}, {".h5", "netcdf"},
-                {".hdf5", "netcdf"}, {".npy", "npy"},    {".csv", "csv"},    {".tsv", "csv"},
-                {".txt", "csv"},     {".csv.gz", "csv"}, {".tsv.gz", "csv"}, {".txt.gz", "csv"}};
+                {".hdf5", "netcdf"}, {".zarr", "zarr"},  {".zarr/", "zarr"}, {".npy", "npy"},
+                {".csv", "csv"},     {".tsv", "csv"},    {".txt", "csv"},    {".csv.gz", "csv"},
+                {".tsv.gz", "csv"},  {".txt.gz", "csv"}};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         if (ends_with(path, ends[i].end)) return ends[i].format;
     }
@@ -111,6 +113,11 @@ static enum status format_by_content(struct ctx *c, const char *path, const char
     int fd;
     int64_t bytes;
     char head[8] = {0};
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+        *out = "zarr";
+        return OK;
+    }
     TRY(file_open_read(c, path, &fd, &bytes));
     ssize_t n = pread(fd, head, sizeof head, 0);
     close(fd);
@@ -120,7 +127,7 @@ static enum status format_by_content(struct ctx *c, const char *path, const char
         *out = "npy";
     else {
         fail(c, ERR_INVALID_PARAMETER, "cannot tell the format of \"%s\" from its name", path);
-        return hint(c, "Say which one it is: netcdf, npy or csv.");
+        return hint(c, "Say which one it is: netcdf, zarr, npy or csv.");
     }
     return OK;
 }
@@ -132,10 +139,12 @@ enum status source_open(struct ctx *c, const char *pattern, const struct source_
     struct source_options options = *o;
     const char *format = o->format;
     TRY(find_paths(c, with_root(c, pattern, o->root), &paths));
-    if (!format) format = format_by_name(paths.v[0]);
+    if (!format) format = source_format_of_name(paths.v[0]);
     if (!format) TRY(format_by_content(c, paths.v[0], &format));
     if (strcmp(format, "npy") == 0) return npy_open(c, &paths, o->target, out);
-    if (strcmp(format, "netcdf") == 0) return netcdf_open(c, &paths, &options, out);
+    if (strcmp(format, "netcdf") == 0)
+        return dataset_open(c, &netcdf_format, &paths, &options, out);
+    if (strcmp(format, "zarr") == 0) return dataset_open(c, &zarr_format, &paths, &options, out);
     if (strcmp(format, "csv") != 0)
         return fail(c, ERR_INVALID_PARAMETER, "file format \"%s\" not recognized", format);
     if (!options.delimiter && (ends_with(paths.v[0], ".tsv") || ends_with(paths.v[0], ".tsv.gz")))

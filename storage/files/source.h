@@ -1,4 +1,4 @@
-/* A file, or a list of files, as an array: what read_netcdf, read_npy and read_csv give in FROM and
+/* A file, or a list of files, as an array: what read_netcdf, read_zarr, read_npy and read_csv give in FROM and
  * what COPY … FROM loads.
  *
  * A source has a schema (dimensions with axes, attributes) and gives any box of itself, or (CSV)
@@ -12,8 +12,8 @@ struct source;
 
 struct source_options {
     const char *root;        /* relative names start here */
-    const char *format;      /* "netcdf", "npy", "csv"; NULL: by the name's ending */
-    const char *const *vars; /* NetCDF variables, matched case-insensitively or by folded name;
+    const char *format;      /* "netcdf", "zarr", "npy", "csv"; NULL: by the name's ending */
+    const char *const *vars; /* variables of NetCDF and Zarr, matched case-insensitively or by folded name;
                                 n_vars 0: all that share the first one's dimensions */
     int n_vars;
     /* CSV */
@@ -28,11 +28,13 @@ struct source_options {
 };
 
 /* Opens every file that the pattern names (globs, sorted by name; ERR_FILE_MISSING when none).
- * Several files: NetCDF: concatenated along the first dimension, which must differ and not overlap,
+ * Several files: NetCDF, Zarr: concatenated along the first dimension, which must differ and not overlap,
  * the others equal (ERR_AXIS_MISMATCH). npy: along d0. CSV: row after row. The schema and names
  * live in the arena. */
 enum status source_open(struct ctx *c, const char *pattern, const struct source_options *o,
                         struct source **out);
+/* What the ending of a file's name says; NULL: nothing. */
+const char *source_format_of_name(const char *path);
 const struct schema *source_schema(const struct source *s);
 /* Good boxes to ask for: extents near the file's own chunks. dims 0 in order. */
 void source_grid(const struct source *s, int64_t *extents);

@@ -30,8 +30,9 @@ enum status npy_open(struct ctx *c, const struct paths *paths, const struct sche
                      struct source **out);
 enum status csv_open(struct ctx *c, const struct paths *paths, const struct source_options *o,
                      struct source **out);
-enum status netcdf_open(struct ctx *c, const struct paths *paths, const struct source_options *o,
-                        struct source **out);
+struct ds_format;
+enum status dataset_open(struct ctx *c, const struct ds_format *format, const struct paths *paths,
+                         const struct source_options *o, struct source **out);
 
 /* Lower case; anything but letters, digits and '_' becomes '_'; at most 63 bytes; never empty and
  * never starting with a digit. In the arena. */

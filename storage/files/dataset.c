@@ -1,11 +1,11 @@
-/* Which array is in a NetCDF file, or in several along their first dimension, and which values has
- * a box of it?
+/* Which array is in a dataset (a NetCDF or HDF5 file, a Zarr directory), or in several along their
+ * first dimension, and which values has a box of it?
  *
- * The files are parsed by helper processes (netcdf_client.h), several for one file when several
- * workers read. */
+ * Each is read through readers of its format (dataset.h), several for one when several workers
+ * read. */
 #include "storage/base/names.h"
 #include "storage/base/value.h"
-#include "storage/files/netcdf_parts.h"
+#include "storage/files/dataset_parts.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -16,20 +16,22 @@
 #define MAX_HELPERS 8 /* of one file */
 #define MAX_IDLE 8    /* of all files together, while the source is open */
 
-struct nc_file {
+struct ds_file {
     const char *path;
+    const void *shared;
     int64_t start, length; /* positions along the first dimension */
-    struct nc_column *columns;
-    struct nc_client *idle[MAX_HELPERS];
+    struct ds_column *columns;
+    struct ds_reader *idle[MAX_HELPERS];
     int n_idle, n_busy;
 };
 
-struct netcdf_source {
+struct dataset {
     struct source base;
+    const struct ds_format *format;
     int rank; /* of the variables' cells; 0: one cell, though the schema has a dimension */
     int n_columns;
     int n_files;
-    struct nc_file *files;
+    struct ds_file *files;
     int n_idle;
     pthread_mutex_t lock;
     pthread_cond_t freed;
@@ -37,10 +39,10 @@ struct netcdf_source {
 
 /* ---- helpers ---- */
 
-static enum status acquire(struct ctx *c, struct netcdf_source *s, struct nc_file *f,
-                           struct nc_client **out)
+static enum status acquire(struct ctx *c, struct dataset *s, struct ds_file *f,
+                           struct ds_reader **out)
 {
-    struct nc_client *k = NULL;
+    struct ds_reader *k = NULL;
     pthread_mutex_lock(&s->lock);
     while (f->n_idle == 0 && f->n_busy == MAX_HELPERS)
         pthread_cond_wait(&s->freed, &s->lock);
@@ -54,7 +56,7 @@ static enum status acquire(struct ctx *c, struct netcdf_source *s, struct nc_fil
         *out = k;
         return OK;
     }
-    enum status st = nc_client_start(c, f->path, out);
+    enum status st = s->format->start(c, f->path, f->shared, out);
     if (st < 0) {
         pthread_mutex_lock(&s->lock);
         f->n_busy--;
@@ -64,26 +66,26 @@ static enum status acquire(struct ctx *c, struct netcdf_source *s, struct nc_fil
     return st;
 }
 
-static void release(struct netcdf_source *s, struct nc_file *f, struct nc_client *k)
+static void release(struct dataset *s, struct ds_file *f, struct ds_reader *k)
 {
     pthread_mutex_lock(&s->lock);
     f->n_busy--;
-    bool keep = !nc_client_broken(k) && s->n_idle < MAX_IDLE;
+    bool keep = !k->format->broken(k) && s->n_idle < MAX_IDLE;
     if (keep) {
         f->idle[f->n_idle++] = k;
         s->n_idle++;
     }
     pthread_cond_broadcast(&s->freed);
     pthread_mutex_unlock(&s->lock);
-    if (!keep) nc_client_stop(k);
+    if (!keep) k->format->stop(k);
 }
 
-static void netcdf_close(struct source *base)
+static void dataset_close(struct source *base)
 {
-    struct netcdf_source *s = (struct netcdf_source *)base;
+    struct dataset *s = (struct dataset *)base;
     for (int i = 0; i < s->n_files; i++) {
         for (int k = 0; k < s->files[i].n_idle; k++)
-            nc_client_stop(s->files[i].idle[k]);
+            s->format->stop(s->files[i].idle[k]);
     }
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->freed);
@@ -93,34 +95,33 @@ static void netcdf_close(struct source *base)
 
 /* ---- reading ---- */
 
-static enum status read_column(struct ctx *c, const struct netcdf_source *s,
-                               const struct nc_file *f, struct nc_client *k,
-                               const struct nc_column *col, const struct box *want,
-                               struct column *out)
+static enum status read_column(struct ctx *c, const struct dataset *s, const struct ds_file *f,
+                               struct ds_reader *k, const struct ds_column *col,
+                               const struct box *want, struct column *out)
 {
-    int64_t start[NC_RANK_MAX] = {0}, count[NC_RANK_MAX] = {0}, n = box_cells(want);
+    int64_t start[DS_RANK_MAX] = {0}, count[DS_RANK_MAX] = {0}, n = box_cells(want);
     int rank = s->rank;
     void *stored;
     for (int d = 0; d < rank; d++) {
         start[d] = want->lo[d] - (d == 0 ? f->start : 0);
         count[d] = box_extent(want, d);
     }
-    if (col->kind == NC_KIND_STRING) {
+    if (col->kind == DS_KIND_STRING) {
         TRY(column_alloc(c, T_TEXT, n, out));
-        TRY(nc_client_strings(c, k, col->var, rank, start, count, n, out->values));
-        return nc_check_texts(c, f->path, out->values, n);
+        TRY(k->format->strings(c, k, col->var, rank, start, count, n, out->values));
+        return ds_column_texts(c, f->path, col, n, out);
     }
-    if (col->kind == NC_KIND_CHAR) count[rank++] = col->text_bytes;
-    size_t bytes = nc_column_bytes(col, n);
+    if (col->kind == DS_KIND_CHAR) count[rank++] = col->text_bytes;
+    size_t bytes = ds_column_bytes(col, n);
     TRY(scratch_alloc(c, bytes + 1, &stored));
-    if (bytes > 0) TRY(nc_client_read(c, k, col->var, rank, start, count, stored, bytes));
-    return nc_column_convert(c, f->path, col, stored, n, out);
+    if (bytes > 0) TRY(k->format->read(c, k, col->var, rank, start, count, stored, bytes));
+    return ds_column_convert(c, f->path, col, stored, n, out);
 }
 
-static enum status read_file(struct ctx *c, struct netcdf_source *s, struct nc_file *f,
+static enum status read_file(struct ctx *c, struct dataset *s, struct ds_file *f,
                              const struct box *want, const int *attrs, int n, struct column *cols)
 {
-    struct nc_client *k;
+    struct ds_reader *k;
     enum status st = OK;
     TRY(acquire(c, s, f, &k));
     for (int i = 0; i < n && st == OK; i++)
@@ -129,34 +130,35 @@ static enum status read_file(struct ctx *c, struct netcdf_source *s, struct nc_f
     return st;
 }
 
-static struct source_span netcdf_span(const struct source *base, int file)
+static struct source_span dataset_span(const struct source *base, int file)
 {
-    const struct nc_file *f = &((const struct netcdf_source *)base)->files[file];
+    const struct ds_file *f = &((const struct dataset *)base)->files[file];
     return (struct source_span){f->start, f->length};
 }
 
-static enum status netcdf_read_file(struct ctx *c, struct source *base, int file,
-                                    const struct box *want, const int *attrs, int n,
-                                    struct column *cols)
+static enum status dataset_read_file(struct ctx *c, struct source *base, int file,
+                                     const struct box *want, const int *attrs, int n,
+                                     struct column *cols)
 {
-    struct netcdf_source *s = (struct netcdf_source *)base;
+    struct dataset *s = (struct dataset *)base;
     return read_file(c, s, &s->files[file], want, attrs, n, cols);
 }
 
-static enum status netcdf_read(struct ctx *c, struct source *base, const struct box *want,
-                               const int *attrs, int n, struct column *cols)
+static enum status dataset_read(struct ctx *c, struct source *base, const struct box *want,
+                                const int *attrs, int n, struct column *cols)
 {
-    int n_files = ((const struct netcdf_source *)base)->n_files;
+    int n_files = ((const struct dataset *)base)->n_files;
     if (n == 0) return OK;
-    return source_read_files(c, base, n_files, netcdf_span, netcdf_read_file, want, attrs, n, cols);
+    return source_read_files(c, base, n_files, dataset_span, dataset_read_file, want, attrs, n,
+                             cols);
 }
 
-static const struct source_class netcdf_class = {netcdf_read, netcdf_close};
+static const struct source_class dataset_class = {dataset_read, dataset_close};
 
 /* ---- which variables ---- */
 
 /* Does another variable name this one as its bounds, its coordinates and the like? */
-static bool serves_another(const struct nc_description *d, const struct nc_var *v)
+static bool serves_another(const struct ds_description *d, const struct ds_var *v)
 {
     static const char *const roles[] = {
         "bounds", "climatology",   "coordinates",        "grid_mapping",
@@ -164,7 +166,7 @@ static bool serves_another(const struct nc_description *d, const struct nc_var *
     size_t n = strlen(v->name);
     for (int i = 0; i < d->n_vars; i++) {
         for (size_t r = 0; r < sizeof roles / sizeof *roles; r++) {
-            const struct nc_attr *a = nc_var_attr(&d->vars[i], roles[r]);
+            const struct ds_attr *a = ds_var_attr(&d->vars[i], roles[r]);
             if (!a || !a->text.s) continue;
             const char *p = a->text.s, *end = p + a->text.len;
             while ((p = memmem(p, (size_t)(end - p), v->name, n))) {
@@ -178,24 +180,24 @@ static bool serves_another(const struct nc_description *d, const struct nc_var *
     return false;
 }
 
-static bool is_data(const struct nc_description *d, const struct nc_var *v)
+static bool is_data(const struct ds_description *d, const struct ds_var *v)
 {
-    int rank = nc_cell_rank(v);
-    if (v->kind == NC_KIND_NONE || rank == 0) return false;
-    if (rank == 1 && nc_coord_var(d, v->dims[0]) == v) return false;
+    int rank = ds_cell_rank(v);
+    if (v->kind == DS_KIND_NONE || rank == 0) return false;
+    if (rank == 1 && ds_coord_var(d, v->dims[0]) == v) return false;
     return !serves_another(d, v);
 }
 
-static bool same_dims(const struct nc_var *a, const struct nc_var *b)
+static bool same_dims(const struct ds_var *a, const struct ds_var *b)
 {
-    int rank = nc_cell_rank(a);
-    return rank == nc_cell_rank(b) &&
+    int rank = ds_cell_rank(a);
+    return rank == ds_cell_rank(b) &&
            (rank == 0 || memcmp(a->dims, b->dims, sizeof(int) * (size_t)rank) == 0);
 }
 
 /* By its name, else in any case, else by its folded name. */
-static enum status find_var(struct ctx *c, const char *path, const struct nc_description *d,
-                            const char *name, const struct nc_var **out)
+static enum status find_var(struct ctx *c, const char *path, const struct ds_description *d,
+                            const char *name, const struct ds_var **out)
 {
     const char **names = arena_array(c->arena, const char *, d->n_vars + 1);
     for (int how = 0; how < 3; how++) {
@@ -215,11 +217,25 @@ static enum status find_var(struct ctx *c, const char *path, const struct nc_des
     return near ? hint(c, "Perhaps you meant \"%s\".", near) : ERR_UNDEFINED_COLUMN;
 }
 
-static enum status choose_vars(struct ctx *c, const char *path, const struct nc_description *d,
-                               const struct source_options *o, const struct nc_var ***out, int *n)
+/* Has the array that is loaded an attribute of the variable's name? */
+static bool is_wanted(struct ctx *c, const struct ds_var *v, const struct schema *target)
+{
+    return target && schema_attr(target, source_fold_name(c, v->name, strlen(v->name))) >= 0;
+}
+
+static bool is_wanted_somewhere(struct ctx *c, const struct ds_description *d,
+                                const struct schema *target)
+{
+    for (int i = 0; i < d->n_vars; i++)
+        if (is_data(d, &d->vars[i]) && is_wanted(c, &d->vars[i], target)) return true;
+    return false;
+}
+
+static enum status choose_vars(struct ctx *c, const char *path, const struct ds_description *d,
+                               const struct source_options *o, const struct ds_var ***out, int *n)
 {
     int room = o->n_vars > 0 ? o->n_vars : d->n_vars;
-    const struct nc_var **vars = arena_array(c->arena, const struct nc_var *, room + 1);
+    const struct ds_var **vars = arena_array(c->arena, const struct ds_var *, room + 1);
     *n = 0;
     *out = vars;
     for (int i = 0; i < o->n_vars; i++) {
@@ -230,9 +246,11 @@ static enum status choose_vars(struct ctx *c, const char *path, const struct nc_
         *n = i + 1;
     }
     if (*n > 0) return OK;
+    bool any = !is_wanted_somewhere(c, d, o->target);
     for (int i = 0; i < d->n_vars; i++) {
-        const struct nc_var *v = &d->vars[i];
-        if (is_data(d, v) && (*n == 0 || same_dims(vars[0], v))) vars[(*n)++] = v;
+        const struct ds_var *v = &d->vars[i];
+        if (!is_data(d, v)) continue;
+        if (*n == 0 ? any || is_wanted(c, v, o->target) : same_dims(vars[0], v)) vars[(*n)++] = v;
     }
     if (*n == 0)
         return fail(c, ERR_BAD_COPY_FORMAT, "\"%s\" has no variable with dimensions", path);
@@ -243,19 +261,20 @@ static enum status choose_vars(struct ctx *c, const char *path, const struct nc_
 
 /* What opening learns of one file, in the arena. */
 struct opened {
-    struct nc_file file;
-    const struct nc_var **vars;
-    struct nc_coords *coords; /* one a dimension */
+    struct ds_file file;
+    const struct ds_var **vars;
+    struct ds_coords *coords; /* one a dimension */
 };
 
-static enum status open_described(struct ctx *c, struct netcdf_source *s, struct nc_client *k,
+static enum status open_described(struct ctx *c, struct dataset *s, struct ds_reader *k,
                                   const struct source_options *o, struct opened *x)
 {
-    struct nc_description d;
+    struct ds_description d;
     int n;
-    TRY(nc_client_describe(c, k, &d));
+    TRY(k->format->describe(c, k, &d));
+    x->file.shared = d.shared;
     TRY(choose_vars(c, x->file.path, &d, o, &x->vars, &n));
-    int rank = nc_cell_rank(x->vars[0]);
+    int rank = ds_cell_rank(x->vars[0]);
     if (rank > MAX_DIMS)
         return fail(c, ERR_TOO_MANY_COLUMNS,
                     "variable \"%s\" has %d dimensions; at most %d are "
@@ -263,30 +282,32 @@ static enum status open_described(struct ctx *c, struct netcdf_source *s, struct
                     x->vars[0]->name, rank, MAX_DIMS);
     s->rank = rank;
     s->n_columns = n;
-    x->file.columns = arena_array(c->arena, struct nc_column, n);
-    x->coords = arena_array(c->arena, struct nc_coords, rank + 1);
+    x->file.columns = arena_array(c->arena, struct ds_column, n);
+    x->coords = arena_array(c->arena, struct ds_coords, rank + 1);
     for (int i = 0; i < n; i++)
-        TRY(nc_column_of(c, x->file.path, &d, x->vars[i], &x->file.columns[i]));
+        TRY(ds_column_of(c, x->file.path, &d, x->vars[i], &x->file.columns[i]));
     for (int i = 0; i < rank; i++)
-        TRY(nc_coords_read(c, k, x->file.path, &d, x->vars[0]->dims[i], &x->coords[i]));
+        TRY(ds_coords_read(c, k, x->file.path, &d, x->vars[0]->dims[i], &x->coords[i]));
     x->file.length = rank > 0 ? x->coords[0].n : 1;
     return OK;
 }
 
 /* The helper that described the file stays for reading it. */
-static enum status open_one(struct ctx *c, struct netcdf_source *s, const char *path,
+static enum status open_one(struct ctx *c, struct dataset *s, const char *path,
                             const struct source_options *o, struct opened *x)
 {
-    struct nc_client *k;
-    int fd;
-    int64_t bytes;
-    TRY(file_open_read(c, path, &fd, &bytes));
-    close(fd);
+    struct ds_reader *k;
+    if (!s->format->is_dir) {
+        int fd;
+        int64_t bytes;
+        TRY(file_open_read(c, path, &fd, &bytes));
+        close(fd);
+    }
     x->file.path = path;
-    TRY(nc_client_start(c, path, &k));
+    TRY(s->format->start(c, path, NULL, &k));
     enum status st = open_described(c, s, k, o, x);
     if (st < 0 || s->n_idle == MAX_IDLE) {
-        nc_client_stop(k);
+        k->format->stop(k);
         return st;
     }
     x->file.idle[x->file.n_idle++] = k;
@@ -296,7 +317,7 @@ static enum status open_one(struct ctx *c, struct netcdf_source *s, const char *
 
 /* ---- several files ---- */
 
-static bool same_coords(const struct nc_coords *a, const struct nc_coords *b)
+static bool same_coords(const struct ds_coords *a, const struct ds_coords *b)
 {
     if (a->listed != b->listed || a->type != b->type || a->n != b->n) return false;
     for (int64_t i = 0; a->listed && i < a->n; i++) {
@@ -306,10 +327,10 @@ static bool same_coords(const struct nc_coords *a, const struct nc_coords *b)
     return true;
 }
 
-static enum status check_same(struct ctx *c, const struct netcdf_source *s, const struct opened *a,
+static enum status check_same(struct ctx *c, const struct dataset *s, const struct opened *a,
                               const struct opened *b)
 {
-    const struct nc_coords *first = &a->coords[0], *other = &b->coords[0];
+    const struct ds_coords *first = &a->coords[0], *other = &b->coords[0];
     for (int i = 0; i < s->n_columns; i++) {
         if (a->file.columns[i].type != b->file.columns[i].type)
             return fail(c, ERR_DATATYPE_MISMATCH,
@@ -363,7 +384,7 @@ static enum status check_overlap(struct ctx *c, const struct opened *before, con
 }
 
 /* Puts the files in the order of their coordinates and appends these. */
-static enum status concatenate(struct ctx *c, struct opened *x, int n, struct nc_coords *out)
+static enum status concatenate(struct ctx *c, struct opened *x, int n, struct ds_coords *out)
 {
     int direction = 1;
     *out = x[0].coords[0];
@@ -392,7 +413,7 @@ static enum status concatenate(struct ctx *c, struct opened *x, int n, struct nc
 /* ---- the schema ---- */
 
 /* Coordinates that cannot label cells (one stands twice, NaN) leave positions. */
-static enum status make_axis(struct ctx *c, const struct nc_coords *x, struct axis *out)
+static enum status make_axis(struct ctx *c, const struct ds_coords *x, struct axis *out)
 {
     enum status st = ERR_DUPLICATE_CELL;
     if (x->listed) {
@@ -412,7 +433,7 @@ static enum status make_axis(struct ctx *c, const struct nc_coords *x, struct ax
 }
 
 /* Boxes of whole chunks, long along the last dimensions. */
-static void set_chunked_grid(struct netcdf_source *s, const struct nc_var *v)
+static void set_chunked_grid(struct dataset *s, const struct ds_var *v)
 {
     struct source *b = &s->base;
     int64_t cells = 1;
@@ -435,26 +456,26 @@ static void set_chunked_grid(struct netcdf_source *s, const struct nc_var *v)
     }
 }
 
-static enum status make_schema(struct ctx *c, struct netcdf_source *s, const struct opened *x,
-                               const struct nc_coords *first)
+static enum status make_schema(struct ctx *c, struct dataset *s, const struct opened *x,
+                               const struct ds_coords *first)
 {
     struct schema *schema;
     TRY(source_schema_new(c, x->file.path, s->rank > 0 ? s->rank : 1, s->n_columns, &schema));
     if (s->rank == 0) schema->dims[0] = (struct dim){.name = "d0", .axis = axis_count(1)};
     for (int d = 0; d < s->rank; d++) {
-        const struct nc_coords *k = d == 0 ? first : &x->coords[d];
+        const struct ds_coords *k = d == 0 ? first : &x->coords[d];
         schema->dims[d] = (struct dim){.name = k->name, .unit = k->unit, .comment = k->comment};
         TRY(make_axis(c, k, &schema->dims[d].axis));
     }
     for (int i = 0; i < s->n_columns; i++) {
-        const struct nc_var *v = x->vars[i];
-        const char *comment = nc_text_attr(c, v, "long_name");
+        const struct ds_var *v = x->vars[i];
+        const char *comment = ds_text_attr(c, v, "long_name");
         schema->attrs[i] = (struct attr){
             .name = source_fold_name(c, v->name, strlen(v->name)),
             .type = x->file.columns[i].type,
             .id = (uint16_t)(i + 1),
-            .unit = nc_text_attr(c, v, "units"),
-            .comment = comment ? comment : nc_text_attr(c, v, "standard_name"),
+            .unit = ds_text_attr(c, v, "units"),
+            .comment = comment ? comment : ds_text_attr(c, v, "standard_name"),
         };
     }
     source_unique_names(c, schema);
@@ -463,11 +484,11 @@ static enum status make_schema(struct ctx *c, struct netcdf_source *s, const str
     return OK;
 }
 
-static enum status open_all(struct ctx *c, struct netcdf_source *s, const struct paths *paths,
+static enum status open_all(struct ctx *c, struct dataset *s, const struct paths *paths,
                             const struct source_options *o, struct opened *x, int *n_opened)
 {
     struct source_options same = *o;
-    struct nc_coords first = {0};
+    struct ds_coords first = {0};
     for (int i = 0; i < paths->n; i++) {
         TRY(check_cancel(c));
         *n_opened = i + 1;
@@ -490,18 +511,19 @@ static enum status open_all(struct ctx *c, struct netcdf_source *s, const struct
     return make_schema(c, s, &x[0], &first);
 }
 
-enum status netcdf_open(struct ctx *c, const struct paths *paths, const struct source_options *o,
-                        struct source **out)
+enum status dataset_open(struct ctx *c, const struct ds_format *format, const struct paths *paths,
+                         const struct source_options *o, struct source **out)
 {
-    struct netcdf_source *s = calloc(1, sizeof *s);
-    struct nc_file *files = calloc((size_t)paths->n, sizeof *files);
+    struct dataset *s = calloc(1, sizeof *s);
+    struct ds_file *files = calloc((size_t)paths->n, sizeof *files);
     struct opened *x = arena_array(c->arena, struct opened, paths->n);
     if (!s || !files) {
         free(s);
         free(files);
         return fail(c, ERR_MEMORY, "out of memory");
     }
-    s->base.cls = &netcdf_class;
+    s->base.cls = &dataset_class;
+    s->format = format;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->freed, NULL);
     s->files = files;
@@ -511,6 +533,6 @@ enum status netcdf_open(struct ctx *c, const struct paths *paths, const struct s
     if (st == OK)
         *out = &s->base;
     else
-        netcdf_close(&s->base);
+        dataset_close(&s->base);
     return st;
 }

@@ -1,8 +1,8 @@
-/* Which coordinates has a dimension of a NetCDF file? */
+/* Which coordinates has a dimension of a dataset? */
 #include "storage/base/datetime.h"
 #include "storage/base/decimal.h"
 #include "storage/base/value.h"
-#include "storage/files/netcdf_parts.h"
+#include "storage/files/dataset_parts.h"
 #include <math.h>
 #include <strings.h>
 
@@ -10,12 +10,12 @@
 
 __extension__ typedef __int128 i128;
 
-const struct nc_var *nc_coord_var(const struct nc_description *d, int dim)
+const struct ds_var *ds_coord_var(const struct ds_description *d, int dim)
 {
     for (int i = 0; i < d->n_vars; i++) {
-        const struct nc_var *v = &d->vars[i];
-        if (nc_cell_rank(v) == 1 && v->dims[0] == dim && strcmp(v->name, d->dims[dim].name) == 0 &&
-            v->kind != NC_KIND_NONE)
+        const struct ds_var *v = &d->vars[i];
+        if (ds_cell_rank(v) == 1 && v->dims[0] == dim && strcmp(v->name, d->dims[dim].name) == 0 &&
+            v->kind != DS_KIND_NONE)
             return v;
     }
     return NULL;
@@ -71,7 +71,8 @@ static bool instant(const struct clock *k, enum type type, const void *values, i
     i128 scale = 1, us;
     for (int s = 0; s < x.scale; s++)
         scale *= 10;
-    if (__builtin_mul_overflow((i128)x.mant, (i128)k->unit_us, &us)) return false;
+    if (__builtin_mul_overflow((i128)x.mant, (i128)(k->unit_us * 1000 + 0.5), &us)) return false;
+    scale *= 1000;
     i128 half = us < 0 ? -scale / 2 : scale / 2;
     us = (us + half) / scale + k->origin_us;
     if (us > INT64_MAX / 4 || us < INT64_MIN / 4) return false;
@@ -89,22 +90,35 @@ static bool instant(const struct clock *k, enum type type, const void *values, i
     return true;
 }
 
-static bool calendar_is_gregorian(const char *calendar, bool *mixed)
+bool ds_calendar_is_gregorian(const char *calendar, bool *mixed)
 {
     *mixed = !calendar || strcasecmp(calendar, "standard") == 0 ||
              strcasecmp(calendar, "gregorian") == 0;
     return *mixed || strcasecmp(calendar, "proleptic_gregorian") == 0;
 }
 
-/* Times as microseconds, when units and calendar allow it. */
-static bool decode_times(struct ctx *c, const struct nc_var *v, struct nc_coords *x)
+/* Instants to dates, when each is the beginning of a day. */
+static void only_days(struct ctx *c, struct ds_coords *x)
 {
-    const char *units = nc_text_attr(c, v, "units"), *calendar = nc_text_attr(c, v, "calendar");
+    int32_t *days = arena_array(c->arena, int32_t, x->n);
+    for (int64_t i = 0; i < x->n; i++) {
+        int64_t us = ((const int64_t *)x->values)[i];
+        if (us % US_PER_DAY) return;
+        days[i] = (int32_t)(us / US_PER_DAY);
+    }
+    x->type = T_DATE;
+    x->values = days;
+}
+
+/* Times as microseconds, when units and calendar allow it. */
+static bool decode_times(struct ctx *c, const struct ds_var *v, struct ds_coords *x)
+{
+    const char *units = ds_text_attr(c, v, "units"), *calendar = ds_text_attr(c, v, "calendar");
     struct clock k;
     bool mixed;
     if (!units || x->n == 0 || !type_is_numeric(x->type)) return false;
     if (!cf_time_units(units, &k.unit_us, &k.origin_us)) return false;
-    if (!calendar_is_gregorian(calendar, &mixed)) return false;
+    if (!ds_calendar_is_gregorian(calendar, &mixed)) return false;
     int64_t *us = arena_array(c->arena, int64_t, x->n);
     if (mixed && k.origin_us < gregorian_start_us()) {
         /* Counted from a Julian date to Gregorian ones; a climatology in year 0 keeps its labels.
@@ -119,26 +133,29 @@ static bool decode_times(struct ctx *c, const struct nc_var *v, struct nc_coords
     }
     x->type = T_TIMESTAMP;
     x->values = us;
+    const char *type = ds_text_attr(c, v, "tessera_type");
+    if (type && strcmp(type, "date") == 0) only_days(c, x);
     return true;
 }
 
 /* ---- coordinates ---- */
 
-static enum status read_values(struct ctx *c, struct nc_client *k, const char *path,
-                               const struct nc_var *v, const struct nc_column *col,
-                               struct nc_coords *x)
+static enum status read_values(struct ctx *c, struct ds_reader *k, const char *path,
+                               const struct ds_var *v, const struct ds_column *col,
+                               struct ds_coords *x)
 {
     int64_t start[2] = {0, 0}, count[2] = {x->n, col->text_bytes};
     struct column out = {.type = T_TEXT};
     void *stored;
-    if (col->kind == NC_KIND_STRING) {
+    if (col->kind == DS_KIND_STRING) {
         TRY(column_alloc(c, T_TEXT, x->n, &out));
-        TRY(nc_client_strings(c, k, v->id, 1, start, count, x->n, out.values));
-        TRY(nc_check_texts(c, path, out.values, x->n));
+        TRY(k->format->strings(c, k, v->id, 1, start, count, x->n, out.values));
+        TRY(ds_column_texts(c, path, col, x->n, &out));
     } else {
-        TRY(scratch_alloc(c, nc_column_bytes(col, x->n) + 1, &stored));
-        TRY(nc_client_read(c, k, v->id, v->rank, start, count, stored, nc_column_bytes(col, x->n)));
-        TRY(nc_column_convert(c, path, col, stored, x->n, &out));
+        TRY(scratch_alloc(c, ds_column_bytes(col, x->n) + 1, &stored));
+        TRY(k->format->read(c, k, v->id, v->rank, start, count, stored,
+                            ds_column_bytes(col, x->n)));
+        TRY(ds_column_convert(c, path, col, stored, x->n, &out));
     }
     x->type = col->type;
     if (out.valid && !bits_all(out.valid, 0, x->n)) {
@@ -155,28 +172,28 @@ static enum status read_values(struct ctx *c, struct nc_client *k, const char *p
     return OK;
 }
 
-enum status nc_coords_read(struct ctx *c, struct nc_client *k, const char *path,
-                           const struct nc_description *d, int dim, struct nc_coords *out)
+enum status ds_coords_read(struct ctx *c, struct ds_reader *k, const char *path,
+                           const struct ds_description *d, int dim, struct ds_coords *out)
 {
-    const struct nc_dim *n = &d->dims[dim];
-    const struct nc_var *v = nc_coord_var(d, dim);
-    struct nc_coords x = {.name = source_fold_name(c, n->name, strlen(n->name)),
+    const struct ds_dim *n = &d->dims[dim];
+    const struct ds_var *v = ds_coord_var(d, dim);
+    struct ds_coords x = {.name = source_fold_name(c, n->name, strlen(n->name)),
                           .unlimited = n->unlimited,
                           .type = T_INT64,
                           .n = n->len};
     if (v && n->len <= MAX_COORDS) {
-        struct nc_column col;
+        struct ds_column col;
         struct scratch_mark mark = scratch_mark(c->scratch);
         x.listed = true;
-        TRY(nc_column_of(c, path, d, v, &col));
+        TRY(ds_column_of(c, path, d, v, &col));
         if (x.n > 0) TRY(read_values(c, k, path, v, &col, &x));
         if (x.n == 0) x.type = col.type;
         scratch_release(c->scratch, mark);
-        x.comment = nc_text_attr(c, v, "long_name");
-        if (!x.comment) x.comment = nc_text_attr(c, v, "standard_name");
+        x.comment = ds_text_attr(c, v, "long_name");
+        if (!x.comment) x.comment = ds_text_attr(c, v, "standard_name");
         if (x.listed && !decode_times(c, v, &x)) {
-            const char *calendar = nc_text_attr(c, v, "calendar");
-            x.unit = nc_text_attr(c, v, "units");
+            const char *calendar = ds_text_attr(c, v, "calendar");
+            x.unit = ds_text_attr(c, v, "units");
             if (calendar)
                 x.comment = arena_printf(c->arena, "%s%scalendar %s", x.comment ? x.comment : "",
                                          x.comment ? ", " : "", calendar);

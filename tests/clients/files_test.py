@@ -1,0 +1,194 @@
+"""Files that Python writes and Tessera reads, and the other way: Zarr (xarray, zarr-python), npz and raw (NumPy), NetCDF (xarray,
+netCDF4), binary COPY (psycopg). What goes out must come back the same."""
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+
+import numpy as np
+import pandas as pd
+import psycopg
+import xarray as xr
+import zarr
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from harness import Count, Server, seed  # noqa: E402
+
+warnings.filterwarnings("ignore")
+
+ALL_TYPES = {"b": ("BOOLEAN", "?"), "i1": ("TINYINT", "i1"), "i2": ("SMALLINT", "i2"), "i4": ("INTEGER", "i4"), "i8": ("BIGINT", "i8"),
+             "u1": ("UTINYINT", "u1"), "u2": ("USMALLINT", "u2"), "u4": ("UINTEGER", "u4"), "u8": ("UBIGINT", "u8"),
+             "f4": ("REAL", "f4"), "f8": ("DOUBLE", "f8"), "d": ("DATE", "M8[D]"), "t": ("TIMESTAMP", "M8[us]"), "s": ("TEXT", "O")}
+
+
+class Files:
+    """A server and a folder for the files."""
+
+    def __init__(self, count, server, rng):
+        self.count, self.rng = count, rng
+        self.dir = tempfile.mkdtemp(prefix="tessera-files-")
+        self.server, self.conn = server, server.connect(prepare_threshold=None)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def rows(self, sql):
+        return self.conn.execute(sql).fetchall()
+
+    def column(self, sql, dtype, shape=None):
+        """One column of a query as an array; NULL becomes None (objects), NaN or NaT."""
+        got = [r[-1] for r in self.rows(sql)]
+        if np.dtype(dtype).kind in "fM":
+            a = np.array([np.nan if v is None and np.dtype(dtype).kind == "f" else "NaT" if v is None else v for v in got], dtype=dtype)
+        else:
+            a = np.array(got, dtype=object if None in got else dtype)
+        return a.reshape(shape) if shape else a
+
+    def same(self, got, want, what):
+        got, want = np.asarray(got), np.asarray(want)
+        if want.dtype.kind in "fM":
+            ok = got.shape == want.shape and np.array_equal(got, want.astype(got.dtype), equal_nan=True)
+        else:
+            ok = got.shape == want.shape and bool(np.all(got == want))
+        return self.count.check(ok, f"{what}: got {got.ravel()[:12]!r}, wanted {want.ravel()[:12]!r}")
+
+    def error(self, sql, state, part):
+        try:
+            self.conn.execute(sql)
+            self.count.check(False, f"no error: {sql}")
+        except psycopg.Error as e:
+            text = f"{e} {e.diag.message_hint or ''}"
+            self.count.check(e.sqlstate == state and part in text, f"{sql}: {e.sqlstate} {text}, wanted {state} {part}")
+
+    def done(self):
+        self.conn.close()
+        shutil.rmtree(self.dir)
+
+
+def values(rng, dtype, shape):
+    """Random values of the whole range."""
+    kind = np.dtype(dtype).kind
+    if dtype == "O":
+        texts = np.array(["", "a", "Zürich", "日本語", "x" * 40, "two words"], dtype=object)
+        return texts[rng.integers(1, len(texts), shape)]
+    if kind == "b":
+        return rng.integers(0, 2, shape).astype(bool)
+    if kind in "iu":
+        info = np.iinfo(dtype)
+        return rng.integers(info.min, info.max, shape, dtype=dtype, endpoint=True)
+    if kind == "M":
+        span = 20000 if dtype == "M8[D]" else 20000 * 86400 * 10**6
+        return rng.integers(-span, span, shape).astype(dtype)
+    return rng.normal(size=shape).astype(dtype)
+
+
+# ---- Zarr that Python wrote ----
+
+
+def xarray_dataset(rng):
+    temp = rng.normal(size=(10, 7, 9)).astype("f4")
+    temp[0, 0, 0] = np.nan
+    n = rng.integers(-50, 50, (10, 7, 9)) / 2.0
+    n[1, 2, 3] = np.nan
+    return xr.Dataset(
+        {"temp": (("time", "lat", "lon"), temp, {"units": "K", "long_name": "air temperature"}), "n": (("time", "lat", "lon"), n),
+         "flag": (("lat", "lon"), rng.integers(0, 2, (7, 9)).astype(bool)),
+         "name": (("lat",), np.array([f"n{i}ü" for i in range(7)], dtype=object)),
+         "when": (("time",), pd.date_range("1999-01-01", periods=10, freq="7h"))},
+        coords={"time": pd.date_range("2020-01-01", periods=10), "lat": np.linspace(-3, 3, 7), "lon": np.arange(9) * 0.25})
+
+
+def write_xarray(ds, path, version):
+    import numcodecs
+    codecs = lambda *c: {"compressors": list(c) or None}  # noqa: E731
+    zstd, gzip = (zarr.codecs.ZstdCodec(), zarr.codecs.GzipCodec()) if version == 3 else (numcodecs.Zstd(), numcodecs.GZip())
+    encoding = {k: codecs() for k in ("flag", "name", "when", "time", "lat", "lon")}
+    encoding["temp"] = {"chunks": (4, 3, 5), **codecs(zstd)}
+    encoding["n"] = {"dtype": "i2", "scale_factor": 0.5, "_FillValue": -999, **codecs(gzip)}
+    ds.to_zarr(path, zarr_format=version, mode="w", consolidated=version == 2, encoding=encoding)
+
+
+def zarr_from_xarray(f):
+    for version in (2, 3):
+        ds, path = xarray_dataset(f.rng), f.path(f"x{version}.zarr")
+        write_xarray(ds, path, version)
+        what = f"xarray's Zarr {version}: "
+        f.same(f.column(f"SELECT temp FROM read_zarr('{path}', 'temp')", "f4", (10, 7, 9)), ds.temp, what + "temp")
+        f.same(f.column(f"SELECT n FROM read_zarr('{path}', 'n')", "f8", (10, 7, 9)), ds.n, what + "packed")
+        f.count.equal(f.rows(f"SELECT count(n), count(*) FROM read_zarr('{path}', 'n')"), [(629, 630)], what + "NULLs")
+        f.same(f.column(f"SELECT flag FROM read_zarr('{path}', 'flag')", "?", (7, 9)), ds.flag, what + "booleans")
+        f.same(f.column(f"SELECT name FROM read_zarr('{path}', 'name')", "O"), ds.name, what + "texts")
+        f.same(f.column(f"SELECT \"when\" FROM read_zarr('{path}', 'when')", "M8[us]"), ds.when, what + "times")
+        f.same(f.column(f"SELECT time FROM read_zarr('{path}', 'when')", "M8[us]"), ds.time, what + "time axis")
+        got = f.rows(f"SELECT temp::double FROM read_zarr('{path}', 'temp')[time => '2020-01-04', lat => 1, lon => 0.75]")
+        f.count.equal(got, [(float(ds.temp.values[3, 4, 3]),)], what + "a cell by coordinates")
+        f.error(f"SELECT * FROM read_zarr('{path}', 'flag', 'name')", "22000", "differ in dimensions")
+        f.error(f"SELECT * FROM read_zarr('{path}', 'tempp')", "42703", 'Perhaps you meant "temp"')
+    # The first variable by name, and those that share its dimensions.
+    f.count.equal([d.name for d in f.conn.execute(f"SELECT * FROM read_zarr('{path}')").description], ["lat", "lon", "flag"], "default variables")
+
+
+def zarr_from_numpy(f):
+    import numcodecs
+    a = np.arange(60).reshape(3, 4, 5)
+    for dtype in ("i1", "<i2", ">i4", "<i8", "u1", ">u2", "<u4", "<u8", "<f2", ">f4", "<f8", "?", "<M8[s]", "<M8[D]", "<M8[M]", "<U4", "S4"):
+        want = (a % 2 if dtype == "?" else a).astype(dtype)
+        for order in "CF":
+            if order == "F" and np.dtype(dtype).kind in "US":
+                continue
+            path, size = f.path("plain.zarr"), np.dtype(dtype).itemsize
+            for version, compressors, separator in ((2, [numcodecs.Zstd()], "."), (2, None, "/"), (2, [numcodecs.Zlib()], "."), (3, None, "/")):
+                if version == 3 and (dtype[0] == ">" or np.dtype(dtype).kind in "SU" or order == "F"):
+                    continue
+                filters = [numcodecs.Shuffle(size)] if version == 2 and size > 1 and compressors else None
+                more = {"filters": filters} if version == 2 else {}
+                z = zarr.create_array(store=path, shape=a.shape, chunks=(2, 3, 2), dtype=np.dtype(dtype), zarr_format=version, order=order,
+                                      compressors=compressors if version == 2 else (zarr.codecs.ZstdCodec(),), overwrite=True,
+                                      chunk_key_encoding={"name": "v2" if version == 2 else "default", "configuration": {"separator": separator}}, **more)
+                z[:] = want
+                plain = want.astype("M8[D]") if dtype == "<M8[M]" else want.astype("M8[us]") if dtype == "<M8[s]" else want.astype("O") if \
+                    want.dtype.kind == "U" else np.char.decode(want).astype("O") if want.dtype.kind == "S" else want
+                kind = "f4" if dtype == "<f2" else "O" if want.dtype.kind in "US" else plain.dtype
+                f.same(f.column(f"SELECT v FROM read_zarr('{path}')", kind, a.shape), plain, f"Zarr {version} {dtype} {order} {compressors}")
+    # Chunks that are not there hold the fill value; a slice reads what it covers.
+    z = zarr.create_array(store=f.path("holes.zarr"), shape=(100, 100), chunks=(30, 40), dtype="i4", zarr_format=2, fill_value=7, overwrite=True,
+                          compressors=None)
+    z[60:, 40:] = 1
+    want = z[:]
+    f.same(f.column(f"SELECT v FROM read_zarr('{f.path('holes.zarr')}')", "i4", (100, 100)), want, "missing chunks")
+    f.same(f.column(f"SELECT v FROM read_zarr('{f.path('holes.zarr')}')[50 : 69, 35 : 44]", "i4", (20, 10)), want[50:70, 35:45], "a slice")
+    big = zarr.create_array(store=f.path("big.zarr"), shape=(2000, 1500), chunks=(2000, 1500), dtype="i4", zarr_format=2, compressors=None)
+    big[:] = np.arange(3_000_000).reshape(2000, 1500)
+    f.count.equal(f.rows(f"SELECT sum(v), count(*) FROM read_zarr('{f.path('big.zarr')}')[1000 : 1009, 3 : 5]"), [(int(big[1000:1010, 3:6].sum()), 30)], "part of a large plain chunk")
+    # Several stores lie end to end.
+    for i in range(3):
+        xr.Dataset({"v": (("t",), np.arange(4) + 10 * i)}, coords={"t": np.arange(4) + 4 * i}).to_zarr(
+            f.path(f"part{2 - i}.zarr"), zarr_format=3, encoding={"v": {"compressors": None}})
+    got = f.rows(f"SELECT t, v FROM read_zarr('{f.path('part*.zarr')}')")
+    f.count.equal(got, [(4 * i + k, 10 * i + k) for i in range(3) for k in range(4)], "a glob")
+
+
+def zarr_refusals(f):
+    zarr.create_array(store=f.path("blosc.zarr"), shape=(4,), chunks=(2,), dtype="i4", zarr_format=3, compressors=zarr.codecs.BloscCodec())
+    f.error(f"SELECT * FROM read_zarr('{f.path('blosc.zarr')}')", "0A000", '"blosc"')
+    zarr.create_array(store=f.path("shard.zarr"), shape=(8,), chunks=(2,), shards=(4,), dtype="i4", zarr_format=3)
+    f.error(f"SELECT * FROM read_zarr('{f.path('shard.zarr')}')", "0A000", '"sharding_indexed"')
+    f.error(f"SELECT * FROM read_zarr('{f.path('none.zarr')}')", "58P01", "No such file")
+    os.mkdir(f.path("empty.zarr"))
+    f.error(f"SELECT * FROM read_zarr('{f.path('empty.zarr')}')", "22P04", "is not a Zarr array or group")
+
+
+def main():
+    rng = np.random.default_rng(seed())
+    count = Count()
+    with Server() as server:
+        f = Files(count, server, rng)
+        for test in (zarr_from_xarray, zarr_from_numpy, zarr_refusals):
+            test(f)
+        f.done()
+    return count.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
