@@ -5,48 +5,63 @@
 #include <pthread.h>
 
 static const struct agg aggs[] = {
-    /* name           id            columns constants types */
-    {"count", AGG_COUNT, 0, 0, ARGS_ANY, false},
-    {"count", AGG_COUNT, 1, 0, ARGS_ANY, false},
-    {"sum", AGG_SUM, 1, 0, ARGS_NUMERIC, false},
-    {"avg", AGG_AVG, 1, 0, ARGS_NUMERIC, false},
-    {"avg", AGG_WEIGHTED_AVG, 2, 0, ARGS_DOUBLE, false},
-    {"min", AGG_MIN, 1, 0, ARGS_ANY, false},
-    {"max", AGG_MAX, 1, 0, ARGS_ANY, false},
-    {"prod", AGG_PROD, 1, 0, ARGS_NUMERIC, false},
-    {"nansum", AGG_SUM, 1, 0, ARGS_NUMERIC, true},
-    {"nanmean", AGG_AVG, 1, 0, ARGS_NUMERIC, true},
-    {"nanmin", AGG_MIN, 1, 0, ARGS_ANY, true},
-    {"nanmax", AGG_MAX, 1, 0, ARGS_ANY, true},
-    {"stddev", AGG_STDDEV_SAMP, 1, 0, ARGS_DOUBLE, false},
-    {"stddev_samp", AGG_STDDEV_SAMP, 1, 0, ARGS_DOUBLE, false},
-    {"stddev_pop", AGG_STDDEV_POP, 1, 0, ARGS_DOUBLE, false},
-    {"variance", AGG_VAR_SAMP, 1, 0, ARGS_DOUBLE, false},
-    {"var_samp", AGG_VAR_SAMP, 1, 0, ARGS_DOUBLE, false},
-    {"var_pop", AGG_VAR_POP, 1, 0, ARGS_DOUBLE, false},
-    {"median", AGG_QUANTILE, 1, 0, ARGS_DOUBLE, false},
-    {"quantile", AGG_QUANTILE, 1, 1, ARGS_DOUBLE, false},
-    {"percentile_cont", AGG_QUANTILE, 1, 1, ARGS_DOUBLE, false},
-    {"mode", AGG_MODE, 1, 0, ARGS_ANY, false},
-    {"argmin", AGG_ARGMIN, 2, 0, ARGS_ANY, false},
-    {"argmax", AGG_ARGMAX, 2, 0, ARGS_ANY, false},
-    {"first", AGG_FIRST, 2, 0, ARGS_ANY, false},
-    {"last", AGG_LAST, 2, 0, ARGS_ANY, false},
-    {"only", AGG_ONLY, 1, 0, ARGS_ANY, false},
-    {"corr", AGG_CORR, 2, 0, ARGS_DOUBLE, false},
-    {"covar_pop", AGG_COVAR_POP, 2, 0, ARGS_DOUBLE, false},
-    {"covar_samp", AGG_COVAR_SAMP, 2, 0, ARGS_DOUBLE, false},
-    {"regr_slope", AGG_REGR_SLOPE, 2, 0, ARGS_DOUBLE, false},
-    {"regr_intercept", AGG_REGR_INTERCEPT, 2, 0, ARGS_DOUBLE, false},
-    {"regr_r2", AGG_REGR_R2, 2, 0, ARGS_DOUBLE, false},
-    {"bool_and", AGG_MIN, 1, 0, ARGS_BOOL, false},
-    {"bool_or", AGG_MAX, 1, 0, ARGS_BOOL, false},
-    {"every", AGG_MIN, 1, 0, ARGS_BOOL, false},
-    {"histogram", AGG_HISTOGRAM, 1, 3, ARGS_DOUBLE, false},
-    {"approx_count_distinct", AGG_MISSING, 1, 0, ARGS_ANY, false},
-    {"approx_quantile", AGG_MISSING, 1, 1, ARGS_ANY, false},
-    {"string_agg", AGG_MISSING, 2, 0, ARGS_ANY, false},
-    {"array_agg", AGG_MISSING, 1, 0, ARGS_ANY, false},
+    /* name           id            columns constants types NaN WITHIN GROUP */
+    {"count", AGG_COUNT, 0, 0, ARGS_ANY, NAN_COUNTS, false},
+    {"count", AGG_COUNT, 1, 0, ARGS_ANY, NAN_COUNTS, false},
+    {"sum", AGG_SUM, 1, 0, ARGS_NUMERIC, NAN_COUNTS, false},
+    {"avg", AGG_AVG, 1, 0, ARGS_NUMERIC, NAN_COUNTS, false},
+    {"avg", AGG_WEIGHTED_AVG, 2, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"min", AGG_MIN, 1, 0, ARGS_ANY, NAN_COUNTS, false},
+    {"max", AGG_MAX, 1, 0, ARGS_ANY, NAN_COUNTS, false},
+    {"prod", AGG_PROD, 1, 0, ARGS_NUMERIC, NAN_COUNTS, false},
+    {"nansum", AGG_SUM, 1, 0, ARGS_NUMERIC, NAN_AS_ZERO, false},
+    {"nanmean", AGG_AVG, 1, 0, ARGS_NUMERIC, NAN_SKIPPED, false},
+    {"nanmin", AGG_MIN, 1, 0, ARGS_ANY, NAN_SKIPPED, false},
+    {"nanmax", AGG_MAX, 1, 0, ARGS_ANY, NAN_SKIPPED, false},
+    {"nanstd", AGG_STDDEV_POP, 1, 0, ARGS_DOUBLE, NAN_SKIPPED, false},
+    {"nanvar", AGG_VAR_POP, 1, 0, ARGS_DOUBLE, NAN_SKIPPED, false},
+    {"nanmedian", AGG_QUANTILE, 1, 0, ARGS_DOUBLE, NAN_SKIPPED, false},
+    {"nanquantile", AGG_QUANTILE, 1, 1, ARGS_DOUBLE, NAN_SKIPPED, false},
+    {"stddev", AGG_STDDEV_SAMP, 1, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"stddev_samp", AGG_STDDEV_SAMP, 1, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"stddev_pop", AGG_STDDEV_POP, 1, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"variance", AGG_VAR_SAMP, 1, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"var_samp", AGG_VAR_SAMP, 1, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"var_pop", AGG_VAR_POP, 1, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"median", AGG_QUANTILE, 1, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"quantile", AGG_QUANTILE, 1, 1, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"percentile_cont", AGG_QUANTILE, 1, 1, ARGS_DOUBLE, NAN_COUNTS, true},
+    {"percentile_disc", AGG_PERCENTILE_DISC, 1, 1, ARGS_ANY, NAN_COUNTS, true},
+    {"mode", AGG_MODE, 1, 0, ARGS_ANY, NAN_COUNTS, false},
+    {"mode", AGG_MODE, 1, 0, ARGS_ANY, NAN_COUNTS, true},
+    {"argmin", AGG_ARGMIN, 2, 0, ARGS_ANY, NAN_COUNTS, false},
+    {"argmax", AGG_ARGMAX, 2, 0, ARGS_ANY, NAN_COUNTS, false},
+    {"first", AGG_FIRST, 2, 0, ARGS_ANY, NAN_COUNTS, false},
+    {"last", AGG_LAST, 2, 0, ARGS_ANY, NAN_COUNTS, false},
+    {"only", AGG_ONLY, 1, 0, ARGS_ANY, NAN_COUNTS, false},
+    {"corr", AGG_CORR, 2, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"covar_pop", AGG_COVAR_POP, 2, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"covar_samp", AGG_COVAR_SAMP, 2, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"regr_slope", AGG_REGR_SLOPE, 2, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"regr_intercept", AGG_REGR_INTERCEPT, 2, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"regr_r2", AGG_REGR_R2, 2, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"regr_count", AGG_REGR_COUNT, 2, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"regr_avgx", AGG_REGR_AVGX, 2, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"regr_avgy", AGG_REGR_AVGY, 2, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"regr_sxx", AGG_REGR_SXX, 2, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"regr_syy", AGG_REGR_SYY, 2, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"regr_sxy", AGG_REGR_SXY, 2, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"bool_and", AGG_MIN, 1, 0, ARGS_BOOL, NAN_COUNTS, false},
+    {"bool_or", AGG_MAX, 1, 0, ARGS_BOOL, NAN_COUNTS, false},
+    {"every", AGG_MIN, 1, 0, ARGS_BOOL, NAN_COUNTS, false},
+    {"bit_and", AGG_BIT_AND, 1, 0, ARGS_INTEGER, NAN_COUNTS, false},
+    {"bit_or", AGG_BIT_OR, 1, 0, ARGS_INTEGER, NAN_COUNTS, false},
+    {"bit_xor", AGG_BIT_XOR, 1, 0, ARGS_INTEGER, NAN_COUNTS, false},
+    {"histogram", AGG_HISTOGRAM, 1, 3, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"approx_count_distinct", AGG_APPROX_COUNT, 1, 0, ARGS_ANY, NAN_COUNTS, false},
+    {"approx_quantile", AGG_APPROX_QUANTILE, 1, 1, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"string_agg", AGG_STRING_AGG, 2, 0, ARGS_TEXT, NAN_COUNTS, false},
+    {"array_agg", AGG_ARRAY_AGG, 1, 0, ARGS_BIGINT, NAN_COUNTS, false},
 };
 enum { N_AGGS = sizeof aggs / sizeof *aggs };
 
@@ -77,6 +92,11 @@ const char *const *agg_names(int *n)
 const char *agg_name(const struct agg *a)
 {
     return a->name;
+}
+
+bool agg_is_ordered(const struct agg *a)
+{
+    return a->within || a->id == AGG_STRING_AGG || a->id == AGG_ARRAY_AGG;
 }
 
 /* ---- resolving ---- */
@@ -114,6 +134,16 @@ static enum status cast_column(struct ctx *c, enum agg_args want, struct expr **
         *fits = t == T_BOOL || t == T_UNKNOWN;
         if (t == T_UNKNOWN) return expr_make_cast(c, *e, T_BOOL, false, (*e)->pos, e);
         return OK;
+    case ARGS_INTEGER:
+        *fits = type_is_integer(t);
+        return OK;
+    case ARGS_BIGINT:
+        *fits = type_is_integer(t);
+        if (!*fits || t == T_INT64) return OK;
+        return expr_make_cast(c, *e, T_INT64, false, (*e)->pos, e);
+    case ARGS_TEXT:
+        *fits = t == T_TEXT || t == T_UNKNOWN;
+        return expr_resolve_unknown(c, e);
     }
     return OK;
 }
@@ -132,6 +162,8 @@ static enum type result_type(const struct agg *a, struct expr **args)
     enum type t = a->n_cols ? args[0]->type : T_NONE;
     switch (a->id) {
     case AGG_COUNT:
+    case AGG_REGR_COUNT:
+    case AGG_APPROX_COUNT:
         return T_INT64;
     case AGG_SUM:
     case AGG_PROD:
@@ -142,11 +174,18 @@ static enum type result_type(const struct agg *a, struct expr **args)
     case AGG_ONLY:
     case AGG_FIRST:
     case AGG_LAST:
+    case AGG_BIT_AND:
+    case AGG_BIT_OR:
+    case AGG_BIT_XOR:
+    case AGG_PERCENTILE_DISC:
         return t;
+    case AGG_STRING_AGG:
+        return T_TEXT;
     case AGG_ARGMIN:
     case AGG_ARGMAX:
         return args[1]->type;
     case AGG_HISTOGRAM:
+    case AGG_ARRAY_AGG:
         return T_INT64S;
     default:
         return T_FLOAT64;
@@ -162,23 +201,41 @@ static bool comparable(const struct agg *a, struct expr **args)
     return true;
 }
 
-enum status agg_resolve(struct ctx *c, const char *name, struct expr **args, int n, bool distinct,
-                        int pos, const struct agg **out, enum type *result)
+/* The row of so many arguments, with WITHIN GROUP or without. */
+static enum status find_agg(struct ctx *c, const char *name, struct expr **args, int n, bool within,
+                            int pos, const struct agg **out)
 {
-    const struct agg *a = NULL;
-    for (int i = 0; i < N_AGGS && !a; i++) {
+    bool plain = false, ordered_set = false;
+    *out = NULL;
+    for (int i = 0; i < N_AGGS && !*out; i++) {
         if (strcmp(aggs[i].name, name)) continue;
-        if (aggs[i].id == AGG_MISSING)
-            return fail_at(c, ERR_UNSUPPORTED, pos, "aggregate %s is not available yet", name);
-        if (aggs[i].n_cols + aggs[i].n_consts == n) a = &aggs[i];
+        plain |= !aggs[i].within;
+        ordered_set |= aggs[i].within;
+        if (aggs[i].n_cols + aggs[i].n_consts == n && aggs[i].within == within) *out = &aggs[i];
     }
-    if (!a) return no_such(c, name, args, n, pos);
+    if (*out) return OK;
+    no_such(c, name, args, n, pos);
+    if (within && !ordered_set)
+        return hint(c, "%s is not an ordered-set aggregate, so it cannot have WITHIN GROUP.", name);
+    if (!within && !plain) return hint(c, "Write %s(…) WITHIN GROUP (ORDER BY x).", name);
+    return ERR_UNDEFINED_FUNCTION;
+}
+
+enum status agg_resolve(struct ctx *c, const char *name, struct expr **args, int n, bool distinct,
+                        bool within, int pos, const struct agg **out, enum type *result)
+{
+    const struct agg *a;
+    TRY(find_agg(c, name, args, n, within, pos, &a));
     if (distinct && !a->n_cols)
         return fail_at(c, ERR_SYNTAX, pos, "DISTINCT specified, but %s has no argument", name);
     for (int i = 0; i < a->n_cols; i++) {
         bool fits;
         TRY(cast_column(c, a->args, &args[i], &fits));
-        if (!fits) return no_such(c, name, args, n, pos);
+        if (fits) continue;
+        no_such(c, name, args, n, pos);
+        if (a->id == AGG_ARRAY_AGG)
+            return hint(c, "Lists are of BIGINT: array_agg takes integers.");
+        return ERR_UNDEFINED_FUNCTION;
     }
     if (!comparable(a, args)) return no_such(c, name, args, n, pos);
     for (int i = a->n_cols; i < n; i++)
@@ -193,6 +250,22 @@ enum status agg_resolve(struct ctx *c, const char *name, struct expr **args, int
 
 #define MAX_BINS (INT64_C(1) << 24)
 
+static bool has_quantile(enum agg_id id)
+{
+    return id == AGG_QUANTILE || id == AGG_PERCENTILE_DISC || id == AGG_APPROX_QUANTILE;
+}
+
+static enum status bind_quantile(struct ctx *c, const struct agg_call *call, double q,
+                                 struct agg_bound *k)
+{
+    bool within = call->agg->within;
+    if (!(q >= 0 && q <= 1))
+        return fail_at(c, within ? ERR_OVERFLOW : ERR_INVALID_PARAMETER, call->args[1]->pos,
+                       "%s %g is not between 0 and 1", within ? "percentile value" : "quantile", q);
+    k->q = k->agg->id == AGG_QUANTILE && within && call->order[0].desc ? 1 - q : q;
+    return OK;
+}
+
 static enum status bind_constants(struct ctx *c, const struct agg_call *call, const struct env *env,
                                   struct agg_bound *k)
 {
@@ -205,12 +278,7 @@ static enum status bind_constants(struct ctx *c, const struct agg_call *call, co
             return fail_at(c, ERR_INVALID_PARAMETER, e->pos, "this argument of %s must not be NULL",
                            a->name);
     }
-    if (a->id == AGG_QUANTILE) {
-        k->q = a->n_consts ? v[0].d : 0.5;
-        if (!(k->q >= 0 && k->q <= 1))
-            return fail_at(c, ERR_INVALID_PARAMETER, call->args[1]->pos,
-                           "quantile %g is not between 0 and 1", k->q);
-    }
+    if (has_quantile(a->id)) TRY(bind_quantile(c, call, a->n_consts ? v[0].d : 0.5, k));
     if (a->id == AGG_HISTOGRAM) {
         k->lo = v[0].d;
         k->hi = v[1].d;
@@ -258,6 +326,15 @@ static const struct agg_ops *ops_of(const struct agg_bound *k)
         return agg_number_ops(k->agg->id, k->types[0]);
     case AGG_HISTOGRAM:
         return agg_histogram_ops();
+    case AGG_BIT_AND:
+    case AGG_BIT_OR:
+    case AGG_BIT_XOR:
+        return agg_bits_ops();
+    case AGG_STRING_AGG:
+    case AGG_ARRAY_AGG:
+        return agg_list_ops(k->agg->id);
+    case AGG_APPROX_COUNT:
+        return agg_approx_count_ops();
     default:
         return agg_moment_ops(k->agg->id);
     }
@@ -281,7 +358,7 @@ struct agg_bound agg_bound_of_values(const struct agg_bound *k)
     return plain;
 }
 
-static void bind_slots(const struct agg_call *call, struct expr **es, int *n_slots,
+static void bind_slots(struct ctx *c, const struct agg_call *call, struct expr **es, int *n_slots,
                        struct agg_bound *k)
 {
     for (int i = 0; i < k->n_args; i++) {
@@ -294,19 +371,52 @@ static void bind_slots(const struct agg_call *call, struct expr **es, int *n_slo
         k->filter = *n_slots;
         es[(*n_slots)++] = call->filter;
     }
+    int *slots = arena_array(c->arena, int, k->n_order + 1);
+    enum type *types = arena_array(c->arena, enum type, k->n_order + 1);
+    for (int i = 0; i < k->n_order; i++) {
+        struct expr *e = call->args[call->n_args - call->n_order + i];
+        types[i] = e->type;
+        slots[i] = -1;
+        for (int j = 0; j < k->n_args; j++)
+            if (expr_equal(e, call->args[j])) slots[i] = k->slots[j];
+        if (slots[i] >= 0) continue;
+        slots[i] = *n_slots;
+        es[(*n_slots)++] = e;
+    }
+    k->order_slots = slots;
+    k->order_types = types;
+}
+
+/* Which argument alone may be NULL. */
+static int value_arg_of(enum agg_id id)
+{
+    switch (id) {
+    case AGG_ARGMIN:
+    case AGG_ARGMAX:
+    case AGG_STRING_AGG:
+        return 1;
+    case AGG_ARRAY_AGG:
+        return 0;
+    default:
+        return -1;
+    }
 }
 
 enum status agg_bind(struct ctx *c, const struct agg_call *call, const struct env *env,
                      struct expr **es, int *n_slots, struct agg_bound *out)
 {
     const struct agg *a = call->agg;
-    struct agg_bound k = {.agg = a, .n_args = a->n_cols};
-    bind_slots(call, es, n_slots, &k);
+    struct agg_bound k = {
+        .agg = a, .n_args = a->n_cols, .n_order = call->n_order, .order = call->order};
+    if (a->id == AGG_QUANTILE || a->id == AGG_MODE) k.n_order = 0; /* the direction is all */
+    bind_slots(c, call, es, n_slots, &k);
     k.result = result_type(a, call->args);
-    k.value_arg = a->id == AGG_ARGMIN || a->id == AGG_ARGMAX ? 1 : -1;
+    k.value_arg = value_arg_of(a->id);
     TRY(bind_constants(c, call, env, &k));
-    k.distinct = call->distinct && a->id != AGG_MIN && a->id != AGG_MAX;
-    k.holistic = k.distinct || a->id == AGG_QUANTILE || a->id == AGG_MODE;
+    k.distinct =
+        call->distinct && a->id != AGG_MIN && a->id != AGG_MAX && a->id != AGG_APPROX_COUNT;
+    k.ordered = a->id == AGG_STRING_AGG || a->id == AGG_ARRAY_AGG;
+    k.holistic = k.distinct || k.ordered || has_quantile(a->id) || a->id == AGG_MODE;
     bind_ops(&k);
     *out = k;
     return OK;

@@ -13,10 +13,13 @@ struct agg;
 bool agg_exists(const char *name);
 const char *const *agg_names(int *n);
 const char *agg_name(const struct agg *a);
+/* Has it an order to its values, so that ORDER BY tells something? */
+bool agg_is_ordered(const struct agg *a);
 /* The overload for these arguments; casts are inserted into args. "count" with n = 0 is count(*).
+ * within: with WITHIN GROUP, whose expression is args[0].
  * ERR_UNDEFINED_FUNCTION with hint. Constant arguments (quantile's q, histogram's bounds) must be
  * constant expressions: ERR_INVALID_PARAMETER. */
 enum status agg_resolve(struct ctx *c, const char *name, struct expr **args, int n, bool distinct,
-                        int pos, const struct agg **out, enum type *result);
+                        bool within, int pos, const struct agg **out, enum type *result);
 
 #endif

@@ -8,30 +8,52 @@
 
 #define HEAP_BLOCK 65536
 
+/* Room for so many bytes, elsewhere than before if there is too little. */
+static enum status text_heap_room(struct ctx *c, struct text_heap *h, struct text_ref *ref,
+                                  int64_t len)
+{
+    int64_t cap = 16;
+    if (len <= ref->cap) return OK;
+    while (cap < len)
+        cap *= 2;
+    if (cap > h->left_bytes) {
+        int64_t bytes = cap + 16 > HEAP_BLOCK ? cap + 16 : HEAP_BLOCK;
+        void *block;
+        TRY(buf_alloc(c, (size_t)bytes, &block));
+        memcpy(block, &h->last, sizeof h->last);
+        h->last = block;
+        h->at = (char *)block + 16;
+        h->left_bytes = bytes - 16;
+        h->total_bytes += bytes;
+    }
+    ref->s = h->at;
+    ref->cap = cap;
+    h->at += cap;
+    h->left_bytes -= cap;
+    return OK;
+}
+
 enum status text_heap_put(struct ctx *c, struct text_heap *h, struct text_ref *ref, const char *s,
                           int64_t len)
 {
-    if (len > ref->cap) {
-        int64_t cap = 16;
-        while (cap < len)
-            cap *= 2;
-        if (cap > h->left_bytes) {
-            int64_t bytes = cap + 16 > HEAP_BLOCK ? cap + 16 : HEAP_BLOCK;
-            void *block;
-            TRY(buf_alloc(c, (size_t)bytes, &block));
-            memcpy(block, &h->last, sizeof h->last);
-            h->last = block;
-            h->at = (char *)block + 16;
-            h->left_bytes = bytes - 16;
-            h->total_bytes += bytes;
-        }
-        ref->s = h->at;
-        ref->cap = cap;
-        h->at += cap;
-        h->left_bytes -= cap;
-    }
+    TRY(text_heap_room(c, h, ref, len));
     if (len) memcpy(ref->s, s, (size_t)len);
     ref->len = len;
+    return OK;
+}
+
+enum status text_heap_append(struct ctx *c, struct text_heap *h, struct text_ref *ref,
+                             const void *s, int64_t len)
+{
+    if (ref->len + len > ref->cap) {
+        struct text_ref longer = {0};
+        TRY(text_heap_room(c, h, &longer, 2 * (ref->len + len)));
+        if (ref->len) memcpy(longer.s, ref->s, (size_t)ref->len);
+        longer.len = ref->len;
+        *ref = longer;
+    }
+    if (len) memcpy(ref->s + ref->len, s, (size_t)len);
+    ref->len += len;
     return OK;
 }
 
@@ -137,6 +159,27 @@ static enum status mask_nans(struct ctx *c, struct masking *m, const struct colu
     return mask_and(c, m, bits);
 }
 
+/* The column with 0 for NaN. */
+static enum status zero_nans(struct ctx *c, int64_t n, const struct column **col)
+{
+    if (!type_is_float((*col)->type)) return OK;
+    void *mem;
+    TRY(scratch_alloc(c, sizeof(struct column), &mem));
+    struct column *out = mem;
+    *out = **col;
+    TRY(scratch_alloc(c, (size_t)n * type_bytes(out->type) + 8, &out->values));
+    for (int64_t i = 0; i < n && out->type == T_FLOAT32; i++) {
+        float x = ((const float *)(*col)->values)[i];
+        ((float *)out->values)[i] = x == x ? x : 0;
+    }
+    for (int64_t i = 0; i < n && out->type == T_FLOAT64; i++) {
+        double x = ((const double *)(*col)->values)[i];
+        ((double *)out->values)[i] = x == x ? x : 0;
+    }
+    *col = out;
+    return OK;
+}
+
 static enum status input_of_call(struct ctx *c, const struct agg_bound *k,
                                  const struct agg_input *in, struct call_input *out)
 {
@@ -144,7 +187,8 @@ static enum status input_of_call(struct ctx *c, const struct agg_bound *k,
     for (int i = 0; i < k->n_args; i++) {
         out->args[i] = &in->cols[k->slots[i]];
         if (i != k->value_arg) TRY(mask_and(c, &m, out->args[i]->valid));
-        if (k->agg->skip_nan) TRY(mask_nans(c, &m, out->args[i]));
+        if (k->agg->nan == NAN_SKIPPED) TRY(mask_nans(c, &m, out->args[i]));
+        if (k->agg->nan == NAN_AS_ZERO) TRY(zero_nans(c, m.n, &out->args[i]));
     }
     if (k->filter >= 0) TRY(mask_filter(c, &m, &in->cols[k->filter]));
     out->mask = m.mask;
@@ -193,7 +237,6 @@ int64_t acc_group_bytes(const struct agg_set *set)
         bytes += (int64_t)set->calls[i].state_bytes;
     return bytes;
 }
-
 
 /* A buffer for `bytes` with what the old one held; NULL when refused. */
 static void *regrown(struct ctx *c, void *old, size_t used, size_t bytes)
@@ -263,6 +306,16 @@ static void ranks_of(const struct agg_input *in, int64_t at, const int32_t *sel,
             base = box_index(in->outer, pos);
         }
         out[i] = base + cell - row;
+    }
+}
+
+void agg_ranks(const struct agg_input *in, int64_t *out)
+{
+    int32_t sel[AGG_BLOCK];
+    for (int64_t at = 0, n; at < in->chunk->n; at += n) {
+        n = mask_select(NULL, at, in->chunk->n - at < AGG_BLOCK ? in->chunk->n - at : AGG_BLOCK,
+                        NULL, sel);
+        ranks_of(in, at, sel, n, out + at);
     }
 }
 

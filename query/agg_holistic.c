@@ -1,10 +1,14 @@
-/* Aggregates that need all their values in order: median, quantile, mode, and anything DISTINCT.
+/* Aggregates that need all their values in order: median, quantile, mode, string_agg, and anything
+ * DISTINCT.
  *
- * Quantiles set (group, value) rows aside and select from them, or sort them. Mode and DISTINCT
- * first group by (group, values) and count, which leaves few rows where values repeat. Both end as
- * rows sorted by group, then value; a group's rows follow those of the group before, and how many
- * there are is known from the number of values that its state counted. So no key is ever compared
- * here. */
+ * Quantiles set (group, value) rows aside and select from them, or sort them; string_agg and
+ * array_agg sort (group, ORDER BY, cell's number, arguments). Mode and DISTINCT first group by
+ * (group, values) and count, which leaves few rows where values repeat, and so does approx_quantile
+ * with rounded values. All end as rows sorted by group, then value; a group's rows follow those of
+ * the group before, and how many there are is known from the number of values that its state
+ * counted. So no key is ever compared here.
+ *
+ * Quantiles of the same values share their rows. */
 #include "query/agg_internal.h"
 #include "query/agg_quantile.h"
 #include "query/rowset_internal.h"
@@ -14,15 +18,19 @@
 #define READ_ROWS 2048
 
 struct holistic {
-    const struct agg_bound *k;
-    struct agg_bound plain; /* of the values, when k is DISTINCT */
+    const struct agg_bound *k; /* the first call */
+    int n_calls;
+    double *qs;             /* of each */
+    struct agg_bound plain; /* of the values, when the call is DISTINCT or ordered */
     int n_keys;
-    bool counted;
-    struct rowset *rows;   /* keys, the value */
+    int first_arg; /* the column of the first argument */
+    bool counted, fed;
+    struct rowset *rows;   /* keys, what to sort by when ordered, arguments */
     struct hashagg *seen;  /* counted: keys, arguments */
-    struct rowset *sorted; /* keys, arguments, and when counted the count */
+    struct rowset *sorted; /* the same columns, and when counted the count */
     int64_t next;          /* first row of the next group */
-    double *quantiles;     /* of each group, when they could be selected; next counts groups then */
+    double *quantiles;     /* of each group for each call, when they could be selected; next counts
+                              groups then */
     /* the rows being looked at: */
     struct scratch *scratch;
     int64_t lo, hi;
@@ -31,18 +39,35 @@ struct holistic {
     struct text_heap heap, results;
 };
 
+bool holistic_shares(const struct agg_bound *a, const struct agg_bound *b)
+{
+    enum agg_id id = a->agg->id;
+    if (id != b->agg->id || a->distinct || b->distinct || a->agg->nan != b->agg->nan) return false;
+    if (id == AGG_PERCENTILE_DISC) return a->order[0].desc == b->order[0].desc;
+    return id == AGG_QUANTILE || id == AGG_APPROX_QUANTILE;
+}
+
+/* Columns of the rows: keys; ORDER BY and the cell's number, unless arguments are all there is to
+ * sort by; arguments. */
 static enum status new_sets(struct ctx *c, struct holistic *h, const enum type *key_types,
                             int n_workers, int64_t mem_bytes, const char *tmp_dir)
 {
+    const struct agg_bound *k = h->k;
     void *mem;
     struct scratch_mark mark = scratch_mark(c->scratch);
-    TRY(scratch_alloc(c, sizeof(enum type) * (size_t)(h->n_keys + 2), &mem));
+    TRY(scratch_alloc(c, sizeof(enum type) * (size_t)(h->n_keys + k->n_order + 3), &mem));
     enum type *types = mem;
     int n = h->n_keys;
     for (int i = 0; i < n; i++)
         types[i] = key_types[i];
-    for (int i = 0; i < h->k->n_args; i++)
-        types[n++] = h->k->types[i];
+    if (k->ordered && !h->counted) {
+        for (int i = 0; i < k->n_order; i++)
+            types[n++] = k->order_types[i];
+        types[n++] = T_INT64;
+    }
+    h->first_arg = n;
+    for (int i = 0; i < k->n_args; i++)
+        types[n++] = k->types[i];
     if (h->counted)
         TRY(hashagg_new(c, types, n, NULL, n_workers, mem_bytes, tmp_dir, &h->seen));
     else
@@ -51,17 +76,29 @@ static enum status new_sets(struct ctx *c, struct holistic *h, const enum type *
     return OK;
 }
 
-enum status holistic_new(struct ctx *c, const struct agg_bound *k, const enum type *key_types,
-                         int n_keys, int n_workers, int64_t mem_bytes, const char *tmp_dir,
-                         struct holistic **out)
+static bool reads_ranks(enum agg_id id)
+{
+    return id == AGG_QUANTILE || id == AGG_PERCENTILE_DISC || id == AGG_APPROX_QUANTILE;
+}
+
+enum status holistic_new(struct ctx *c, const struct agg_bound *const *calls, int n_calls,
+                         const enum type *key_types, int n_keys, int n_workers, int64_t mem_bytes,
+                         const char *tmp_dir, struct holistic **out)
 {
     struct holistic *h = calloc(1, sizeof *h);
     if (!h) return fail(c, ERR_MEMORY, "out of memory");
-    h->k = k;
+    const struct agg_bound *k = h->k = calls[0];
+    enum agg_id id = k->agg->id;
     h->n_keys = n_keys;
-    h->counted = k->distinct || k->agg->id == AGG_MODE;
-    enum status s = new_sets(c, h, key_types, n_workers, mem_bytes, tmp_dir);
-    if (s == OK && k->agg->id != AGG_MODE && k->agg->id != AGG_QUANTILE) {
+    h->n_calls = n_calls;
+    h->counted = k->distinct || id == AGG_MODE || id == AGG_APPROX_QUANTILE;
+    h->fed = id != AGG_MODE && !reads_ranks(id);
+    h->qs = calloc((size_t)n_calls, sizeof *h->qs);
+    enum status s = h->qs ? new_sets(c, h, key_types, n_workers, mem_bytes, tmp_dir)
+                          : fail(c, ERR_MEMORY, "out of memory");
+    for (int i = 0; s == OK && i < n_calls; i++)
+        h->qs[i] = calls[i]->q;
+    if (s == OK && h->fed) {
         h->plain = agg_bound_of_values(k);
         s = buf_alloc(c, h->plain.state_bytes, &h->state);
     }
@@ -83,49 +120,109 @@ void holistic_free(struct holistic *h)
     buf_free(h->quantiles);
     text_heap_free(&h->heap);
     text_heap_free(&h->results);
+    free(h->qs);
     free(h);
 }
 
-enum status holistic_add(struct ctx *c, struct holistic *h, int worker, const struct column *keys,
-                         const struct call_input *in, int64_t n)
+/* ---- adding ---- */
+
+/* The columns of new_sets(). */
+static enum status columns_of(struct ctx *c, const struct holistic *h, const struct column *keys,
+                              const struct agg_input *in, const struct call_input *ci,
+                              struct column **out)
 {
-    if (in->none) return OK;
-    struct scratch_mark mark = scratch_mark(c->scratch);
+    const struct agg_bound *k = h->k;
+    int64_t cells = in->chunk->n;
     void *mem;
-    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(h->n_keys + 2), &mem));
-    struct column *cols = mem;
-    int n_cols = h->n_keys;
-    for (int i = 0; i < n_cols; i++)
-        cols[i] = keys[i];
-    for (int i = 0; i < h->k->n_args; i++)
-        cols[n_cols++] = *in->args[i];
+    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(h->first_arg + 2), &mem));
+    struct column *cols = *out = mem;
+    int n = 0;
+    for (; n < h->n_keys; n++)
+        cols[n] = keys[n];
+    if (h->first_arg > n) {
+        for (int i = 0; i < k->n_order; i++)
+            cols[n++] = in->cols[k->order_slots[i]];
+        TRY(scratch_alloc(c, (size_t)cells * sizeof(int64_t) + 8, &mem));
+        agg_ranks(in, mem);
+        cols[n++] = (struct column){.type = T_INT64, .values = mem};
+    }
+    for (int i = 0; i < k->n_args; i++)
+        cols[n++] = *ci->args[i];
+    if (k->agg->id == AGG_APPROX_QUANTILE && !k->distinct) {
+        TRY(scratch_alloc(c, (size_t)cells * sizeof(double) + 8, &mem));
+        const double *x = cols[n - 1].values;
+        double *rounded = cols[n - 1].values = mem;
+        for (int64_t i = 0; i < cells; i++)
+            rounded[i] = agg_rounded(x[i]);
+    }
+    if (!h->fed) cols[n - 1].valid = NULL; /* NULLs are masked out */
+    return OK;
+}
+
+enum status holistic_add(struct ctx *c, struct holistic *h, int worker, const struct column *keys,
+                         const struct agg_input *in, const struct call_input *ci)
+{
+    if (ci->none) return OK;
+    struct scratch_mark mark = scratch_mark(c->scratch);
+    int64_t n = in->chunk->n, m = n;
+    struct column *cols;
+    TRY(columns_of(c, h, keys, in, ci, &cols));
     if (h->counted) {
-        TRY(hashagg_add(c, h->seen, worker, cols, in->mask, NULL, n));
+        TRY(hashagg_add(c, h->seen, worker, cols, ci->mask, NULL, n));
     } else {
-        int64_t *rows = NULL, m = n;
-        if (in->mask) {
+        int64_t *rows = NULL;
+        if (ci->mask) {
+            void *mem;
             TRY(scratch_alloc(c, (size_t)n * sizeof *rows, &mem));
             rows = mem;
             m = 0;
-            for (int64_t i = bits_next(in->mask, 0, n); i < n; i = bits_next(in->mask, i + 1, n))
+            for (int64_t i = bits_next(ci->mask, 0, n); i < n; i = bits_next(ci->mask, i + 1, n))
                 rows[m++] = i;
         }
-        cols[n_cols - 1].valid = NULL; /* NULLs are masked out */
         TRY(rowset_append(c, h->rows, cols, rows, m));
     }
     scratch_release(c->scratch, mark);
     return OK;
 }
 
-static enum status sort_rows(struct ctx *c, struct holistic *h)
+/* ---- sorting ---- */
+
+/* By keys; then what ORDER BY says, the rest in ascending order. */
+static enum status sort_rows(struct ctx *c, struct holistic *h, struct rowset *rows)
 {
-    int n = h->n_keys + h->k->n_args;
-    struct rowset_key *keys = calloc((size_t)n, sizeof *keys);
+    const struct agg_bound *k = h->k;
+    int n = 0, columns = h->first_arg + k->n_args;
+    struct rowset_key *keys = calloc((size_t)(columns + k->n_order) + 1, sizeof *keys);
     if (!keys) return fail(c, ERR_MEMORY, "out of memory");
-    for (int i = 0; i < n; i++)
-        keys[i].column = i;
-    enum status s = rowset_sort(c, h->rows, keys, n, -1, &h->sorted);
+    for (int i = 0; i < h->n_keys; i++)
+        keys[n++].column = i;
+    for (int i = 0; i < k->n_order; i++) {
+        int column = h->n_keys + i;
+        for (int j = 0; h->first_arg == h->n_keys && j < k->n_args; j++)
+            if (k->slots[j] == k->order_slots[i]) column = h->n_keys + j;
+        keys[n++] = (struct rowset_key){column, k->order[i].desc, k->order[i].nulls_first};
+    }
+    bool by_rank = h->first_arg > h->n_keys;
+    int first = by_rank ? h->first_arg - 1 : h->n_keys;
+    for (int i = first; i < (by_rank ? h->first_arg : columns); i++)
+        keys[n++].column = i;
+    enum status s = rowset_sort(c, rows, keys, n, -1, &h->sorted);
     free(keys);
+    return s;
+}
+
+static enum status finish_counted(struct ctx *c, struct holistic *h)
+{
+    struct rowset *counted;
+    TRY(hashagg_finish(c, h->seen, &counted));
+    hashagg_free(h->seen);
+    h->seen = NULL;
+    if (!h->k->ordered || !h->k->n_order) {
+        h->sorted = counted;
+        return OK;
+    }
+    enum status s = sort_rows(c, h, counted);
+    rowset_free(counted);
     return s;
 }
 
@@ -133,23 +230,19 @@ enum status holistic_finish(struct ctx *c, struct holistic *h, const int64_t *co
                             int64_t n_groups)
 {
     h->scratch = scratch_new(c->budget);
-    if (h->counted) {
-        TRY(hashagg_finish(c, h->seen, &h->sorted));
-        hashagg_free(h->seen);
-        h->seen = NULL;
-        return OK;
-    }
+    if (h->counted) return finish_counted(c, h);
     bool done = false;
-    if (counts) {
+    if (counts && h->k->agg->id == AGG_QUANTILE) {
         void *quantiles;
-        TRY(buf_alloc(c, (size_t)n_groups * sizeof(double) + 8, &quantiles));
+        TRY(buf_alloc(c, (size_t)(n_groups * h->n_calls) * sizeof(double) + 8, &quantiles));
         h->quantiles = quantiles;
-        TRY(quantile_groups(c, h->rows, h->n_keys, counts, n_groups, h->k->q, h->quantiles, &done));
+        TRY(quantile_groups(c, h->rows, h->n_keys, counts, n_groups, h->qs, h->n_calls,
+                            h->quantiles, &done));
     }
     if (!done) {
         buf_free(h->quantiles);
         h->quantiles = NULL;
-        TRY(sort_rows(c, h));
+        TRY(sort_rows(c, h, h->rows));
     }
     rowset_free(h->rows);
     h->rows = NULL;
@@ -164,7 +257,7 @@ static enum status look_at(struct ctx *c, struct holistic *h, int64_t row, int64
     if (row < h->lo || row >= h->hi) {
         int which[3], n = h->k->n_args + h->counted;
         for (int i = 0; i < n; i++)
-            which[i] = h->n_keys + i;
+            which[i] = h->first_arg + i;
         int64_t total = rowset_rows(h->sorted), lo = row - row % READ_ROWS;
         struct scratch *own = c->scratch;
         h->lo = h->hi = 0;
@@ -206,20 +299,38 @@ static enum status value_at(struct ctx *c, struct holistic *h, int64_t row, doub
     return OK;
 }
 
-/* NaN, which sorts last, makes the result NaN. */
-static enum status quantile_of(struct ctx *c, struct holistic *h, int64_t first, int64_t n,
-                               double *out)
+/* The row of rank `rank`, 0-based, of the values that rows from `first` on stand for. */
+static enum status row_of_rank(struct ctx *c, struct holistic *h, int64_t first, int64_t rank,
+                               int64_t *row)
+{
+    *row = first + rank;
+    if (!h->counted || h->k->distinct) return OK;
+    for (*row = first;; ++*row) {
+        int64_t at;
+        TRY(look_at(c, h, *row, &at));
+        rank -= counts(h)[at];
+        if (rank < 0) return OK;
+    }
+}
+
+/* NaN, which sorts last, makes the result NaN. An approximate one is the lower of the two values
+ * that an exact one lies between. */
+static enum status quantile_of(struct ctx *c, struct holistic *h, int64_t first, int64_t end,
+                               int64_t n, double q, double *out)
 {
     double last, a, b, t;
-    int64_t below;
-    TRY(value_at(c, h, first + n - 1, &last));
-    if (last != last) {
-        *out = (double)NAN;
+    int64_t below, row;
+    TRY(value_at(c, h, end - 1, &last));
+    *out = (double)NAN;
+    if (last != last) return OK;
+    quantile_rank(q, n, &below, &t);
+    TRY(row_of_rank(c, h, first, below, &row));
+    TRY(value_at(c, h, row, &a));
+    if (h->k->agg->id == AGG_APPROX_QUANTILE && !h->k->distinct) {
+        *out = a + 0.0;
         return OK;
     }
-    quantile_rank(h->k->q, n, &below, &t);
-    TRY(value_at(c, h, first + below, &a));
-    TRY(value_at(c, h, first + (below + 1 < n ? below + 1 : below), &b));
+    TRY(value_at(c, h, below + 1 < n ? row + 1 : row, &b));
     *out = quantile_between(a, b, t);
     return OK;
 }
@@ -235,24 +346,42 @@ static enum status keep_text(struct ctx *c, struct holistic *h, struct column *o
     return OK;
 }
 
+static enum status take_row(struct ctx *c, struct holistic *h, int64_t row, struct column *out,
+                            int64_t i)
+{
+    int64_t at;
+    TRY(look_at(c, h, row, &at));
+    size_t width = type_bytes(out->type);
+    memcpy((char *)out->values + (size_t)i * width,
+           (const char *)h->cols[0].values + (size_t)at * width, width);
+    return keep_text(c, h, out, i);
+}
+
+/* The first in order of those that are there most often. */
 static enum status mode_of(struct ctx *c, struct holistic *h, int64_t first, int64_t end,
                            struct column *out, int64_t i)
 {
     int64_t best = 0, best_row = first, at;
+    bool last = h->k->agg->within && h->k->order[0].desc;
     for (int64_t row = first; row < end; row++) {
         TRY(look_at(c, h, row, &at));
-        if (counts(h)[at] <= best || (h->k->distinct && best)) continue;
-        best = counts(h)[at];
+        int64_t n = h->k->distinct ? 1 : counts(h)[at];
+        if (n < best || (n == best && !last)) continue;
+        best = n;
         best_row = row;
     }
-    TRY(look_at(c, h, best_row, &at));
-    size_t width = type_bytes(out->type);
-    memcpy((char *)out->values + (size_t)i * width,
-           (const char *)h->cols[0].values + (size_t)at * width, width);
-    return OK;
+    return take_row(c, h, best_row, out, i);
 }
 
-/* The rows' distinct values through the plain aggregate. */
+/* The first value that so large a part of all does not come after. */
+static enum status disc_of(struct ctx *c, struct holistic *h, int64_t first, int64_t n, double q,
+                           struct column *out, int64_t i)
+{
+    int64_t rank = (int64_t)ceil(q * (double)n) - 1;
+    return take_row(c, h, first + (rank < 0 ? 0 : rank < n ? rank : n - 1), out, i);
+}
+
+/* The rows' values through the plain aggregate. */
 static enum status feed(struct ctx *c, struct holistic *h, int64_t first, int64_t end)
 {
     int64_t rank[AGG_BLOCK];
@@ -279,8 +408,8 @@ static enum status feed(struct ctx *c, struct holistic *h, int64_t first, int64_
     return OK;
 }
 
-static enum status distinct_of(struct ctx *c, struct holistic *h, int64_t first, int64_t end,
-                               struct column *out, int64_t i)
+static enum status feed_all(struct ctx *c, struct holistic *h, int64_t first, int64_t end,
+                            struct column *out, int64_t i)
 {
     memset(h->state, 0, h->plain.state_bytes);
     if (!h->plain.ops->empty_is_zero) h->plain.ops->init(&h->plain, h->state);
@@ -291,31 +420,32 @@ static enum status distinct_of(struct ctx *c, struct holistic *h, int64_t first,
     return OK;
 }
 
-enum status holistic_next(struct ctx *c, struct holistic *h, int64_t n_values, struct column *out,
-                          int64_t i)
+enum status holistic_next(struct ctx *c, struct holistic *h, int64_t n_values,
+                          struct column *const *out, int64_t i)
 {
     enum agg_id id = h->k->agg->id;
     int64_t first = h->next, end = first + n_values;
     if (i == 0) text_heap_free(&h->results);
     if (h->quantiles) {
-        double q = h->quantiles[h->next++];
-        if (n_values)
-            ((double *)out->values)[i] = q;
+        end = ++h->next;
+    } else {
+        if (h->counted) TRY(group_end(c, h, n_values, &end));
+        h->next = end;
+    }
+    if (h->fed) return feed_all(c, h, first, end, out[0], i);
+    for (int x = 0; x < h->n_calls; x++) {
+        double *d = (double *)out[x]->values + i;
+        if (!n_values)
+            column_put_null(out[x], i);
+        else if (h->quantiles)
+            *d = h->quantiles[first * h->n_calls + x];
+        else if (id == AGG_MODE)
+            TRY(mode_of(c, h, first, end, out[x], i));
+        else if (id == AGG_PERCENTILE_DISC)
+            TRY(disc_of(c, h, first, end - first, h->qs[x], out[x], i));
         else
-            column_put_null(out, i);
-        return OK;
+            TRY(quantile_of(c, h, first, end, h->k->distinct ? end - first : n_values, h->qs[x],
+                            d));
     }
-    if (h->counted) TRY(group_end(c, h, n_values, &end));
-    h->next = end;
-    if (id == AGG_QUANTILE || id == AGG_MODE) {
-        if (!n_values) {
-            column_put_null(out, i);
-            return OK;
-        }
-        if (id == AGG_QUANTILE)
-            return quantile_of(c, h, first, end - first, (double *)out->values + i);
-        TRY(mode_of(c, h, first, end, out, i));
-        return keep_text(c, h, out, i);
-    }
-    return distinct_of(c, h, first, end, out, i);
+    return OK;
 }

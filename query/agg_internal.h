@@ -6,8 +6,8 @@
  * each call. Kernels never see NULLs: cells are compacted before. A state can be moved with memcpy,
  * texts it points to lie in the accumulator's heap.
  *
- * Holistic calls (median, quantile, mode, anything DISTINCT) have a count as their state, and rows
- * (group, values) set aside; see agg_holistic.c. */
+ * Holistic calls (median, quantile, mode, string_agg, anything DISTINCT) have a count as their
+ * state, and rows (group, values) set aside; see agg_holistic.c. */
 #ifndef TESSERA_AGG_INTERNAL_H
 #define TESSERA_AGG_INTERNAL_H
 #include "query/agg.h"
@@ -42,16 +42,33 @@ enum agg_id {
     AGG_REGR_SLOPE,
     AGG_REGR_INTERCEPT,
     AGG_REGR_R2,
+    AGG_REGR_COUNT,
+    AGG_REGR_AVGX,
+    AGG_REGR_AVGY,
+    AGG_REGR_SXX,
+    AGG_REGR_SYY,
+    AGG_REGR_SXY,
+    AGG_BIT_AND,
+    AGG_BIT_OR,
+    AGG_BIT_XOR,
     AGG_HISTOGRAM,
-    AGG_MISSING /* known by name, not here yet */
+    AGG_PERCENTILE_DISC,
+    AGG_APPROX_COUNT,
+    AGG_APPROX_QUANTILE,
+    AGG_STRING_AGG,
+    AGG_ARRAY_AGG
 };
 
 enum agg_args { /* what the columns' types must be */
                 ARGS_ANY,
                 ARGS_NUMERIC,
                 ARGS_DOUBLE, /* cast to DOUBLE PRECISION */
-                ARGS_BOOL
+                ARGS_BOOL,
+                ARGS_INTEGER,
+                ARGS_BIGINT, /* integers, cast to BIGINT */
+                ARGS_TEXT
 };
+enum agg_nan { NAN_COUNTS, NAN_SKIPPED /* as NULL */, NAN_AS_ZERO };
 
 struct agg {
     const char *name;
@@ -59,7 +76,8 @@ struct agg {
     int n_cols;   /* arguments that are evaluated a cell */
     int n_consts; /* constants after them */
     enum agg_args args;
-    bool skip_nan; /* NaN counts as NULL */
+    enum agg_nan nan;
+    bool within; /* ordered-set: the column is what WITHIN GROUP sorts by */
 };
 
 /* ---- bound calls ---- */
@@ -114,11 +132,16 @@ struct agg_bound {
     int value_arg;        /* argmin, argmax: which argument is returned, and alone may be NULL.
                              Else -1 */
     bool ranks, distinct, holistic;
+    bool ordered; /* values are wanted in order: of `order`, then of the cells' row-major numbers */
+    int n_order;
+    const struct agg_order *order;
+    const int *order_slots; /* columns of the program's output */
+    const enum type *order_types;
     double q, lo, hi;
     int64_t bins;
 };
-/* Decides everything about a call. Its columns become slots *n_slots … of the program, appended to
- * es. */
+/* Decides everything about a call; parts of it lie in c->arena. Its columns become slots *n_slots …
+ * of the program, appended to es: at most n_args + 1. */
 enum status agg_bind(struct ctx *c, const struct agg_call *call, const struct env *env,
                      struct expr **es, int *n_slots, struct agg_bound *out);
 /* The same call without DISTINCT and FILTER: for values that are set apart already. Not of a
@@ -130,6 +153,11 @@ const struct agg_ops *agg_number_ops(enum agg_id id, enum type t); /* sum avg mi
 const struct agg_ops *agg_moment_ops(enum agg_id id);
 const struct agg_ops *agg_pick_ops(void); /* argmin … only, min and max of texts, intervals */
 const struct agg_ops *agg_histogram_ops(void);
+const struct agg_ops *agg_bits_ops(void);
+const struct agg_ops *agg_list_ops(enum agg_id id); /* of values in order: string_agg, array_agg */
+const struct agg_ops *agg_approx_count_ops(void);
+/* approx_quantile: x to its nine leading significant bits. */
+double agg_rounded(double x);
 
 static inline void column_put_null(struct column *col, int64_t i)
 {
@@ -142,6 +170,9 @@ struct text_ref { /* a text in a heap; room for cap bytes */
 };
 enum status text_heap_put(struct ctx *c, struct text_heap *h, struct text_ref *ref, const char *s,
                           int64_t len);
+/* At the text's end; room doubles. */
+enum status text_heap_append(struct ctx *c, struct text_heap *h, struct text_ref *ref,
+                             const void *s, int64_t len);
 void text_heap_free(struct text_heap *h);
 
 /* ---- a chunk's arguments ---- */
@@ -165,6 +196,8 @@ struct agg_input {
 enum status agg_input_make(struct ctx *c, const struct agg_set *set, const struct chunk *chunk,
                            const struct column *cols, const struct box *outer,
                            struct agg_input *out);
+/* Row-major numbers in the outer box of all cells of the chunk. */
+void agg_ranks(const struct agg_input *in, int64_t *out);
 /* The set bits of mask (NULL: all) in [at, at + n), n ≤ AGG_BLOCK, as offsets from at, of cells
  * whose group (g NULL: any) is not negative; returns how many. */
 int64_t mask_select(const uint64_t *mask, int64_t at, int64_t n, const int32_t *g, int32_t *sel);
@@ -225,19 +258,23 @@ enum status hashagg_finish(struct ctx *c, struct hashagg *h, struct rowset **out
 
 /* ---- holistic ---- */
 struct holistic;
-enum status holistic_new(struct ctx *c, const struct agg_bound *k, const enum type *key_types,
-                         int n_keys, int n_workers, int64_t mem_bytes, const char *tmp_dir,
-                         struct holistic **out);
+/* May two calls with the same argument and FILTER share their rows? */
+bool holistic_shares(const struct agg_bound *a, const struct agg_bound *b);
+/* For n_calls calls that do: each has its own q. */
+enum status holistic_new(struct ctx *c, const struct agg_bound *const *calls, int n_calls,
+                         const enum type *key_types, int n_keys, int n_workers, int64_t mem_bytes,
+                         const char *tmp_dir, struct holistic **out);
 void holistic_free(struct holistic *h);
+/* Of the chunk's cells, those with a bit in ci's mask. */
 enum status holistic_add(struct ctx *c, struct holistic *h, int worker, const struct column *keys,
-                         const struct call_input *in, int64_t n);
+                         const struct agg_input *in, const struct call_input *ci);
 /* After that results are asked for group by group in key order. counts: when the key is an INT32
  * group number, or there is none, how many values each of the groups has; else NULL. */
 enum status holistic_finish(struct ctx *c, struct holistic *h, const int64_t *counts,
                             int64_t n_groups);
-/* The result of the next group, of so many values, to out's row i. Texts live until the next call
- * with i = 0. */
-enum status holistic_next(struct ctx *c, struct holistic *h, int64_t n_values, struct column *out,
-                          int64_t i);
+/* The results of the next group, of so many values, to row i of each call's column. Texts live
+ * until the next call with i = 0. */
+enum status holistic_next(struct ctx *c, struct holistic *h, int64_t n_values,
+                          struct column *const *out, int64_t i);
 
 #endif

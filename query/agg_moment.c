@@ -192,11 +192,25 @@ static enum status moments2_finish(struct ctx *c, const struct agg_bound *k, con
     (void)c;
     const struct moments2 *s = state;
     int64_t n = s->n;
+    if (k->agg->id == AGG_REGR_COUNT) {
+        ((int64_t *)out->values)[i] = n;
+        return OK;
+    }
     if (n == 0 || (n == 1 && k->agg->id == AGG_COVAR_SAMP)) return put_null(out, i);
     if (!is_finite(&s->x) || !is_finite(&s->y)) return put(out, i, (double)NAN);
     f128 sxx = spread(&s->xx, &s->x, n), syy = spread(&s->yy, &s->y, n);
     f128 sxy = centred(&s->xy, &s->x, &s->y, n);
     switch (k->agg->id) {
+    case AGG_REGR_AVGX:
+        return put(out, i, fsum_value(&s->x) / (double)n);
+    case AGG_REGR_AVGY:
+        return put(out, i, fsum_value(&s->y) / (double)n);
+    case AGG_REGR_SXX:
+        return put(out, i, (double)sxx);
+    case AGG_REGR_SYY:
+        return put(out, i, (double)syy);
+    case AGG_REGR_SXY:
+        return put(out, i, (double)sxy);
     case AGG_COVAR_POP:
         return put(out, i, (double)(sxy / (f128)n));
     case AGG_COVAR_SAMP:

@@ -69,12 +69,17 @@ void quantile_rank(double q, int64_t n, int64_t *below, double *t)
     *t = at - (double)*below;
 }
 
+static bool any_nan(const double *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (x[i] != x[i]) return true;
+    return false;
+}
+
 static double quantile_of(double *x, int64_t n, double q)
 {
     int64_t below;
     double t;
-    for (int64_t i = 0; i < n; i++)
-        if (x[i] != x[i]) return (double)NAN;
     quantile_rank(q, n, &below, &t);
     double a = select_rank(x, n, below), b = a;
     if (t > 0 && below + 1 < n) {
@@ -91,6 +96,8 @@ struct gathering {
     const struct rowset *rows; /* group (when n_keys is 1), value */
     int n_keys;
     const int64_t *counts;
+    const double *qs;
+    int n_q;
 };
 
 typedef void block_fn(void *self, const int32_t *groups, const double *x, int64_t n);
@@ -125,7 +132,7 @@ static void put_values(void *self, const int32_t *groups, const double *x, int64
     }
 }
 
-static enum status select_part(struct ctx *c, const struct gathering *g, struct part *p, double q,
+static enum status select_part(struct ctx *c, const struct gathering *g, struct part *p,
                                double *results)
 {
     int64_t at = 0;
@@ -136,7 +143,10 @@ static enum status select_part(struct ctx *c, const struct gathering *g, struct 
     TRY(each_block(c, g, put_values, p));
     at = 0;
     for (int64_t i = p->first; i < p->end; i++) {
-        if (g->counts[i]) results[i] = quantile_of(p->values + at, g->counts[i], q);
+        bool nan = any_nan(p->values + at, g->counts[i]);
+        for (int k = 0; g->counts[i] && k < g->n_q; k++)
+            results[i * g->n_q + k] =
+                nan ? (double)NAN : quantile_of(p->values + at, g->counts[i], g->qs[k]);
         at += g->counts[i];
     }
     return OK;
@@ -154,7 +164,7 @@ static int64_t part_end(const int64_t *counts, int64_t n_groups, int64_t first, 
 }
 
 static enum status select_parts(struct ctx *c, const struct gathering *g, int64_t n_groups,
-                                int64_t most, int64_t n_values, double q, double *results)
+                                int64_t most, int64_t n_values, double *results)
 {
     void *values = NULL, *at = NULL;
     enum status s = buf_alloc(c, (size_t)n_values * sizeof(double) + 8, &values);
@@ -162,7 +172,7 @@ static enum status select_parts(struct ctx *c, const struct gathering *g, int64_
     for (int64_t first = 0, none = 0, end; first < n_groups && s == OK; first = end) {
         end = part_end(g->counts, n_groups, first, most, &none);
         struct part p = {first, end, at, values};
-        s = select_part(c, g, &p, q, results);
+        s = select_part(c, g, &p, results);
     }
     buf_free(values);
     buf_free(at);
@@ -264,14 +274,18 @@ static enum status select_large(struct ctx *c, const struct gathering *g, int64_
 }
 
 enum status quantile_groups(struct ctx *c, const struct rowset *rows, int n_keys,
-                            const int64_t *counts, int64_t n_groups, double q, double *results,
-                            bool *done)
+                            const int64_t *counts, int64_t n_groups, const double *qs, int n_q,
+                            double *results, bool *done)
 {
-    struct gathering g = {rows, n_keys, counts};
+    struct gathering g = {rows, n_keys, counts, qs, n_q};
     int64_t most = memory_share(c, 4) / (int64_t)sizeof(double), n_values = 0;
     int passes = 0;
     *done = true;
-    if (n_groups == 1 && counts[0] > most) return select_large(c, &g, most, q, &results[0]);
+    if (n_groups == 1 && counts[0] > most) {
+        for (int k = 0; k < n_q; k++)
+            TRY(select_large(c, &g, most, qs[k], &results[k]));
+        return OK;
+    }
     for (int64_t first = 0, end; first < n_groups; first = end) {
         end = part_end(counts, n_groups, first, most, &n_values);
         if (end == first || ++passes > MAX_PASSES) {
@@ -279,5 +293,5 @@ enum status quantile_groups(struct ctx *c, const struct rowset *rows, int n_keys
             return OK;
         }
     }
-    return select_parts(c, &g, n_groups, most, n_values, q, results);
+    return select_parts(c, &g, n_groups, most, n_values, results);
 }

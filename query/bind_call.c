@@ -69,6 +69,11 @@ static enum status macro_expr(struct macro *m, struct ast_expr *e, struct ast_ex
     TRY(macro_expr(m, e->operand, &copy->operand));
     TRY(macro_expr(m, e->otherwise, &copy->otherwise));
     TRY(macro_expr(m, e->filter, &copy->filter));
+    copy->order.v = arena_array(m->b->c->arena, struct ast_sort, e->order.n + 1);
+    for (int i = 0; i < e->order.n; i++) {
+        copy->order.v[i] = e->order.v[i];
+        TRY(macro_expr(m, e->order.v[i].e, &copy->order.v[i].e));
+    }
     *out = copy;
     return OK;
 }

@@ -138,7 +138,7 @@ static enum status only_call(struct binder *b, const struct target *t, struct ag
     call->args[0] = t->e;
     call->n_args = 1;
     call->pos = t->pos;
-    return agg_resolve(b->c, "only", call->args, 1, false, t->pos, &call->agg,
+    return agg_resolve(b->c, "only", call->args, 1, false, false, t->pos, &call->agg,
                        &list->types[list->n++]);
 }
 

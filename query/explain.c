@@ -180,8 +180,10 @@ static void format_call(const struct agg_call *a, const struct rel *in, struct s
     strbuf_addf(out, "%s(%s", agg_name(a->agg), a->distinct ? "DISTINCT " : "");
     if (a->n_args == 0) strbuf_addc(out, '*');
     for (int i = 0; i < a->n_args; i++) {
-        if (i) strbuf_adds(out, ", ");
+        int order = i - (a->n_args - a->n_order);
+        if (i) strbuf_adds(out, order ? ", " : " ORDER BY ");
         expr_format(a->args[i], in, out);
+        if (order >= 0 && a->order[order].desc) strbuf_adds(out, " DESC");
     }
     strbuf_addc(out, ')');
     format_condition("filter ", a->filter, in, out);

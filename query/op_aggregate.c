@@ -6,19 +6,41 @@
 #include "query/rowset_internal.h"
 #include "storage/base/pool.h"
 
+/* Calls of the same values share their rows. */
+static int leader_of(const struct aggregate *a, int i)
+{
+    const struct agg_call *call = &a->op->plan->aggs[i];
+    for (int k = 0; k < i && a->set.calls[i].holistic; k++) {
+        const struct agg_call *other = &a->op->plan->aggs[k];
+        if (!a->set.calls[k].holistic || a->leader[k] != k ||
+            !holistic_shares(&a->set.calls[i], &a->set.calls[k]))
+            continue;
+        if (!expr_equal(call->args[0], other->args[0]) || !call->filter != !other->filter ||
+            (call->filter && !expr_equal(call->filter, other->filter)))
+            continue;
+        return k;
+    }
+    return i;
+}
+
 static enum status bind_calls(struct ctx *c, struct aggregate *a)
 {
     const struct plan *p = a->op->plan;
     const struct env *env = exec_env(a->op->exec);
-    struct expr **es = arena_array(c->arena, struct expr *, p->n_aggs * 3 + p->n_keys + 1);
+    int most = p->n_keys + 1;
+    for (int i = 0; i < p->n_aggs; i++)
+        most += p->aggs[i].n_args + 1;
+    struct expr **es = arena_array(c->arena, struct expr *, most);
     a->set.calls = arena_array(c->arena, struct agg_bound, p->n_aggs + 1);
     a->holistic = arena_array(c->arena, struct holistic *, p->n_aggs + 1);
+    a->leader = arena_array(c->arena, int, p->n_aggs + 1);
     a->unique = p->unique;
     for (int i = 0; i < p->n_aggs; i++) {
         TRY(agg_bind(c, &p->aggs[i], env, es, &a->n_slots, &a->set.calls[i]));
         a->set.n = i + 1;
         a->set.ranks |= a->set.calls[i].ranks;
         a->unique |= a->set.calls[i].agg->id == AGG_ONLY;
+        a->leader[i] = leader_of(a, i);
     }
     a->key_slot = a->n_slots;
     if (!p->by_dims)
@@ -65,16 +87,36 @@ enum status aggregate_columns(struct ctx *c, const struct aggregate *a, const st
 
 /* ---- holistic calls ---- */
 
+/* The calls that share call i's rows, itself the first. */
+static int sharers(const struct aggregate *a, int i, int *calls)
+{
+    int n = 0;
+    for (int k = i; k < a->set.n; k++)
+        if (a->leader[k] == i) calls[n++] = k;
+    return n;
+}
+
+static bool leads(const struct aggregate *a, int i)
+{
+    return a->set.calls[i].holistic && a->leader[i] == i;
+}
+
 enum status aggregate_holistic_new(struct ctx *c, struct aggregate *a, const enum type *key_types,
                                    int n_keys)
 {
     int n = 0;
+    int *which = arena_array(c->arena, int, a->set.n + 1);
+    const struct agg_bound **calls = arena_array(c->arena, const struct agg_bound *, a->set.n + 1);
     for (int i = 0; i < a->set.n; i++)
-        n += a->set.calls[i].holistic;
-    for (int i = 0; i < a->set.n; i++)
-        if (a->set.calls[i].holistic)
-            TRY(holistic_new(c, &a->set.calls[i], key_types, n_keys, a->n_workers,
-                             memory_share(c, 4) / n, exec_tmp_dir(a->op->exec), &a->holistic[i]));
+        n += leads(a, i);
+    for (int i = 0; i < a->set.n; i++) {
+        if (!leads(a, i)) continue;
+        int n_calls = sharers(a, i, which);
+        for (int k = 0; k < n_calls; k++)
+            calls[k] = &a->set.calls[which[k]];
+        TRY(holistic_new(c, calls, n_calls, key_types, n_keys, a->n_workers, memory_share(c, 4) / n,
+                         exec_tmp_dir(a->op->exec), &a->holistic[i]));
+    }
     return OK;
 }
 
@@ -89,15 +131,22 @@ void aggregate_holistic_free(struct aggregate *a)
 enum status aggregate_holistic_results(struct ctx *c, struct aggregate *a, struct column *cols,
                                        int64_t n)
 {
+    void *mem;
+    TRY(scratch_alloc(c, sizeof(int) * (size_t)(a->set.n + 1), &mem));
+    int *which = mem;
+    TRY(scratch_alloc(c, sizeof(struct column *) * (size_t)(a->set.n + 1), &mem));
+    struct column **out = mem;
     for (int k = 0; k < a->set.n; k++) {
         if (!a->holistic[k]) continue;
         const int64_t *counts = cols[k].values;
-        struct column out;
-        TRY(column_alloc(c, a->set.calls[k].result, n, &out));
-        TRY(column_need_valid(c, &out, n));
+        int n_calls = sharers(a, k, which);
+        for (int x = 0; x < n_calls; x++) {
+            out[x] = &cols[which[x]];
+            TRY(column_alloc(c, a->set.calls[which[x]].result, n, out[x]));
+            TRY(column_need_valid(c, out[x], n));
+        }
         for (int64_t i = 0; i < n; i++)
-            TRY(holistic_next(c, a->holistic[k], counts[i], &out, i));
-        cols[k] = out;
+            TRY(holistic_next(c, a->holistic[k], counts[i], out, i));
     }
     return OK;
 }

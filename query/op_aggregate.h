@@ -13,10 +13,11 @@ struct aggregate {
     int n_slots;                   /* its columns; the keys' come last */
     int key_slot;
     int n_workers;
-    struct holistic **holistic; /* one a call; NULL where it isn't */
-    bool unique;                /* a group has at most one cell */
-    struct rowset *result;      /* a row a group, in order */
-    int n_cols;                 /* result's column of each of the plan's columns */
+    struct holistic **holistic; /* one a call; NULL where it isn't, or has a leader */
+    int *leader; /* of each call: the one whose holistic rows it shares, itself if it has its own */
+    bool unique; /* a group has at most one cell */
+    struct rowset *result; /* a row a group, in order */
+    int n_cols;            /* result's column of each of the plan's columns */
     int *cols;
     int present_col; /* by dimensions: whether the group exists; -1: all do */
 };

@@ -247,7 +247,7 @@ static enum status add_holistic(struct ctx *c, struct dim_sink *s, int worker,
             bits_and(both, inside, n);
         }
         if (inside) ci.mask = both;
-        TRY(holistic_add(c, a->holistic[i], worker, &key, &ci, n));
+        TRY(holistic_add(c, a->holistic[i], worker, &key, in, &ci));
     }
     return OK;
 }

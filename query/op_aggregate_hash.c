@@ -24,7 +24,7 @@ static enum status consume(struct ctx *c, struct sink *sink, int worker, int64_t
     TRY(hashagg_add(c, s->groups, worker, cols + a->key_slot, ch->present, &in, ch->n));
     for (int i = 0; i < a->set.n; i++)
         if (a->holistic[i])
-            TRY(holistic_add(c, a->holistic[i], worker, cols + a->key_slot, &in.calls[i], ch->n));
+            TRY(holistic_add(c, a->holistic[i], worker, cols + a->key_slot, &in, &in.calls[i]));
     return OK;
 }
 

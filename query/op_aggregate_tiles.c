@@ -23,7 +23,7 @@ static int column_of(const struct expr *e)
 
 static bool call_answerable(const struct agg_bound *k, const struct agg_call *call)
 {
-    if (k->holistic || call->filter || k->agg->skip_nan || !k->ops->summary) return false;
+    if (k->holistic || call->filter || k->agg->nan != NAN_COUNTS || !k->ops->summary) return false;
     return !k->n_args || column_of(call->args[0]) >= 0;
 }
 

@@ -59,11 +59,15 @@ struct group_key {
     int64_t n_groups;
 };
 
+struct agg_order {
+    bool desc, nulls_first;
+};
 struct agg_call {
     const struct agg *agg;
-    struct expr **args;
-    int n_args;
-    struct expr *filter; /* NULL: none */
+    struct expr **args; /* the last n_order are what ORDER BY says */
+    int n_args, n_order;
+    const struct agg_order *order; /* one each of those */
+    struct expr *filter;           /* NULL: none */
     bool distinct;
     int pos;
 };

@@ -192,7 +192,30 @@ QUERIES += ["SELECT count(*) FROM t GROUP BY ()", "SELECT g, sum(v), grouping(g)
             "SELECT b % 2 AS e, count(*) FROM t GROUP BY ROLLUP (e) ORDER BY 1, 2", "SELECT g, k, sum(v) AS n FROM w GROUP BY ROLLUP (1, 2) ORDER BY 1, 2, 3",
             "SELECT coalesce(g, 'all') AS h, count(*) FROM w GROUP BY ROLLUP (g) ORDER BY 1, 2", "SELECT grouping(g) + 1 AS x FROM w GROUP BY ROLLUP (g) ORDER BY grouping(g), x"]
 
+# ---- aggregates: plain, DISTINCT, with FILTER, in groups ----
+AGGREGATES = [
+    *[f"{f}({x})" for f in ("bit_and", "bit_or", "bit_xor") for x in ("a", "b", "c", "DISTINCT b")],
+    *[f"regr_{f}(y, x)" for f in ("count", "avgx", "avgy", "sxx", "syy", "sxy", "slope", "intercept", "r2")], "corr(x, y)", "regr_count(a, b)",
+    "string_agg(s, ',')", "string_agg(s, ',' ORDER BY id)", "string_agg(s, u ORDER BY b DESC, id)", "string_agg(u, '-' ORDER BY s NULLS FIRST, id)",
+    "string_agg(s, u ORDER BY d DESC NULLS LAST, y)", "string_agg(DISTINCT s, ',')", "string_agg(DISTINCT s, ',' ORDER BY s DESC)", "string_agg(s, NULL ORDER BY id)",
+    "string_agg(DISTINCT s, u ORDER BY u DESC, s)", "string_agg(s, '') FILTER (WHERE f)", "string_agg(s || '!', ';' ORDER BY -id)",
+    "array_agg(c ORDER BY id) FILTER (WHERE c IS NOT NULL)", "array_agg(c ORDER BY b, id) FILTER (WHERE c > 3)", "array_agg(DISTINCT c ORDER BY c DESC) FILTER (WHERE c < 1000)",
+    *[f"percentile_cont({q}) WITHIN GROUP (ORDER BY {x})" for q in (0, 0.25, 0.5, 1) for x in ("y", "b", "x DESC", "c")],
+    *[f"percentile_disc({q}) WITHIN GROUP (ORDER BY {x})" for q in (0, 0.3, 0.5, 1) for x in ("y", "b", "s", "d DESC", "ts", "a", "f")],
+    *[f"mode() WITHIN GROUP (ORDER BY {x})" for x in ("b", "s", "d", "f", "b DESC", "s DESC")], "mode() WITHIN GROUP (ORDER BY b) FILTER (WHERE f)",
+    "percentile_cont(0.5) WITHIN GROUP (ORDER BY b) FILTER (WHERE b < 100)", "sum(b ORDER BY id)", "count(DISTINCT s)", "every(f)", "sum(DISTINCT b) FILTER (WHERE b < 100)",
+]
+QUERIES += [f"SELECT {a} FROM t {w}" for a in AGGREGATES for w in ("", "WHERE id > 100")]
+QUERIES += [f"SELECT f, {a} FROM t GROUP BY f ORDER BY f" for a in AGGREGATES]
+QUERIES += [f"SELECT id % 2 AS e, {a}, {a2}, grouping(id % 2) FROM t GROUP BY ROLLUP (e) ORDER BY 1, 4" for a, a2 in zip(AGGREGATES[::3], AGGREGATES[1::3])]
+
 ERRORS = [
+    "SELECT percentile_cont(0.5) FROM t", "SELECT percentile_cont(1.5) WITHIN GROUP (ORDER BY b) FROM t", "SELECT sum(b) WITHIN GROUP (ORDER BY b) FROM t",
+    "SELECT string_agg(DISTINCT s, ',' ORDER BY id) FROM t", "SELECT string_agg(b, ',') FROM t", "SELECT bit_and(s) FROM t", "SELECT bit_or(y) FROM t", "SELECT mode(DISTINCT) WITHIN GROUP (ORDER BY b) FROM t",
+    "SELECT percentile_disc(-1) WITHIN GROUP (ORDER BY b) FROM t", "SELECT string_agg(max(s), ',') FROM t", "SELECT string_agg(s, ',' ORDER BY sum(b)) FROM t", "SELECT id FROM t WHERE string_agg(s, ',') = ''",
+    "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY s) FROM t", "SELECT count(*) FILTER (WHERE sum(b) > 1) FROM t", "SELECT abs(b ORDER BY b) FROM t", "SELECT abs(DISTINCT b) FROM t", "SELECT abs(b) FILTER (WHERE f) FROM t",
+    "SELECT id FROM t ORDER BY sum(b)", "SELECT b FROM t GROUP BY b HAVING s = 'a'", "SELECT count(*) FROM t GROUP BY b ORDER BY s", "INSERT INTO w VALUES (sum(1), 1, 'a')", "SELECT * FROM t LIMIT sum(1)",
+    "SELECT 1 FROM t GROUP BY 'x'", "SELECT sum(id) FROM t WHERE count(*) = 1", "SELECT t.* FROM t GROUP BY f", "SELECT (SELECT sum(b)) FROM t WHERE sum(b) > 1",
     "SELECT s, count(*) FROM t GROUP BY ROLLUP (f)", "SELECT grouping(s) FROM t GROUP BY f", "SELECT grouping(f) FROM t", "SELECT f FROM t WHERE grouping(f) = 0 GROUP BY f",
     "SELECT f, grouping(f) AS g FROM t GROUP BY f, g", "SELECT f FROM t GROUP BY ROLLUP (9)", "SELECT sum(grouping(f)) FROM t GROUP BY f", "SELECT grouping(f) FROM t GROUP BY ROLLUP (s), ()",
     "SELECT nothing FROM t", "SELECT t.nothing FROM t", "SELECT * FROM nothing", "SELECT z.id FROM t", "SELECT t.id FROM t AS q", "SELECT nothing(1)",
