@@ -126,6 +126,23 @@ static void add_call(struct binder *b, struct win_list *l, const struct win_call
     l->calls[l->n++] = *w;
 }
 
+/* What PostgreSQL's windows do not have either. */
+static enum status may_window_rows(struct binder *b, const struct ast_expr *e)
+{
+    int pos = place(b, e->pos);
+    if (e->within_group)
+        return fail_at(b->c, ERR_UNSUPPORTED, pos,
+                       "OVER is not supported for ordered-set aggregate %s",
+                       e->name.part[e->name.n - 1]);
+    if (e->distinct)
+        return fail_at(b->c, ERR_UNSUPPORTED, pos,
+                       "DISTINCT is not implemented for window functions");
+    if (e->order.n)
+        return fail_at(b->c, ERR_UNSUPPORTED, pos,
+                       "aggregate ORDER BY is not implemented for window functions");
+    return OK;
+}
+
 enum status bind_window_call(struct binder *b, const struct expr_place *in,
                              const struct ast_expr *e, struct expr **out)
 {
@@ -136,6 +153,7 @@ enum status bind_window_call(struct binder *b, const struct expr_place *in,
     struct expr_place inside = *in;
     inside.in_win = true;
     TRY(resolve_window(b, in->wins, e->over, true, 0, &w.over));
+    if (!w.over->by_cells) TRY(may_window_rows(b, e));
     if (is_window_function(name)) {
         TRY(bind_row_function(b, &inside, e, &w));
     } else if (agg_exists(name)) {

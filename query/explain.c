@@ -208,16 +208,88 @@ static void format_aggregate(const struct plan *p, struct strbuf *out)
     if (p->unique) strbuf_adds(out, " unique");
 }
 
-static void format_sort(const struct plan *p, struct strbuf *out)
+static void format_order(const struct sort_key *keys, int n, const struct rel *in,
+                         struct strbuf *out)
 {
-    for (int i = 0; i < p->n_sort; i++) {
-        const struct sort_key *k = &p->sort[i];
+    for (int i = 0; i < n; i++) {
+        const struct sort_key *k = &keys[i];
         strbuf_adds(out, i ? ", " : " by ");
-        expr_format(k->e, &p->in[0]->rel, out);
+        expr_format(k->e, in, out);
         if (k->desc) strbuf_adds(out, " desc");
         if (k->nulls_first != k->desc)
             strbuf_adds(out, k->nulls_first ? " nulls first" : " nulls last");
     }
+}
+
+static void format_bound(enum frame_bound b, const struct expr *offset, const struct rel *in,
+                         struct strbuf *out)
+{
+    static const char *const names[] = {"unbounded preceding", " preceding", "current row",
+                                        " following", "unbounded following"};
+    if (offset) expr_format(offset, in, out);
+    strbuf_adds(out, names[b]);
+}
+
+/* "over (partition by k order by t rows between 2 preceding and current row)" */
+static void format_window(const struct row_window *w, const struct rel *in, struct strbuf *out)
+{
+    static const char *const units[] = {"", " rows", " range", " groups"};
+    static const char *const excludes[] = {"", " exclude current row", " exclude group",
+                                           " exclude ties"};
+    strbuf_adds(out, " over (");
+    for (int i = 0; i < w->n_partition; i++) {
+        strbuf_adds(out, i ? ", " : "partition by ");
+        expr_format(w->partition[i], in, out);
+    }
+    if (w->n_order) strbuf_adds(out, w->n_partition ? " order" : "order");
+    format_order(w->order, w->n_order, in, out);
+    bool usual = w->unit == FRAME_RANGE && w->from == BOUND_UNBOUNDED_PRECEDING &&
+                 w->to == BOUND_CURRENT && w->exclude == EXCLUDE_NONE;
+    if (!usual) {
+        strbuf_addf(out, "%s between ", units[w->unit]);
+        format_bound(w->from, w->from_offset, in, out);
+        strbuf_adds(out, " and ");
+        format_bound(w->to, w->to_offset, in, out);
+        strbuf_adds(out, excludes[w->exclude]);
+    }
+    strbuf_addc(out, ')');
+}
+
+static const char *row_function_name(enum row_function fn)
+{
+    static const char *const names[] = {"aggregate",
+#define X(id, name) name,
+                                        ROW_FUNCTION_LIST(X)
+#undef X
+    };
+    return names[fn];
+}
+
+static void format_windows(const struct plan *p, struct strbuf *out)
+{
+    const struct rel *in = &p->in[0]->rel;
+    int n = 0;
+    for (int i = 0; i < p->n_calls; i++) {
+        const struct row_call *k = &p->calls[i];
+        add_list(out, " (", &n);
+        if (k->call.agg) {
+            format_call(&k->call, in, out);
+        } else {
+            strbuf_addf(out, "%s(", row_function_name(k->fn));
+            for (int a = 0; a < k->call.n_args; a++) {
+                if (a) strbuf_adds(out, ", ");
+                expr_format(k->call.args[a], in, out);
+            }
+            strbuf_addc(out, ')');
+        }
+        format_window(&p->windows[k->window], in, out);
+    }
+    end_list(out, n, ")");
+}
+
+static void format_sort(const struct plan *p, struct strbuf *out)
+{
+    format_order(p->sort, p->n_sort, &p->in[0]->rel, out);
     format_condition("first ", p->limit, &p->rel, out);
 }
 
@@ -284,6 +356,9 @@ static void format_node(const struct plan *p, struct strbuf *out)
         break;
     case P_SORT:
         format_sort(p, out);
+        break;
+    case P_WINDOW_ROWS:
+        format_windows(p, out);
         break;
     case P_LIMIT:
         format_limit(p, out);

@@ -27,7 +27,8 @@
     X(P_LIMIT, limit)         /* op_limit.c */                                                     \
     X(P_CONCAT, concat)       /* op_concat.c */                                                    \
     X(P_PIVOT, pivot)         /* op_pivot.c */                                                     \
-    X(P_ROWS, rows)           /* op_rows.c */
+    X(P_ROWS, rows)           /* op_rows.c */                                                      \
+    X(P_WINDOW_ROWS, window_rows) /* op_window_rows.c */
 
 #define X(kind, name) extern const struct op_class op_##name##_class;
 OP_CLASS_LIST(X)

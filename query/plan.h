@@ -30,9 +30,10 @@ struct agg; /* query/agg.h: an aggregate's overload */
     X(P_DISTINCT, "distinct")                                                                      \
     X(P_SORT, "sort") /* rows; top-k when limit is known */                                        \
     X(P_LIMIT, "limit")                                                                            \
-    X(P_CONCAT, "append") /* UNION ALL: rows after rows */                                         \
-    X(P_PIVOT, "pivot")   /* rows with key columns to an array over them */                        \
-    X(P_ROWS, "rows")     /* the cells of an array as a list: one dimension, row */
+    X(P_CONCAT, "append")      /* UNION ALL: rows after rows */                                    \
+    X(P_PIVOT, "pivot")        /* rows with key columns to an array over them */                   \
+    X(P_ROWS, "rows")          /* the cells of an array as a list: one dimension, row */           \
+    X(P_WINDOW_ROWS, "window") /* a column for each OVER (…), over the same dimensions */
 enum plan_kind {
 #define X(id, name) id,
     PLAN_LIST(X)
@@ -75,6 +76,46 @@ struct agg_call {
 /* What a join by value gives: pairs that match, and cells of one side, or both, that match nothing;
  * SEMI and ANTI the left cells that match something, or nothing. */
 enum hash_join_kind { HASH_INNER, HASH_LEFT, HASH_RIGHT, HASH_FULL, HASH_SEMI, HASH_ANTI };
+
+/* OVER (PARTITION BY … ORDER BY … frame): expressions over the input. */
+struct row_window {
+    struct expr **partition;
+    int n_partition;
+    struct sort_key *order;
+    int n_order;
+    enum frame_unit unit; /* never FRAME_NONE */
+    enum frame_bound from, to;
+    struct expr *from_offset, *to_offset; /* constant; ROWS and GROUPS: BIGINT. NULL: none */
+    enum frame_exclude exclude;
+    int pos;
+};
+
+#define ROW_FUNCTION_LIST(X)                                                                       \
+    X(WF_ROW_NUMBER, "row_number")                                                                 \
+    X(WF_RANK, "rank")                                                                             \
+    X(WF_DENSE_RANK, "dense_rank")                                                                 \
+    X(WF_PERCENT_RANK, "percent_rank")                                                             \
+    X(WF_CUME_DIST, "cume_dist")                                                                   \
+    X(WF_NTILE, "ntile")                                                                           \
+    X(WF_LAG, "lag") /* args: the value, the offset, the default (NULL: none) */                   \
+    X(WF_LEAD, "lead")                                                                             \
+    X(WF_FIRST_VALUE, "first_value")                                                               \
+    X(WF_LAST_VALUE, "last_value")                                                                 \
+    X(WF_NTH_VALUE, "nth_value")
+enum row_function {
+    WF_AGGREGATE,
+#define X(id, name) id,
+    ROW_FUNCTION_LIST(X)
+#undef X
+        N_ROW_FUNCTIONS
+};
+
+struct row_call {
+    enum row_function fn;
+    int window;           /* of the plan's windows */
+    struct agg_call call; /* agg NULL: its arguments alone count */
+    enum type type;       /* of the result */
+};
 
 struct join_dim { /* a pair of aligned dimensions */
     int left, right;
@@ -154,6 +195,11 @@ struct plan {
      * rest. rel.dims[d].axis is &axes[d], which has its type only: open() fills it in, for all
      * nodes above too. */
     struct axis *axes;
+    /* WINDOW_ROWS: the input's columns, then one a call */
+    struct row_window *windows;
+    int n_windows;
+    struct row_call *calls;
+    int n_calls;
 };
 
 /* What a node's relation says before it has run: a list of rows has one dimension, `row`, name

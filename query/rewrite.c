@@ -159,7 +159,8 @@ void drop_identities(struct plan **slot)
     for (int i = 0; i < p->n_in; i++)
         drop_identities(&p->in[i]);
     bool idle = (p->kind == P_MAP && keeps_columns(p)) || (p->kind == P_SLICE && keeps_region(p)) ||
-                (p->kind == P_FILTER && always_true(p->exprs[0]));
+                (p->kind == P_FILTER && always_true(p->exprs[0])) ||
+                (p->kind == P_WINDOW_ROWS && p->n_calls == 0);
     if (!idle) return;
     /* The input takes over the names: they are what the tree above prints. */
     struct plan *in = p->in[0];

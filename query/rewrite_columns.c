@@ -233,6 +233,76 @@ static void prune_aggregate(struct ctx *c, struct plan *p, const bool *need, int
         renumber_call(c, &aggs[i], below_map);
 }
 
+static void use_window(const struct row_window *w, bool *need)
+{
+    for (int i = 0; i < w->n_partition; i++)
+        use(w->partition[i], need);
+    for (int i = 0; i < w->n_order; i++)
+        use(w->order[i].e, need);
+}
+
+static void renumber_window(struct ctx *c, struct row_window *w, int *map)
+{
+    w->partition =
+        arena_dup(c->arena, w->partition, sizeof(struct expr *) * (size_t)w->n_partition);
+    w->order = arena_dup(c->arena, w->order, sizeof *w->order * (size_t)w->n_order);
+    for (int i = 0; i < w->n_partition; i++)
+        w->partition[i] = with_map(c, w->partition[i], map);
+    for (int i = 0; i < w->n_order; i++)
+        w->order[i].e = with_map(c, w->order[i].e, map);
+}
+
+/* Windows that no call is left of go. */
+static void keep_windows(struct ctx *c, struct plan *p)
+{
+    int n = 0, *now = arena_array(c->arena, int, p->n_windows + 1);
+    for (int i = 0; i < p->n_windows; i++)
+        now[i] = -1;
+    for (int i = 0; i < p->n_calls; i++)
+        now[p->calls[i].window] = 0;
+    for (int i = 0; i < p->n_windows; i++) {
+        if (now[i] < 0) continue;
+        now[i] = n;
+        p->windows[n++] = p->windows[i];
+    }
+    p->n_windows = n;
+    for (int i = 0; i < p->n_calls; i++)
+        p->calls[i].window = now[p->calls[i].window];
+}
+
+static void prune_windows(struct ctx *c, struct plan *p, const bool *need, int *map)
+{
+    int n_in = p->in[0]->rel.n_cols, n_calls = 0;
+    bool *below = arena_array(c->arena, bool, n_in + 1);
+    copy_need(need, n_in, below);
+    for (int i = 0; i < p->n_calls; i++) {
+        map[n_in + i] = need[n_in + i] ? n_calls : -1;
+        if (need[n_in + i]) p->calls[n_calls++] = p->calls[i];
+    }
+    int n_old = p->n_calls;
+    p->n_calls = n_calls;
+    keep_windows(c, p);
+    for (int i = 0; i < n_calls; i++)
+        use_call(&p->calls[i].call, below);
+    for (int i = 0; i < p->n_windows; i++)
+        use_window(&p->windows[i], below);
+    prune_columns(c, p->in[0], below, map);
+    for (int i = 0; i < n_calls; i++)
+        renumber_call(c, &p->calls[i].call, map);
+    for (int i = 0; i < p->n_windows; i++)
+        renumber_window(c, &p->windows[i], map);
+    const struct rel *in = &p->in[0]->rel;
+    struct rel_col *cols = arena_array(c->arena, struct rel_col, in->n_cols + n_calls + 1);
+    memcpy(cols, in->cols, sizeof *cols * (size_t)in->n_cols);
+    for (int i = 0; i < n_old; i++) {
+        if (map[n_in + i] < 0) continue;
+        map[n_in + i] += in->n_cols;
+        cols[map[n_in + i]] = p->rel.cols[n_in + i];
+    }
+    p->rel.cols = cols;
+    p->rel.n_cols = in->n_cols + n_calls;
+}
+
 static void prune_concat(struct ctx *c, struct plan *p, const bool *need, int *map)
 {
     for (int i = 0; i < p->n_in; i++)
@@ -288,6 +358,9 @@ void prune_columns(struct ctx *c, struct plan *p, const bool *need, int *map)
     case P_HASH_JOIN:
     case P_ASOF_JOIN:
         prune_by_value(c, p, need, map);
+        break;
+    case P_WINDOW_ROWS:
+        prune_windows(c, p, need, map);
         break;
     case P_AGGREGATE:
         prune_aggregate(c, p, need, map);

@@ -168,6 +168,34 @@ static struct expr *to_rows(struct ctx *c, const struct expr *e, void *self)
     return expr_make_ref(c, E_COL, index, e->type, e->pos);
 }
 
+/* ---- windows ---- */
+
+/* Is what the reference stands for the same for all rows of a partition, in every window? Of floats
+ * and intervals equal values may still differ (-0.0, '1 month' and '30 days'). */
+static bool note_partition(const struct expr *e, void *self)
+{
+    struct side *s = self;
+    const struct plan *p = s->join;
+    if (e->kind != E_COL && e->kind != E_DIM && e->kind != E_POS) return true;
+    s->fits &= !type_is_float(e->type) && e->type != T_INTERVAL;
+    for (int i = 0; i < p->n_windows; i++) {
+        bool found = false;
+        for (int k = 0; k < p->windows[i].n_partition; k++)
+            found |= expr_equal(p->windows[i].partition[k], e);
+        s->fits &= found;
+    }
+    return true;
+}
+
+/* A condition on what all windows are partitioned by holds for whole partitions. */
+static enum status below_windows(struct ctx *c, struct plan *p, struct expr *e, bool *done)
+{
+    struct side s = {p, false, true};
+    expr_walk(e, note_partition, &s);
+    *done = s.fits;
+    return s.fits ? sink_into(c, &p->in[0], e) : OK;
+}
+
 /* ---- going down ---- */
 
 static enum status below_concat(struct ctx *c, struct plan *p, struct expr *e)
@@ -218,6 +246,9 @@ static enum status go_below(struct ctx *c, struct plan *p, struct expr *e, bool 
     case P_ASOF_JOIN:
         if (!safe) break;
         return below_value_join(c, p, e, done);
+    case P_WINDOW_ROWS:
+        if (!safe) break;
+        return below_windows(c, p, e, done);
     case P_AGGREGATE:
         if (!safe) break;
         return below_aggregate(c, p, e, done);

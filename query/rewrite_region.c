@@ -97,6 +97,7 @@ static void follow(struct plan *p, const int64_t *old_lo)
     switch (p->kind) {
     case P_FILTER:
     case P_MAP:
+    case P_WINDOW_ROWS:
         follow_dims(p);
         break;
     case P_HASH_JOIN:

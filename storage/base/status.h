@@ -45,6 +45,9 @@
     X(ERR_INVALID_PARAMETER, "22023", "an argument out of its domain")                             \
     X(ERR_NULL_VALUE, "22004", "NULL where a value is wanted")                                     \
     X(ERR_INVALID_WIDTH, "2201G", "bounds or a number of buckets that make none")                  \
+    X(ERR_FRAME_SIZE, "22013", "a frame's offset that is negative or NaN")                         \
+    X(ERR_NTILE, "22014", "ntile of fewer than one bucket")                                        \
+    X(ERR_NTH_VALUE, "22016", "nth_value of a row before the first")                               \
     X(ERR_INVALID_REGEX, "2201B", "a regular expression that does not parse")                      \
     X(ERR_INVALID_ESCAPE, "22025", "an escape that stands for no character")                       \
     X(ERR_INVALID_LIMIT, "2201W", "a negative LIMIT")                                              \
