@@ -74,6 +74,7 @@ static bool sees_ties(const struct plan *p, int window)
         case WF_CUME_DIST:
             break;
         case WF_AGGREGATE:
+            if (agg_is_ordered(k->call.agg)) return true;
             if (p->windows[window].unit == FRAME_ROWS && !window_is_whole(&p->windows[window]))
                 return true;
             break;

@@ -93,15 +93,16 @@ static enum status keep_value(struct ctx *c, struct window_agg *a)
 
 static enum status partition_value(struct ctx *c, struct window_agg *a, int64_t lo, int64_t hi)
 {
-    bits_fill(a->value.valid, 0, 1, true);
+    struct column *const value = &a->value;
+    bits_fill(value->valid, 0, 1, true);
     if (a->sorted) {
         int64_t n;
         TRY(count_rows(c, &a->rows, lo, hi, &n));
-        TRY(holistic_next(c, a->sorted, n, &a->value, 0));
+        TRY(holistic_next(c, a->sorted, n, &value, 0));
     } else {
         clear_state(a);
         TRY(args_add(c, &a->rows, lo, hi, &a->heap, a->state));
-        TRY(a->k.ops->finish(c, &a->k, a->state, &a->value, 0));
+        TRY(a->k.ops->finish(c, &a->k, a->state, value, 0));
     }
     a->part_lo = lo;
     return keep_value(c, a);
@@ -126,7 +127,8 @@ static enum status sort_values(struct ctx *c, struct window_agg *a, const char *
     const int first = 0;
     int64_t part = 0;
     struct row_cursor marks;
-    TRY(holistic_new(c, &a->k, &number, 1, 1, memory_share(c, 8), tmp_dir, &a->sorted));
+    const struct agg_bound *const call = &a->k;
+    TRY(holistic_new(c, &call, 1, &number, 1, 1, memory_share(c, 8), tmp_dir, &a->sorted));
     cursor_init(c, &marks, a->s->marks, &first, 1);
     enum status st = OK;
     for (int64_t row = 0; row < a->s->n && st == OK; row = marks.hi) {
@@ -141,7 +143,7 @@ static enum status sort_values(struct ctx *c, struct window_agg *a, const char *
             part += ((const int16_t *)marks.cols[0].values)[i] < a->w->n_partition;
             ((int64_t *)key.values)[i] = part;
         }
-        st = holistic_add(c, a->sorted, 0, &key, &a->rows.in, n);
+        st = holistic_add(c, a->sorted, 0, &key, &a->rows.input, &a->rows.in);
         scratch_release(c->scratch, mark);
     }
     cursor_free(&marks);
@@ -168,7 +170,40 @@ static enum status slide(struct ctx *c, struct window_agg *a, const struct frame
     return column_keep_text(c, out, i);
 }
 
+/* Texts and lists are as long as their frames: made anew, but for a frame that only grows. */
+static enum status make_list(struct ctx *c, struct window_agg *a, const struct frame_parts *p,
+                             int64_t row, struct column *out, int64_t i)
+{
+    bool grows = a->w->exclude == EXCLUDE_NONE && p->lo[0] == a->lo[0] && p->hi[0] >= a->hi[0];
+    if (!grows) {
+        text_heap_free(&a->heap);
+        agg_state_init(&a->k, a->state);
+    }
+    TRY(args_add(c, &a->rows, grows ? a->hi[0] : p->lo[0], p->hi[0], &a->heap, a->state));
+    if (p->self) TRY(args_add(c, &a->rows, row, row + 1, &a->heap, a->state));
+    TRY(args_add(c, &a->rows, p->lo[1], p->hi[1], &a->heap, a->state));
+    a->lo[0] = p->lo[0];
+    a->hi[0] = p->hi[0];
+    TRY(a->k.ops->finish(c, &a->k, a->state, out, i));
+    return column_keep_text(c, out, i);
+}
+
 /* ---- moving frames of values in order ---- */
+
+static enum status change_value(struct ctx *c, struct window_agg *a, const struct column *col,
+                                int64_t i, bool add)
+{
+    double rounded;
+    struct column one = {.type = T_FLOAT64, .values = &rounded};
+    if (a->k.agg->id == AGG_APPROX_QUANTILE) {
+        rounded = agg_rounded(((const double *)col->values)[i]);
+        col = &one;
+        i = 0;
+    }
+    if (add) return multiset_add(c, a->values, col, i);
+    multiset_remove(a->values, col, i);
+    return OK;
+}
 
 static enum status change_values(struct ctx *c, struct window_agg *a, struct arg_cursor *rows,
                                  int64_t lo, int64_t hi, bool add)
@@ -177,10 +212,7 @@ static enum status change_values(struct ctx *c, struct window_agg *a, struct arg
         int64_t at;
         TRY(args_at(c, rows, row, &at));
         if (rows->in.none || (rows->in.mask && !bit_get(rows->in.mask, at))) continue;
-        if (add)
-            TRY(multiset_add(c, a->values, rows->in.args[0], at));
-        else
-            multiset_remove(a->values, rows->in.args[0], at);
+        TRY(change_value(c, a, rows->in.args[0], at, add));
     }
     return OK;
 }
@@ -205,6 +237,10 @@ static void quantile(const struct window_agg *a, int64_t n, struct column *out, 
     if (*to != *to) return; /* NaN sorts last and makes the result NaN */
     quantile_rank(a->k.q, n, &below, &t);
     double x = multiset_nth(a->values, below);
+    if (a->k.agg->id == AGG_APPROX_QUANTILE) {
+        *to = x + 0.0;
+        return;
+    }
     double y = multiset_nth(a->values, below + 1 < n ? below + 1 : below);
     *to = quantile_between(x, y, t);
 }
@@ -244,6 +280,8 @@ enum status window_agg_fill(struct ctx *c, struct window_agg *a, const struct fr
         p = frame_parts(f, i, a->w->exclude);
         if (i > 0 && same_parts(&p, &last))
             copy_result(out, i - 1, out, i);
+        else if (a->k.ordered)
+            TRY(make_list(c, a, &p, f->first + i, out, i));
         else if (a->values)
             TRY(slide_values(c, a, &p, f->first + i, out, i));
         else
@@ -261,6 +299,7 @@ static enum status prepare(struct ctx *c, struct window_agg *a, const int *cols,
     args_init(c, &a->rows, &a->k, cols, a->s);
     TRY(buf_alloc(c, a->k.state_bytes, &a->state));
     agg_state_init(&a->k, a->state);
+    a->lo[0] = a->k.ordered ? -1 : 0;
     if (a->whole) {
         TRY(buf_alloc(c, 64, &mem));
         memset(mem, 0, 64);
@@ -269,6 +308,7 @@ static enum status prepare(struct ctx *c, struct window_agg *a, const int *cols,
         return a->k.holistic ? sort_values(c, a, tmp_dir) : OK;
     }
     int parts = a->w->exclude == EXCLUDE_NONE ? 1 : 2;
+    if (a->k.ordered) return OK;
     if (!a->k.holistic) {
         for (int i = 0; i < parts; i++)
             TRY(slider_new(c, &a->k, cols, a->s, &a->sliders[i]));
@@ -293,6 +333,11 @@ enum status window_agg_new(struct ctx *c, const struct row_call *call, const str
     for (int i = 0; i < k.n_args; i++)
         cols[i] = args[i].col;
     if (k.filter >= 0) cols[k.n_args] = args[call->call.n_args].col;
+    if (k.ordered) { /* the rows come in order */
+        int filter = k.filter;
+        k = agg_bound_of_values(&k);
+        k.filter = filter;
+    }
     struct window_agg *a = calloc(1, sizeof *a);
     if (!a) return fail(c, ERR_MEMORY, "out of memory");
     *a = (struct window_agg){.w = w, .s = s, .k = k, .whole = window_is_whole(w), .part_lo = -1};

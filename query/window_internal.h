@@ -119,6 +119,8 @@ struct arg_cursor {
     struct row_cursor rows;
     struct agg_bound k; /* its slots are the cursor's columns */
     int id_col;         /* of the cursor; -1: not wanted */
+    struct chunk chunk; /* the rows at hand */
+    struct agg_input input;
     struct call_input in;
     uint8_t *null;
 };

@@ -49,12 +49,10 @@ void args_free(struct arg_cursor *a)
 static enum status look_at_rows(struct ctx *c, struct arg_cursor *a)
 {
     int64_t n = a->rows.hi - a->rows.lo;
-    struct box box = {.n_dims = 1, .hi = {n}};
-    struct chunk ch = {.box = box, .n = n, .n_present = n};
     struct agg_set set = {.n = 1, .calls = &a->k};
-    struct agg_input in;
-    TRY(agg_input_make(c, &set, &ch, a->rows.cols, &box, &in));
-    a->in = in.calls[0];
+    a->chunk = (struct chunk){.box = {.n_dims = 1, .hi = {n}}, .n = n, .n_present = n};
+    TRY(agg_input_make(c, &set, &a->chunk, a->rows.cols, &a->chunk.box, &a->input));
+    a->in = a->input.calls[0];
     a->null = NULL;
     const struct column *value = a->k.value_arg >= 0 ? a->in.args[a->k.value_arg] : NULL;
     if (!value || !value->valid) return OK;
@@ -94,7 +92,7 @@ static enum status add_run(struct ctx *c, const struct arg_cursor *a, int64_t at
         b.arg[i] = (const char *)a->in.args[i]->values + (size_t)at * type_bytes(k->types[i]);
     if (a->null) b.null = a->null + at;
     if (a->id_col >= 0) b.rank = (const int64_t *)a->rows.cols[a->id_col].values + at;
-    if (n <= FEW_ROWS) return k->ops->scatter(c, k, heap, state, zeros, &b);
+    if (n <= FEW_ROWS && k->ops->scatter) return k->ops->scatter(c, k, heap, state, zeros, &b);
     return k->ops->run(c, k, heap, state, &b);
 }
 
