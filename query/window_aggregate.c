@@ -54,6 +54,7 @@ static void clear_state(struct window_agg *a)
 {
     struct text_ref refs[2];
     const struct agg_ops *ops = a->k.ops;
+    if (!ops->n_texts) text_heap_free(&a->heap);
     for (int i = 0; i < ops->n_texts; i++)
         memcpy(&refs[i], (char *)a->state + ops->text_at[i], sizeof refs[i]);
     agg_state_init(&a->k, a->state);
@@ -175,10 +176,7 @@ static enum status make_list(struct ctx *c, struct window_agg *a, const struct f
                              int64_t row, struct column *out, int64_t i)
 {
     bool grows = a->w->exclude == EXCLUDE_NONE && p->lo[0] == a->lo[0] && p->hi[0] >= a->hi[0];
-    if (!grows) {
-        text_heap_free(&a->heap);
-        agg_state_init(&a->k, a->state);
-    }
+    if (!grows) clear_state(a);
     TRY(args_add(c, &a->rows, grows ? a->hi[0] : p->lo[0], p->hi[0], &a->heap, a->state));
     if (p->self) TRY(args_add(c, &a->rows, row, row + 1, &a->heap, a->state));
     TRY(args_add(c, &a->rows, p->lo[1], p->hi[1], &a->heap, a->state));
