@@ -38,6 +38,15 @@ static enum status want_conflict(struct ctx *c, const struct ast_option *o, enum
     return OK;
 }
 
+static enum status want_version(struct ctx *c, const struct ast_option *o, int *out)
+{
+    if (!o->value || (strcmp(o->value, "2") != 0 && strcmp(o->value, "3") != 0))
+        return fail_at(c, ERR_INVALID_PARAMETER, o->pos,
+                       "the version of a Zarr directory is 2 or 3");
+    *out = o->value[0] - '0';
+    return OK;
+}
+
 static bool ends_in(const char *file, const char *ending)
 {
     size_t n = strlen(file), m = strlen(ending);
@@ -77,6 +86,7 @@ static enum status read_option(struct ctx *c, const struct ast_option *o, struct
     if (!strcmp(o->name, "null")) return out->null_text = o->value ? o->value : "", OK;
     if (!strcmp(o->name, "on conflict") || !strcmp(o->name, "on_conflict"))
         return want_conflict(c, o, &out->conflict);
+    if (!strcmp(o->name, "version")) return want_version(c, o, &out->version);
     if (!strcmp(o->name, "freeze")) return OK;
     if (!strcmp(o->name, "encoding")) {
         if (o->value && (!strcasecmp(o->value, "utf8") || !strcasecmp(o->value, "utf-8")))
@@ -84,8 +94,8 @@ static enum status read_option(struct ctx *c, const struct ast_option *o, struct
         return fail_at(c, ERR_UNSUPPORTED, o->pos, "COPY reads and writes UTF8 only");
     }
     fail_at(c, ERR_SYNTAX, o->pos, "option \"%s\" not recognized", o->name);
-    return hint(
-        c, "There are format, header, delimiter, quote, escape, null, encoding and ON CONFLICT.");
+    return hint(c, "There are format, header, delimiter, quote, escape, null, encoding, version "
+                   "and ON CONFLICT.");
 }
 
 enum status copy_options_read(struct ctx *c, const struct ast_stmt *stmt, struct copy_options *out)

@@ -1,15 +1,9 @@
-/* COPY … TO: rows as csv, text or npy, to a file or the client.
- *
- * A file appears whole or not at all: it is written under a temporary name beside the final one and
- * renamed. */
+/* COPY … TO: rows as csv, text or npy, to a file or the client. */
 #include "query/copy.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct copy_sink {
@@ -216,10 +210,6 @@ static enum status check_npy(struct ctx *c, struct run *r, const struct query *q
                        "column \"%s\" of type %s cannot be written as npy", q->outs[k].name,
                        type_name(q->outs[k].type));
     }
-    for (int d = 0; q->is_array && d < q->root->rel.n_dims; d++)
-        if (q->root->rel.dims[d].stride != 1)
-            return fail_at(c, ERR_UNSUPPORTED, r->stmt->pos,
-                           "a slice with a step cannot be written as npy directly");
     if (!q->is_array && r->stmt->end_kind != COPY_FILE)
         return fail_at(c, ERR_UNSUPPORTED, r->stmt->pos,
                        "a list of rows can be written as npy to a file only");
@@ -272,32 +262,17 @@ static enum status to_client(struct ctx *c, struct run *r, struct copy_sink *s, 
 
 static enum status to_file(struct ctx *c, struct run *r, struct copy_sink *s, struct exec *x)
 {
-    char path[PATH_MAX], temporary[PATH_MAX + 16];
-    const char *root = r->s->settings.file_root.s;
-    bool relative = r->stmt->file[0] != '/' && root && *root;
-    int n = snprintf(path, sizeof path, "%s%s%s", relative ? root : "", relative ? "/" : "",
-                     r->stmt->file);
-    if (n >= (int)sizeof path)
-        return fail(c, ERR_IO, "could not open file \"%s\" for writing: %s", r->stmt->file,
-                    strerror(ENAMETOOLONG));
-    /* A device or a pipe is written to, not replaced. */
-    struct stat there;
-    bool whole = stat(path, &there) < 0 || S_ISREG(there.st_mode);
-    if (whole)
-        snprintf(temporary, sizeof temporary, "%s.%d~", path, r->s->pid);
-    else
-        memcpy(temporary, path, (size_t)n + 1);
-    s->fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    struct copy_target t;
+    TRY(copy_target_open(c, r, false, &t));
+    s->fd = open(t.temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (s->fd < 0)
-        return fail(c, ERR_IO, "could not open file \"%s\" for writing: %s", path, strerror(errno));
+        return fail(c, ERR_IO, "could not open file \"%s\" for writing: %s", t.path,
+                    strerror(errno));
     enum status st = run_sink(c, r, s, x);
-    if (st == OK && whole && fsync(s->fd) < 0)
-        st = fail(c, ERR_IO, "could not write file \"%s\": %s", path, strerror(errno));
+    if (st == OK && t.whole && fsync(s->fd) < 0)
+        st = fail(c, ERR_IO, "could not write file \"%s\": %s", t.path, strerror(errno));
     close(s->fd);
-    if (st == OK && whole && rename(temporary, path) < 0)
-        st = fail(c, ERR_IO, "could not rename to \"%s\": %s", path, strerror(errno));
-    if (st < 0 && whole) unlink(temporary);
-    return st;
+    return copy_target_close(c, &t, st);
 }
 
 enum status copy_out(struct ctx *c, struct run *r, const struct copy_options *o,
@@ -307,6 +282,7 @@ enum status copy_out(struct ctx *c, struct run *r, const struct copy_options *o,
     if (!strcmp(o->format, "netcdf"))
         return fail_at(c, ERR_UNSUPPORTED, r->stmt->pos,
                        "COPY TO with format \"netcdf\" is not available yet");
+    if (!strcmp(o->format, "zarr")) return copy_out_grid(c, r, o, q, x, n_rows);
     if (r->stmt->end_kind != COPY_FILE) s.cl = r->cl;
     enum status st = s.cl ? to_client(c, r, &s, x) : to_file(c, r, &s, x);
     strbuf_release(&s.out);

@@ -470,6 +470,35 @@ static enum status select_of(struct ctx *c, const struct ast_stmt *stmt,
     return OK;
 }
 
+/* A slice with a step has positions in between where no cell is. */
+static bool has_steps(const struct query *q)
+{
+    bool any = false;
+    for (int d = 0; q->is_array && d < q->root->rel.n_dims; d++)
+        any = any || q->root->rel.dims[d].stride != 1;
+    return any;
+}
+
+/* SELECT * FROM (select): its positions start afresh. */
+static const struct ast_select *select_from(struct ctx *c, const struct ast_select *inner)
+{
+    struct ast_select *out = arena_new_of(c->arena, struct ast_select);
+    struct ast_from *from = arena_new_of(c->arena, struct ast_from), **list;
+    struct ast_target *star = arena_new_of(c->arena, struct ast_target);
+    list = arena_new_of(c->arena, struct ast_from *);
+    *from = (struct ast_from){.kind = FROM_SELECT,
+                              .pos = inner->pos,
+                              .select = (struct ast_select *)(uintptr_t)inner,
+                              .depth = inner->depth + 1};
+    *list = from;
+    star->pos = inner->pos;
+    *out = (struct ast_select){.pos = inner->pos,
+                               .targets = {.n = 1, .v = star},
+                               .from = {.n = 1, .v = list},
+                               .depth = inner->depth + 2};
+    return out;
+}
+
 static enum status run_copy_to(struct ctx *c, struct run *r, const struct copy_options *o)
 {
     const struct ast_select *sel = r->stmt->inner ? r->stmt->inner->select : NULL;
@@ -478,6 +507,11 @@ static enum status run_copy_to(struct ctx *c, struct run *r, const struct copy_o
     int64_t n = 0;
     if (!sel) TRY(select_of(c, r->stmt, &sel));
     enum status st = open_query(c, r, sel, &q, &x);
+    if (st == OK && has_steps(&q)) {
+        exec_close(x);
+        x = NULL;
+        st = open_query(c, r, select_from(c, sel), &q, &x);
+    }
     if (st == OK) st = copy_out(c, r, o, &q, x, &n);
     exec_close(x);
     if (st < 0 && !r->stmt->inner) c->err.position = c->err.position < 0 ? -1 : r->stmt->name.pos;

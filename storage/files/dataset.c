@@ -474,7 +474,7 @@ static enum status make_schema(struct ctx *c, struct dataset *s, const struct op
             .name = source_fold_name(c, v->name, strlen(v->name)),
             .type = x->file.columns[i].type,
             .id = (uint16_t)(i + 1),
-            .unit = ds_text_attr(c, v, "units"),
+            .unit = x->file.columns[i].is_time ? NULL : ds_text_attr(c, v, "units"),
             .comment = comment ? comment : ds_text_attr(c, v, "standard_name"),
         };
     }

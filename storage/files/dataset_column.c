@@ -213,8 +213,9 @@ static void find_time(struct ctx *c, const struct ds_var *v, struct ds_column *k
 
 static void find_meaning(struct ctx *c, const struct ds_var *v, struct ds_column *k)
 {
-    const char *dtype = ds_text_attr(c, v, "dtype");
-    if (dtype && strcmp(dtype, "bool") == 0 && ds_kind_bytes(k->kind) == 1) {
+    const char *dtype = ds_text_attr(c, v, "dtype"), *type = ds_text_attr(c, v, "tessera_type");
+    bool truth = (dtype && strcmp(dtype, "bool") == 0) || (type && strcmp(type, "boolean") == 0);
+    if (truth && ds_kind_bytes(k->kind) == 1) {
         k->is_bool = true;
         k->type = T_BOOL;
         return;
@@ -246,6 +247,7 @@ enum status ds_column_of(struct ctx *c, const char *path, const struct ds_descri
         find_meaning(c, v, &k);
     } else if (k.kind == DS_KIND_STRING) {
         const struct ds_attr *fill = ds_var_attr(v, "_FillValue");
+        if (!fill) fill = ds_var_attr(v, "missing_value");
         k.has_text_fill = fill && (fill->kind == DS_KIND_STRING || fill->kind == DS_KIND_CHAR);
         if (k.has_text_fill) k.text_fill = fill->text;
     }

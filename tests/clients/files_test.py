@@ -179,12 +179,120 @@ def zarr_refusals(f):
     f.error(f"SELECT * FROM read_zarr('{f.path('empty.zarr')}')", "22P04", "is not a Zarr array or group")
 
 
+# ---- what Tessera writes ----
+
+
+def make_array(f, name, missing, shape=(5, 7, 4)):
+    """An array of every type over a time, a float and a text axis; `missing`: with NULLs and EMPTY cells."""
+    cols = ", ".join(f"a_{k} {t[0]}" for k, t in ALL_TYPES.items())
+    labels = ", ".join(f"'{c}'" for c in "ähzq"[:shape[2]])
+    f.conn.execute(f"DROP ARRAY IF EXISTS {name}")
+    f.conn.execute(f"CREATE ARRAY {name} (time TIMESTAMP DIMENSION ['2020-01-30' : * : INTERVAL '1 month'] TILE 2, "
+                   f"lat DOUBLE DIMENSION [-1.5 : {-1.5 + 0.25 * (shape[1] - 1)} : 0.25] TILE 3, k TEXT DIMENSION ({labels}), {cols})")
+    f.conn.execute(f"ALTER ARRAY {name} ALTER a_f4 SET (unit = 'K', comment = 'a comment')")
+    data = {k: values(f.rng, t[1], shape) for k, t in ALL_TYPES.items()}
+    null = {k: f.rng.random(shape) < (0.2 if missing else 0) for k in ALL_TYPES}
+    empty = f.rng.random(shape) < (0.2 if missing else 0)
+    if missing:
+        empty[:2, :3, :] = True  # a whole chunk
+        empty[-1, -1, -1] = False
+        data["f8"][-1, 0, 0], null["f8"][-1, 0, 0], empty[-1, 0, 0] = np.nan, False, False
+    with f.conn.cursor().copy(f"COPY {name} FROM STDIN") as out:
+        for index in np.ndindex(shape):
+            if not empty[index]:
+                coords = [str(np.datetime64("2020-01-30") if index[0] == 0 else month_later(index[0])), -1.5 + 0.25 * index[1], "ähzq"[index[2]]]
+                out.write_row(coords + [None if null[k][index] else text_of(data[k][index]) for k in ALL_TYPES])
+    return data, {k: null[k] | empty for k in ALL_TYPES}
+
+
+def month_later(n):
+    return pd.Timestamp("2020-01-30") + pd.DateOffset(months=n)
+
+
+def text_of(v):
+    return str(v).replace("T", " ") if isinstance(v, np.datetime64) else bool(v) if isinstance(v, np.bool_) else v if isinstance(v, str) else repr(v.item())
+
+
+def same_cells(f, name, source, what):
+    """Each cell and its coordinates; EMPTY comes back as NULL."""
+    cols = ", ".join(f"a_{k}" for k in ALL_TYPES)
+    want = {r[:3]: r[3:] for r in f.rows(f"SELECT time, lat, k, {cols} FROM {name}")}
+    got = {r[:3]: r[3:] for r in f.rows(f"SELECT time, lat, k, {cols} FROM {source}")}
+    f.count.check(set(want) <= set(got), f"{what}: all cells are there")
+    for key, row in got.items():
+        expect = want.get(key, (None,) * len(ALL_TYPES))
+        if repr(expect) != repr(row):
+            f.count.check(False, f"{what}: {key}: got {row}, wanted {expect}")
+            return
+    f.count.check(True, what)
+
+
+def open_with_xarray(f, ds, data, missing, what):
+    f.same(ds["time"].values.astype("M8[us]"), np.array([month_later(i) for i in range(5)], dtype="M8[us]"),
+           what + " time")
+    f.same(ds["lat"].values, -1.5 + 0.25 * np.arange(7), what + " lat")
+    f.same(ds["k"].values.astype("O"), np.array(list("ähzq"), dtype="O"), what + " text labels")
+    f.count.equal(ds["a_f4"].attrs.get("units"), "K", what + " units")
+    f.count.equal(ds["a_f4"].attrs.get("long_name"), "a comment", what + " comment")
+    for k, (_, dtype) in ALL_TYPES.items():
+        got = ds["a_" + k].values
+        hole = missing[k]
+        if not hole.any() and dtype != "O":
+            f.count.check(got.dtype.kind == np.dtype(dtype).kind, f"{what} {k}: dtype {got.dtype}")
+        if dtype == "O":
+            hole_got = np.array([v is None or v != v for v in got.ravel()]).reshape(got.shape)
+        else:
+            hole_got = np.isnat(got) if got.dtype.kind == "M" else np.isnan(got) if got.dtype.kind == "f" else np.zeros(got.shape, bool)
+        hole_want = hole | np.isnan(data[k]) if np.dtype(dtype).kind == "f" else hole
+        f.same(hole_got, hole_want, f"{what} {k}: which are missing")
+        f.same(got[~hole_want], data[k][~hole_want], f"{what} {k}")
+
+
+def zarr_out(f):
+    for missing in (False, True):
+        data, holes = make_array(f, "z", missing)
+        for version in (2, 3):
+            path, what = f.path(f"out{version}.zarr"), f"COPY TO Zarr {version}{' with holes' if missing else ''}"
+            n = f.conn.execute(f"COPY z TO '{path}' (FORMAT zarr, VERSION {version})").rowcount
+            f.count.equal(n, f.rows("SELECT count(*) FROM z")[0][0], what + " count")
+            same_cells(f, "z", f"read_zarr('{path}')", what)
+            f.conn.execute(f"CREATE ARRAY IF NOT EXISTS y AS SELECT * FROM z")
+            f.conn.execute(f"TRUNCATE y")
+            f.conn.execute(f"COPY y FROM '{path}'")
+            same_cells(f, "z", "y", what + " and COPY FROM")
+            f.conn.execute("DROP ARRAY y")
+            open_with_xarray(f, xr.open_zarr(path), data, holes, what)
+            z = zarr.open_group(path, mode="r")
+            f.count.equal(z["a_i4"].chunks, (2, 3, 4), what + " chunks")
+            f.count.equal(sorted(os.listdir(f.dir)), sorted(set(os.listdir(f.dir)) - {p for p in os.listdir(f.dir) if p.endswith("~")}),
+                          what + " leaves nothing behind")
+    f.conn.execute(f"COPY (SELECT [lat], [k], max(a_i4) AS m FROM z GROUP BY lat, k) TO '{f.path('m.zarr')}'")
+    f.count.equal(f.rows(f"SELECT * FROM read_zarr('{f.path('m.zarr')}') WHERE m IS NOT NULL"),
+                  [r for r in f.rows("SELECT [lat], [k], max(a_i4) AS m FROM z GROUP BY lat, k") if r[2] is not None], "a query")
+    f.conn.execute(f"COPY (SELECT i, i * i AS sq FROM GRID [i => 0 : 9999] WHERE i % 2 = 0) TO '{f.path('rows.zarr')}'")
+    f.count.equal(f.rows(f"SELECT count(*), sum(sq), max(i) FROM read_zarr('{f.path('rows.zarr')}')"),
+                  f.rows("SELECT count(*), sum(i * i), max(i) FROM GRID [i => 0 : 9999] WHERE i % 2 = 0"), "rows")
+    f.conn.execute(f"COPY (SELECT * FROM z[#lat => 0 : 6 : 2, #time => 1 : 4 : 3]) TO '{f.path('step.zarr')}'")
+    same = f.rows("SELECT time, lat, k, a_i8 FROM z[#lat => 0 : 6 : 2, #time => 1 : 4 : 3] WHERE a_i8 IS NOT NULL")
+    f.count.equal(f.rows(f"SELECT time, lat, k, a_i8 FROM read_zarr('{f.path('step.zarr')}') WHERE a_i8 IS NOT NULL"), same, "steps")
+    f.conn.execute(f"COPY z TO '{f.path('m.zarr')}'")
+    f.count.equal(f.rows(f"SELECT count(a_i4) FROM read_zarr('{f.path('m.zarr')}')"), f.rows("SELECT count(a_i4) FROM z"), "replaced")
+    os.mkdir(f.path("mine"))
+    open(f.path("mine/letter"), "w").close()
+    f.error(f"COPY z TO '{f.path('mine')}' (FORMAT zarr)", "42809", "not a Zarr directory")
+    f.error("COPY z TO STDOUT (FORMAT zarr)", "0A000", "goes to a file only")
+    f.error(f"COPY z TO '{f.path('q.zarr')}' (FORMAT zarr, VERSION 4)", "22023", "2 or 3")
+    f.error(f"COPY (SELECT i, i FROM GRID [i => 0 : 3]) TO '{f.path('q.zarr')}'", "42701", "stands twice")
+    f.error("COPY (SELECT [i], CASE WHEN i % 300 = 299 THEN NULL ELSE ((i % 256) - 128)::tinyint END AS v FROM GRID [i => 0 : 999]) "
+            f"TO '{f.path('q.zarr')}'", "42804", "leave none")
+
+
 def main():
     rng = np.random.default_rng(seed())
     count = Count()
     with Server() as server:
         f = Files(count, server, rng)
-        for test in (zarr_from_xarray, zarr_from_numpy, zarr_refusals):
+        for test in (zarr_from_xarray, zarr_from_numpy, zarr_refusals, zarr_out):
             test(f)
         f.done()
     return count.finish()
