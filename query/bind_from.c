@@ -64,8 +64,7 @@ static bool starts_afresh(const struct rel *r)
     return true;
 }
 
-/* Positions from 0 on axes of just the cells that are left. */
-static enum status rebase(struct binder *b, struct plan *in, struct plan **out)
+enum status start_afresh(struct binder *b, struct plan *in, struct plan **out)
 {
     *out = in;
     if (starts_afresh(&in->rel)) return OK;
@@ -107,7 +106,7 @@ static enum status scope_of_query(struct binder *b, struct query *q, const char 
                                   struct scope *out)
 {
     struct plan *p;
-    TRY(rebase(b, q->root, &p));
+    TRY(start_afresh(b, q->root, &p));
     scope_init(b, out, p, item, q->n_outs);
     for (int i = 0; i < q->n_outs; i++)
         scope_add(out, q->outs[i].name, q->outs[i].is_dim, q->outs[i].index, q->outs[i].type);

@@ -155,6 +155,12 @@ enum status bind_from_list(struct binder *b, const struct ast_froms *from,
 enum status bind_from(struct binder *b, const struct ast_from *f, const struct scope *outer,
                       struct scope *out);
 enum status bind_from_function(struct binder *b, const struct ast_from *f, struct scope *out);
+/* bind_array_func.c: regrid(…), fft(…); *found false: it is none of them. */
+enum status bind_array_function(struct binder *b, const struct ast_from *f, struct scope *out,
+                                bool *found);
+/* Positions from 0 on axes of just the cells that are left: what a sub-query and an argument give.
+ */
+enum status start_afresh(struct binder *b, struct plan *in, struct plan **out);
 enum status bind_grid(struct binder *b, const struct ast_from *f, struct scope *out);
 enum status bind_sys(struct binder *b, const struct ast_from *f, const char *name,
                      struct scope *out);

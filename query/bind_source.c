@@ -302,10 +302,10 @@ static enum status bind_file(struct binder *b, const struct ast_from *f, const c
 
 enum status bind_from_function(struct binder *b, const struct ast_from *f, struct scope *out)
 {
-    static const char *const later[] = {
-        "filled", "transpose", "reshape", "concat",   "regrid", "fft",      "diff", "roll",
-        "solve",  "inverse",   "lstsq",   "cholesky", "lu",     "qr",       "svd",  "eigh",
-        "det",    "trace",     "norm",    "kron",     "outer",  "tensordot"};
+    static const char *const later[] = {"filled", "transpose", "reshape", "concat", "diff",
+                                        "roll",   "solve",     "inverse", "lstsq",  "cholesky",
+                                        "lu",     "qr",        "svd",     "eigh",   "det",
+                                        "trace",  "norm",      "kron",    "outer",  "tensordot"};
     const struct ast_expr *call = f->call;
     const char *name = call->name.part[call->name.n - 1];
     if (f->with_ordinality) return not_yet(b, f->pos, "WITH ORDINALITY is");
@@ -314,6 +314,9 @@ enum status bind_from_function(struct binder *b, const struct ast_from *f, struc
     if (!strcmp(name, "read_zarr")) return bind_file(b, f, "zarr", out);
     if (!strcmp(name, "read_npy")) return bind_file(b, f, "npy", out);
     if (!strcmp(name, "read_csv")) return bind_file(b, f, "csv", out);
+    bool found;
+    TRY(bind_array_function(b, f, out, &found));
+    if (found) return OK;
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
         if (!strcmp(name, later[i])) return not_yet(b, call->pos, "%s in FROM is", name);
     if (func_exists(name) || agg_exists(name))

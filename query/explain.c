@@ -310,6 +310,8 @@ static void format_limit(const struct plan *p, struct strbuf *out)
 
 /* ---- lines ---- */
 
+static const char *const regrid_names[] = {"nearest", "linear", "cubic", "mean"};
+
 static void format_node(const struct plan *p, struct strbuf *out)
 {
     strbuf_adds(out, kind_names[p->kind]);
@@ -320,6 +322,13 @@ static void format_node(const struct plan *p, struct strbuf *out)
         format_region(&p->rel, out);
         format_columns(&p->rel, "attributes", out);
         format_condition("prune ", p->prune, &p->rel, out);
+        break;
+    case P_REGRID:
+        strbuf_addf(out, " %s", regrid_names[p->regrid]);
+        format_region(&p->rel, out);
+        break;
+    case P_FFT:
+        strbuf_addf(out, "%s %s", p->inverse ? " inverse" : "", p->rel.dims[p->fft_dim].name);
         break;
     case P_GRID:
     case P_REBASE:

@@ -30,7 +30,9 @@ struct agg; /* query/agg.h: an aggregate's overload */
     X(P_DISTINCT, "distinct")                                                                      \
     X(P_SORT, "sort") /* rows; top-k when limit is known */                                        \
     X(P_LIMIT, "limit")                                                                            \
-    X(P_CONCAT, "append")      /* UNION ALL: rows after rows */                                    \
+    X(P_CONCAT, "append") /* UNION ALL: rows after rows */                                         \
+    X(P_REGRID, "regrid") /* the cells over other axes */                                          \
+    X(P_FFT, "fft")                                                                                \
     X(P_PIVOT, "pivot")        /* rows with key columns to an array over them */                   \
     X(P_ROWS, "rows")          /* the cells of an array as a list: one dimension, row */           \
     X(P_WINDOW_ROWS, "window") /* a column for each OVER (…), over the same dimensions */
@@ -40,6 +42,8 @@ enum plan_kind {
 #undef X
         N_PLAN_KINDS
 };
+
+enum regrid_method { REGRID_NEAREST, REGRID_LINEAR, REGRID_CUBIC, REGRID_MEAN };
 
 struct sort_key {
     struct expr *e; /* over the input */
@@ -200,6 +204,13 @@ struct plan {
     int n_windows;
     struct row_call *calls;
     int n_calls;
+    /* REGRID: which dimensions have another axis than the input's */
+    enum regrid_method regrid;
+    bool *regridded;
+    /* FFT: column i is part fft_parts[i] (0: real, 1: imaginary) of the transform along fft_dim */
+    int fft_dim;
+    bool inverse;
+    int *fft_parts;
 };
 
 /* What a node's relation says before it has run: a list of rows has one dimension, `row`, name

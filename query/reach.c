@@ -103,6 +103,12 @@ bool op_reach(const struct op *op, int i, const struct box *want, struct box *ou
         if (i != 0) return false;
         *out = *want;
         break;
+    case P_REGRID:
+        if (!regrid_reach(op, want, out)) return false;
+        break;
+    case P_FFT:
+        if (!fft_reach(op, want, out)) return false;
+        break;
     case P_JOIN:
         *out = *want;
         out->n_dims = p->in[0]->rel.n_dims;
@@ -133,6 +139,8 @@ static double own_cell_bytes(const struct op *op)
     case P_FILTER:
     case P_SLICE:
         return bytes;
+    case P_REGRID: /* sums of doubles */
+        return bytes + 8 + 24.0 * p->rel.n_cols;
     case P_MAP:
         for (int i = 0; i < p->n_exprs; i++)
             if (p->exprs[i]->kind != E_COL) bytes += (double)type_bytes(p->exprs[i]->type) + 0.125;
@@ -158,6 +166,7 @@ static double cost(const struct op *op, const struct box *box)
     for (int i = 0; i < op->n_in; i++) {
         struct box in;
         if (op_reach(op, i, box, &in)) {
+            if (op->plan->kind == P_REGRID) in.hi[0] = in.lo[0] + regrid_slab(&in);
             bytes += cost(op->in[i], &in);
         } else if (passes && op->in[i]->box.n_dims == box->n_dims) {
             in = like(op->in[i], box);

@@ -30,6 +30,11 @@ int64_t op_bytes(const struct op *op, const struct box *box);
 int64_t op_stored_bytes(const struct op *op, const struct box *box);
 /* Asks the system for the tiles under the box; a scan's leaves out what it will not read. */
 void op_read_ahead(struct ctx *c, const struct op *op, const struct box *box);
+/* The input's box for operators with tables of their own: op_regrid.c, op_fft.c. */
+bool regrid_reach(const struct op *op, const struct box *want, struct box *out);
+bool fft_reach(const struct op *op, const struct box *want, struct box *out);
+/* Rows of the reached box that a regrid asks for at once. */
+int64_t regrid_slab(const struct box *reach);
 void scan_read_ahead(struct ctx *c, const struct op *op, const struct box *box); /* op_scan.c */
 
 /* Cuts the operator's box to the region that its relation says, where that is known: a rule may

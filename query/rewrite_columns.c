@@ -310,6 +310,25 @@ static void prune_concat(struct ctx *c, struct plan *p, const bool *need, int *m
     p->rel.n_cols = keep_columns(c, p, need, map);
 }
 
+/* A column of the result for each of the input's, of another type perhaps. */
+static void prune_regrid(struct ctx *c, struct plan *p, const bool *need, int *map)
+{
+    prune_exactly(c, &p->in[0], need);
+    p->rel.n_cols = keep_columns(c, p, need, map);
+}
+
+static void prune_fft(struct ctx *c, struct plan *p, const bool *need, int *map)
+{
+    bool all[2] = {true, true};
+    int n_old = p->rel.n_cols, n = keep_columns(c, p, need, map);
+    int *parts = arena_array(c->arena, int, n + 1);
+    for (int i = 0; i < n_old; i++)
+        if (map[i] >= 0) parts[map[i]] = p->fft_parts[i];
+    prune_exactly(c, &p->in[0], all);
+    p->fft_parts = parts;
+    p->rel.n_cols = n;
+}
+
 static void prune_pivot(struct ctx *c, struct plan *p, const bool *need, int *map)
 {
     int n_keys = p->rel.n_dims;
@@ -367,6 +386,12 @@ void prune_columns(struct ctx *c, struct plan *p, const bool *need, int *map)
         break;
     case P_CONCAT:
         prune_concat(c, p, need, map);
+        break;
+    case P_REGRID:
+        prune_regrid(c, p, need, map);
+        break;
+    case P_FFT:
+        prune_fft(c, p, need, map);
         break;
     case P_PIVOT:
         prune_pivot(c, p, need, map);

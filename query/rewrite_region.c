@@ -180,6 +180,21 @@ static void narrow_moved(struct plan *p, const struct box *want)
     narrow(p->in[0], &in);
 }
 
+/* Regrid and fft: the input is asked for less along the dimensions that they leave as they are. */
+static void narrow_made(struct plan *p, const struct box *box)
+{
+    struct box in = *box;
+    rel_box(&p->in[0]->rel, &in);
+    for (int d = 0; d < box->n_dims; d++) {
+        bool made = p->kind == P_FFT ? d == p->fft_dim : p->regridded[d];
+        narrow_dim(&p->rel.dims[d], box->lo[d], box->hi[d]);
+        if (made) continue;
+        in.lo[d] = box->lo[d];
+        in.hi[d] = box->hi[d];
+    }
+    narrow(p->in[0], &in);
+}
+
 /* Makes the node give no more than the box, where it can; its relation then says so. */
 static void narrow(struct plan *p, const struct box *want)
 {
@@ -212,6 +227,10 @@ static void narrow(struct plan *p, const struct box *want)
         follow_slice(p);
         narrow_moved(p, &box);
         break;
+    case P_REGRID:
+    case P_FFT:
+        narrow_made(p, &box);
+        return;
     case P_TRANSPOSE:
     case P_REBASE:
         narrow_moved(p, &box);
