@@ -161,9 +161,11 @@ util(A) ::= alterhead(X) ADD coldecl(D). { A = X; A->alter = ALTER_ADD; ADD(p, &
 util(A) ::= alterhead(X) ADD COLUMN ifnotexists(E) coldecl(D).
                                         { A = X; A->alter = ALTER_ADD; ADD(p, &A->defs, *D);
                                           A->part_if_not_exists = E; }
-util(A) ::= alterhead(X) DROP colid(N). { A = X; A->alter = ALTER_DROP_COLUMN; A->from_name = N.text; }
-util(A) ::= alterhead(X) DROP COLUMN ifexists(E) colid(N).
+util(A) ::= alterhead(X) DROP colid(N) cascopt(C).
                                         { A = X; A->alter = ALTER_DROP_COLUMN;
+                                          A->from_name = N.text; A->cascade = C; }
+util(A) ::= alterhead(X) DROP COLUMN ifexists(E) colid(N) cascopt(C).
+                                        { A = X; A->alter = ALTER_DROP_COLUMN; A->cascade = C;
                                           A->from_name = N.text; A->part_if_exists = E; }
 util(A) ::= alterhead(X) DIMENSION colid(N) RESIZE LB range(R) RB.
                                         { A = X; A->alter = ALTER_RESIZE; A->from_name = N.text;

@@ -462,7 +462,9 @@ static enum status select_of(struct ctx *c, const struct ast_stmt *stmt,
     strbuf_adds(&text, "SELECT ");
     for (int i = 0; i < stmt->columns.n; i++)
         strbuf_addf(&text, "%s\"%s\"", i ? ", " : "", stmt->columns.v[i]);
-    strbuf_addf(&text, "%s FROM \"%s\"", stmt->columns.n ? "" : "*", last_part(&stmt->name));
+    strbuf_addf(&text, "%s FROM ", stmt->columns.n ? "" : "*");
+    for (int i = 0; i < stmt->name.n; i++)
+        strbuf_addf(&text, "%s\"%s\"", i ? "." : "", stmt->name.part[i]);
     const char *kept = arena_strdup(c->arena, text.s);
     strbuf_release(&text);
     TRY(parse_script(c, kept, strlen(kept), &script));

@@ -1,5 +1,5 @@
 /* CREATE, ALTER, DROP and COMMENT. */
-#include "query/session_internal.h"
+#include "query/dependents.h"
 #include <string.h>
 
 /* ---- CREATE ---- */
@@ -35,6 +35,46 @@ static const char *body_text(struct ctx *c, const struct run *r)
                          (size_t)(r->stmt->body_end - r->stmt->body_pos));
 }
 
+/* What uses the view goes on as before: its columns stay, more may follow them. */
+static enum status same_view(struct ctx *c, const struct query *was, const struct query *is,
+                             int pos)
+{
+    if (is->n_outs < was->n_outs)
+        return fail_at(c, ERR_INVALID_DEFINITION, pos, "cannot drop columns from view");
+    for (int i = 0; i < was->n_outs; i++) {
+        const struct out_col *a = &was->outs[i], *b = &is->outs[i];
+        if (strcmp(a->name, b->name) != 0) {
+            fail_at(c, ERR_INVALID_DEFINITION, pos,
+                    "cannot change name of view column \"%s\" to \"%s\"", a->name, b->name);
+            return hint(c, "Drop the view and create it anew.");
+        }
+        if (a->type != b->type)
+            return fail_at(c, ERR_INVALID_DEFINITION, pos,
+                           "cannot change data type of view column \"%s\" from %s to %s", a->name,
+                           type_name(a->type), type_name(b->type));
+    }
+    return OK;
+}
+
+/* Keeps the view's text; one that replaces another must fit its place, and not refer to itself. */
+static enum status put_view(struct ctx *c, struct run *r, const char *name, const char *text)
+{
+    struct ctx quiet = *c;
+    struct query was, is;
+    int pos = r->stmt->name.pos;
+    ctx_clear(&quiet);
+    quiet.notice = NULL;
+    const char *there;
+    TRY(object_get(c, r->s->txn, OBJECT_VIEW, name, &there));
+    bool holds = there && columns_of(&quiet, r, name, &was) == OK;
+    TRY(at(c, object_put(c, r->s->txn, OBJECT_VIEW, name, text, r->stmt->or_replace), pos));
+    if (!there) return OK;
+    enum status st = columns_of(c, r, name, &is);
+    if (st < 0) c->err.position = pos;
+    TRY(st);
+    return holds ? same_view(c, &was, &is, pos) : OK;
+}
+
 /* A view is kept as its text, preceded by its column names when they were given: "(a, b) SELECT …".
  */
 static enum status create_view(struct ctx *c, struct run *r)
@@ -61,8 +101,7 @@ static enum status create_view(struct ctx *c, struct run *r)
         strbuf_addf(&text, "%s\"%s\"", i ? ", " : "(", stmt->columns.v[i]);
     if (stmt->columns.n) strbuf_adds(&text, ") ");
     strbuf_adds(&text, body_text(c, r));
-    enum status st = at(c, object_put(c, r->s->txn, OBJECT_VIEW, name, text.s, stmt->or_replace),
-                        stmt->name.pos);
+    enum status st = put_view(c, r, name, text.s);
     strbuf_release(&text);
     return st < 0 ? st : tag(r, "CREATE VIEW");
 }
@@ -165,43 +204,65 @@ static enum status add_column(struct ctx *c, struct run *r, const char *name)
     return array_add_attr(c, r->s->txn, name, &attr);
 }
 
+static enum status alter_part(struct ctx *c, struct run *r, const char *name)
+{
+    const struct ast_stmt *stmt = r->stmt;
+    struct txn *t = r->s->txn;
+    switch (stmt->alter) {
+    case ALTER_RENAME:
+        return stmt->drop == DROP_VIEW ? object_rename(c, t, OBJECT_VIEW, name, stmt->to_name)
+                                       : array_rename(c, t, name, stmt->to_name);
+    case ALTER_RENAME_COLUMN:
+        return array_rename_column(c, t, name, stmt->from_name, stmt->to_name);
+    case ALTER_ADD:
+        return add_column(c, r, name);
+    case ALTER_DROP_COLUMN:
+        return drop_column(c, r, name);
+    case ALTER_RESIZE:
+        return resize(c, r, name);
+    case ALTER_SET:
+        return annotate(c, r, name, NULL);
+    case ALTER_COLUMN_SET:
+        return annotate(c, r, name, stmt->from_name);
+    case ALTER_OWNER:
+        break;
+    }
+    return fail_at(c, ERR_UNSUPPORTED, stmt->pos, "roles are not available yet");
+}
+
+/* Views are kept as texts: what they name must stay. */
+static enum status alter_names(struct ctx *c, struct run *r, const char *name)
+{
+    const struct ast_stmt *stmt = r->stmt;
+    bool drops = stmt->alter == ALTER_DROP_COLUMN,
+         column = drops || stmt->alter == ALTER_RENAME_COLUMN;
+    const char *kind = stmt->drop == DROP_VIEW ? "view" : stmt->is_table ? "table" : "array";
+    struct dependents *d;
+    TRY(dependents_find(c, r, &name, 1, &d));
+    TRY(alter_part(c, r, name));
+    const char *of = column
+                         ? arena_printf(c->arena, "column %s of %s %s", stmt->from_name, kind, name)
+                         : arena_printf(c->arena, "%s %s", kind, name);
+    const char *what = arena_printf(c->arena, "%s %s", drops ? "drop" : "rename", of);
+    return dependents_settle(
+        c, r, d, stmt->cascade, what, of,
+        drops ? "Use DROP ... CASCADE to drop the dependent objects too."
+              : "A view is kept as its text: drop it first, and create it anew with the new name.");
+}
+
 static enum status alter(struct ctx *c, struct run *r)
 {
     const struct ast_stmt *stmt = r->stmt;
     const char *name = last_part(&stmt->name);
-    struct txn *t = r->s->txn;
-    enum status st = OK;
-    if (stmt->if_exists && !exists(c, r, name)) {
+    bool names = stmt->alter == ALTER_RENAME || stmt->alter == ALTER_RENAME_COLUMN ||
+                 stmt->alter == ALTER_DROP_COLUMN;
+    const char *word = stmt->drop == DROP_VIEW ? "VIEW" : stmt->is_table ? "TABLE" : "ARRAY";
+    if (stmt->if_exists && stmt->drop != DROP_VIEW && !exists(c, r, name)) {
         notice(c, "00000", "array \"%s\" does not exist, skipping", name);
-        return tag(r, stmt->is_table ? "ALTER TABLE" : "ALTER ARRAY");
+        return tag(r, "ALTER %s", word);
     }
-    switch (stmt->alter) {
-    case ALTER_RENAME:
-        st = array_rename(c, t, name, stmt->to_name);
-        break;
-    case ALTER_RENAME_COLUMN:
-        st = array_rename_column(c, t, name, stmt->from_name, stmt->to_name);
-        break;
-    case ALTER_ADD:
-        st = add_column(c, r, name);
-        break;
-    case ALTER_DROP_COLUMN:
-        st = drop_column(c, r, name);
-        break;
-    case ALTER_RESIZE:
-        st = resize(c, r, name);
-        break;
-    case ALTER_SET:
-        st = annotate(c, r, name, NULL);
-        break;
-    case ALTER_COLUMN_SET:
-        st = annotate(c, r, name, stmt->from_name);
-        break;
-    case ALTER_OWNER:
-        return fail_at(c, ERR_UNSUPPORTED, stmt->pos, "roles are not available yet");
-    }
-    TRY(at(c, st, stmt->name.pos));
-    return tag(r, stmt->is_table ? "ALTER TABLE" : "ALTER ARRAY");
+    TRY(at(c, names ? alter_names(c, r, name) : alter_part(c, r, name), stmt->name.pos));
+    return tag(r, "ALTER %s", word);
 }
 
 /* ---- DROP, COMMENT ---- */
@@ -231,15 +292,8 @@ static enum status drop_one(struct ctx *c, struct run *r, const struct ast_name 
     return OK;
 }
 
-static enum status drop(struct ctx *c, struct run *r)
+static enum status drop_all(struct ctx *c, struct run *r)
 {
-    static const char *const words[] = {
-        [DROP_ARRAY] = "ARRAY",       [DROP_TABLE] = "TABLE",
-        [DROP_VIEW] = "VIEW",         [DROP_FUNCTION] = "FUNCTION",
-        [DROP_INDEX] = "INDEX",       [DROP_MATERIALIZED] = "MATERIALIZED ARRAY",
-        [DROP_SCHEDULE] = "SCHEDULE", [DROP_ROLE] = "ROLE",
-        [DROP_SCHEMA] = "SCHEMA",
-    };
     for (int i = 0; i < r->stmt->n_names; i++) {
         const struct ast_name *name = &r->stmt->names[i];
         enum status st = drop_one(c, r, name);
@@ -252,7 +306,36 @@ static enum status drop(struct ctx *c, struct run *r)
         }
         TRY(at(c, st, name->pos));
     }
-    return tag(r, "DROP %s", words[r->stmt->drop]);
+    return OK;
+}
+
+static enum status drop(struct ctx *c, struct run *r)
+{
+    static const char *const words[] = {
+        [DROP_ARRAY] = "ARRAY",       [DROP_TABLE] = "TABLE",
+        [DROP_VIEW] = "VIEW",         [DROP_FUNCTION] = "FUNCTION",
+        [DROP_INDEX] = "INDEX",       [DROP_MATERIALIZED] = "MATERIALIZED ARRAY",
+        [DROP_SCHEDULE] = "SCHEDULE", [DROP_ROLE] = "ROLE",
+        [DROP_SCHEMA] = "SCHEMA",
+    };
+    static const char *const kinds[] = {[DROP_ARRAY] = "array",
+                                        [DROP_TABLE] = "table",
+                                        [DROP_VIEW] = "view",
+                                        [DROP_FUNCTION] = "function"};
+    const struct ast_stmt *stmt = r->stmt;
+    int n = stmt->n_names;
+    const char **names = arena_array(c->arena, const char *, n + 1);
+    struct dependents *d;
+    for (int i = 0; i < n; i++)
+        names[i] = last_part(&stmt->names[i]);
+    if (stmt->drop > DROP_FUNCTION) n = 0;
+    TRY(dependents_find(c, r, names, n, &d));
+    TRY(drop_all(c, r));
+    const char *of =
+        n == 1 ? arena_printf(c->arena, "%s %s", kinds[stmt->drop], names[0]) : "what is dropped";
+    TRY(dependents_settle(c, r, d, stmt->cascade, arena_printf(c->arena, "drop %s", of), of,
+                          "Use DROP ... CASCADE to drop the dependent objects too."));
+    return tag(r, "DROP %s", words[stmt->drop]);
 }
 
 static enum status comment(struct ctx *c, struct run *r)

@@ -1,5 +1,6 @@
 /* SHOW, SET, RESET, DISCARD; VACUUM, CHECK ARRAY, CANCEL, LOCK. */
 #include "query/session_internal.h"
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,8 +177,23 @@ static enum status vacuum(struct ctx *c, struct run *r)
     if (r->s->in_block)
         return fail(c, ERR_ACTIVE_TRANSACTION, "VACUUM cannot run inside a transaction block");
     const char *name = r->stmt->name.n ? last_part(&r->stmt->name) : NULL;
-    TRY(db_vacuum(c, r->s->engine->db, name, r->stmt->has_keep ? r->stmt->keep : 1));
+    TRY(at(c, db_vacuum(c, r->s->engine->db, name, r->stmt->has_keep ? r->stmt->keep : 1),
+           r->stmt->name.n ? r->stmt->name.pos : -1));
     return tag(r, "VACUUM");
+}
+
+static enum status backup(struct ctx *c, struct run *r)
+{
+    char path[PATH_MAX];
+    const char *root = r->s->settings.file_root.s, *to = r->stmt->file;
+    bool relative = to[0] != '/' && root && *root;
+    if (r->s->in_block)
+        return fail(c, ERR_ACTIVE_TRANSACTION, "BACKUP cannot run inside a transaction block");
+    int n = snprintf(path, sizeof path, "%s%s%s", relative ? root : "", relative ? "/" : "", to);
+    if (n >= (int)sizeof path)
+        return fail_at(c, ERR_IO, r->stmt->pos, "the path \"%s\" is too long", to);
+    TRY(at(c, db_backup(c, r->s->engine->db, path), r->stmt->pos));
+    return tag(r, "BACKUP");
 }
 
 static enum status check(struct ctx *c, struct run *r)
@@ -218,6 +234,8 @@ enum status run_upkeep(struct ctx *c, struct run *r)
         return vacuum(c, r);
     case S_CHECK:
         return check(c, r);
+    case S_BACKUP:
+        return backup(c, r);
     case S_CANCEL:
         return cancel_other(c, r);
     case S_ANALYZE:

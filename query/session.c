@@ -295,7 +295,20 @@ static enum status check_schema(struct ctx *c, const struct ast_stmt *stmt)
     case S_CREATE_VIEW:
     case S_CREATE_FUNCTION:
     case S_ALTER:
+    case S_VACUUM:
+    case S_ANALYZE:
+    case S_CHECK:
         return in_public(c, &stmt->name);
+    case S_COPY:
+        return stmt->copy_from ? in_public(c, &stmt->name) : OK;
+    case S_COMMENT:
+        if (stmt->comment == COMMENT_COLUMN || stmt->comment == COMMENT_DIMENSION) {
+            struct ast_name array = stmt->name;
+            array.n--;
+            return in_public(c, &array);
+        }
+        return in_public(c, &stmt->name);
+    case S_CREATE_INDEX:
     case S_TRUNCATE:
     case S_DROP:
         for (int i = 0; i < stmt->n_names; i++)
@@ -358,6 +371,7 @@ static enum status dispatch(struct ctx *c, struct run *r)
     case S_CHECK:
     case S_VACUUM:
     case S_ANALYZE:
+    case S_BACKUP:
     case S_CANCEL:
     case S_LOCK:
         return run_upkeep(c, r);

@@ -244,6 +244,26 @@ void catalog_close(struct catalog *cat)
     free(cat);
 }
 
+enum status catalog_copy(struct ctx *c, struct catalog *cat, const char *path)
+{
+    struct catalog to = {0};
+    enum status s = OK;
+    pthread_mutex_lock(&cat->mu);
+    int rc = sqlite3_open_v2(
+        path, &to.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    sqlite3_backup *b = rc ? NULL : sqlite3_backup_init(to.db, "main", cat->db, "main");
+    if (!b) {
+        s = catalog_failed(c, &to, rc ? rc : sqlite3_errcode(to.db), "copy");
+    } else {
+        (void)sqlite3_backup_step(b, -1);
+        rc = sqlite3_backup_finish(b);
+        if (rc) s = catalog_failed(c, &to, rc, "copy");
+    }
+    sqlite3_close(to.db);
+    pthread_mutex_unlock(&cat->mu);
+    return s;
+}
+
 /* ---- transactions ---- */
 
 enum status catalog_begin(struct ctx *c, struct catalog *cat)

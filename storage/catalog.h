@@ -66,6 +66,8 @@ struct object_row {
  * ERR_IO, ERR_DISK_FULL as everywhere below. */
 enum status catalog_open(struct ctx *c, const char *path, bool sync, struct catalog **out);
 void catalog_close(struct catalog *cat); /* NULL allowed */
+/* Copies the database as of now to a new file. */
+enum status catalog_copy(struct ctx *c, struct catalog *cat, const char *path);
 
 /* ---- reading ---- */
 /* The arrays that are not dropped, the versions of one array (0: of all) in ascending order, … */

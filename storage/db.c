@@ -81,7 +81,7 @@ static enum status take_lock(struct ctx *c, struct db *db)
     return s;
 }
 
-static enum status write_format(struct ctx *c, const char *path, bool sync)
+enum status db_write_format(struct ctx *c, const char *path, bool sync)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0) return io_failed(c, "create", path);
@@ -111,7 +111,7 @@ static enum status check_format(struct ctx *c, struct db *db)
             hint(c, "This program reads \"tessera 1\".");
         }
     } else if (errno == ENOENT && is_empty(db->dir) && db->options.create) {
-        s = write_format(c, p, db->options.sync);
+        s = db_write_format(c, p, db->options.sync);
     } else if (errno == ENOENT) {
         s = fail(c, ERR_FORMAT_VERSION, "\"%s\" is not a data directory of Tessera", db->dir);
     } else {

@@ -16,12 +16,12 @@ struct array;
 struct writer;
 
 struct db_options {
-    int64_t cache_bytes;     /* decoded tiles; 0: 1/4 of the budget, at least 8 MiB */
-    int64_t quota_bytes;     /* tile store's size; 0: none */
-    int64_t lock_timeout_ms; /* a wait for an array's writer; 0: none */
+    int64_t cache_bytes;          /* decoded tiles; 0: 1/4 of the budget, at least 8 MiB */
+    int64_t quota_bytes;          /* tile store's size; 0: none */
+    int64_t lock_timeout_ms;      /* a wait for an array's writer; 0: none */
     int64_t version_retention_ms; /* older versions are swept in the background; 0: kept */
-    bool create; /* make the directory and format it when missing or empty */
-    bool sync;   /* false only in tests */
+    bool create;                  /* make the directory and format it when missing or empty */
+    bool sync;                    /* false only in tests */
     /* An open transaction that idles between statements so long while another waits for its lock is
      * rolled back; 0: never. */
     int64_t idle_in_transaction_ms;
@@ -72,8 +72,8 @@ const struct schema *array_schema(const struct array *a);
 int64_t array_version(const struct array *a);
 
 /* Waits until no other transaction writes the array, and moves the snapshot on to the newest if no
- * cell was read and nothing written yet (else ERR_SERIALIZATION when the array changed). A statement
- * that reads what it will write asks before it opens anything. */
+ * cell was read and nothing written yet (else ERR_SERIALIZATION when the array changed). A
+ * statement that reads what it will write asks before it opens anything. */
 enum status array_lock(struct ctx *c, struct txn *t, const char *name);
 
 enum status
@@ -106,6 +106,8 @@ enum status object_put(struct ctx *c, struct txn *t, enum object_kind k, const c
 enum status object_get(struct ctx *c, struct txn *t, enum object_kind k, const char *name,
                        const char **text);
 enum status object_drop(struct ctx *c, struct txn *t, enum object_kind k, const char *name);
+enum status object_rename(struct ctx *c, struct txn *t, enum object_kind k, const char *name,
+                          const char *to);
 /* The CHECK constraints of an array, as the query layer wrote them; NULL: none. */
 enum status array_checks(struct ctx *c, struct txn *t, const struct schema *s, const char **text);
 enum status array_set_checks(struct ctx *c, struct txn *t, const struct schema *s,
@@ -183,6 +185,9 @@ enum status array_check(struct ctx *c, struct txn *t, const char *name, int64_t 
 /* Retires versions older than the newest `keep` that no reader holds and sweeps them now. name
  * NULL: all arrays. keep 0: retires none, only sweeps. */
 enum status db_vacuum(struct ctx *c, struct db *db, const char *name, int64_t keep);
+/* Copies everything that is committed to a directory (empty, or not there), which can be opened as
+ * a data directory; others go on writing. ERR_FILE_EXISTS. */
+enum status db_backup(struct ctx *c, struct db *db, const char *dir);
 /* Waits until the background sweeper has nothing left: for tests. */
 void db_sweep_wait(struct db *db);
 

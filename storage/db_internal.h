@@ -87,6 +87,10 @@ struct db {
     pthread_mutex_t sweep_mu; /* one sweep at a time */
 };
 
+/* ---- db.c ---- */
+/* The file that says which format the directory has. */
+enum status db_write_format(struct ctx *c, const char *path, bool sync);
+
 /* ---- state.c ---- */
 struct slot *slot_get(struct db *db, uint32_t id);                       /* under mu; NULL: none */
 struct slot *slot_add(struct db *db, uint32_t id, int64_t next_version); /* under mu */

@@ -88,3 +88,12 @@ enum status object_drop(struct ctx *c, struct txn *t, enum object_kind k, const 
     add_object(t, k, name, NULL);
     return OK;
 }
+
+enum status object_rename(struct ctx *c, struct txn *t, enum object_kind k, const char *name,
+                          const char *to)
+{
+    const char *text;
+    TRY(object_get(c, t, k, name, &text));
+    TRY(object_drop(c, t, k, name)); /* which finds what is wrong with the name */
+    return object_put(c, t, k, to, text, false);
+}

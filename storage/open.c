@@ -126,6 +126,11 @@ static enum status open_old(struct ctx *c, struct txn *t, struct rev *r,
 {
     struct version_row row;
     bool found;
+    for (struct array *a = t->arrays; a && ref->version; a = a->next)
+        if (a->slot == r->slot && a->version == ref->version && a->lease) {
+            *out = a; /* what the transaction has seen stays, whatever is retired meanwhile */
+            return OK;
+        }
     TRY(catalog_version_find(c, t->db->catalog, r->slot->id, ref->version, ref->as_of_us, &row,
                              &found));
     if (found && row.version >= r->version) {

@@ -33,6 +33,9 @@ enum status store_open(struct ctx *c, const char *path, const struct store_optio
                        struct store **out);
 void store_close(struct store *s); /* NULL is allowed */
 
+/* Copies the file as of now to `path`, which must not exist. */
+enum status store_copy(struct ctx *c, struct store *s, const char *path);
+
 struct store_stats {
     int64_t file_bytes; /* the file's extent */
     int64_t used_bytes; /* of it, not free for reuse */

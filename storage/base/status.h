@@ -83,6 +83,7 @@
     X(ERR_DISK_FULL, "53100", "the disk, or the quota on it, is full")                             \
     X(ERR_TOO_MANY_CLIENTS, "53300", "no more connections are allowed")                            \
     X(ERR_IO, "58030", "the operating system could not read or write")                             \
+    X(ERR_FILE_EXISTS, "58P02", "there is such a file already")                                    \
     X(ERR_FILE_MISSING, "58P01", "no such file")                                                   \
     X(ERR_FORMAT_VERSION, "F0000", "a data directory of another format version")                   \
     X(ERR_DIR_IN_USE, "F0001", "another server holds the data directory")                          \
