@@ -34,6 +34,50 @@ static enum status macro_exprs(struct macro *m, struct ast_exprs *list)
     return OK;
 }
 
+/* A parameter that stands for a dimension: #d, or d => …. */
+static const char *macro_dim(const struct macro *m, const char *name)
+{
+    for (int i = 0; i < m->n; i++)
+        if (!strcmp(m->params[i], name))
+            return plain_name(m->args[i]) ? m->args[i]->name.part[0] : NULL;
+    return NULL;
+}
+
+static enum status no_dim(struct macro *m, const char *name)
+{
+    fail_at(m->b->c, ERR_UNDEFINED_COLUMN, place(m->b, m->pos), "dimension \"%s\" does not exist",
+            name);
+    return hint(m->b->c, "In function \"%s\" a dimension must be a parameter that is given a name.",
+                m->name);
+}
+
+static enum status macro_position(struct macro *m, const struct ast_expr *e, struct ast_expr **out)
+{
+    const char *dim = e->name.n == 1 ? macro_dim(m, e->name.part[0]) : NULL;
+    if (!dim) return no_dim(m, last_part(&e->name));
+    struct ast_expr *copy = arena_dup(m->b->c->arena, e, sizeof *e);
+    copy->pos = copy->name.pos = m->pos;
+    copy->name.part = arena_array(m->b->c->arena, const char *, 1);
+    copy->name.part[0] = dim;
+    *out = copy;
+    return OK;
+}
+
+static enum status macro_axes(struct macro *m, struct ast_axes *axes)
+{
+    struct ast_axis *v = arena_array(m->b->c->arena, struct ast_axis, axes->n + 1);
+    for (int i = 0; i < axes->n; i++) {
+        v[i] = axes->v[i];
+        v[i].pos = m->pos;
+        if (v[i].dim && !(v[i].dim = macro_dim(m, v[i].dim))) return no_dim(m, axes->v[i].dim);
+        TRY(macro_expr(m, v[i].lo, &v[i].lo));
+        TRY(macro_expr(m, v[i].hi, &v[i].hi));
+        TRY(macro_expr(m, v[i].step, &v[i].step));
+    }
+    axes->v = v;
+    return OK;
+}
+
 static enum status macro_param(struct macro *m, const struct ast_expr *e, struct ast_expr **out)
 {
     for (int i = 0; i < m->n && plain_name(e); i++) {
@@ -56,7 +100,8 @@ static enum status macro_expr(struct macro *m, struct ast_expr *e, struct ast_ex
     if (++m->b->shared->n_expanded > EXPANDED_MAX)
         return fail_at(m->b->c, ERR_TOO_COMPLEX, place(m->b, m->pos),
                        "function \"%s\" becomes too long when it is written out", m->name);
-    if (e->kind == X_NAME || e->kind == X_POSITION) return macro_param(m, e, out);
+    if (e->kind == X_POSITION) return macro_position(m, e, out);
+    if (e->kind == X_NAME) return macro_param(m, e, out);
     if (e->select) return not_yet(m->b, m->pos, "sub-queries in functions are");
     struct ast_expr *copy = arena_dup(m->b->c->arena, e, sizeof *e);
     copy->pos = m->pos;
@@ -66,6 +111,7 @@ static enum status macro_expr(struct macro *m, struct ast_expr *e, struct ast_ex
     }
     copy->name.pos = m->pos;
     TRY(macro_exprs(m, &copy->args));
+    TRY(macro_axes(m, &copy->axes));
     TRY(macro_expr(m, e->operand, &copy->operand));
     TRY(macro_expr(m, e->otherwise, &copy->otherwise));
     TRY(macro_expr(m, e->filter, &copy->filter));

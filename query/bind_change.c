@@ -282,7 +282,17 @@ static enum status bind_sources(struct binder *b, const struct ast_stmt *s, stru
     struct expr_place in = {.scope = scope, .clause = "WHERE"};
     struct expr *where;
     TRY(bind_condition(b, &in, s->where, &where));
+    if (scope->fetches) scope->fetches->guard = where;
     scope->plan = plan_filter(b->c, scope->plan, where);
+    return OK;
+}
+
+/* Values at other cells are what was there before, and come before WHERE. */
+static enum status fetch_cells(struct binder *b, const struct ast_stmt *s, struct scope *scope)
+{
+    struct plan *where = s->where && !s->from.n ? scope->plan : NULL;
+    TRY(add_fetches(b, scope, where ? &where->in[0] : &scope->plan));
+    if (where) follow_columns(where);
     return OK;
 }
 
@@ -355,17 +365,20 @@ enum status bind_change(struct ctx *c, struct bind_env *env, const struct ast_st
 {
     struct binder b;
     struct scope scope;
+    struct fetches fetches;
     const struct schema *t;
     const char *checks = NULL;
     binder_init(&b, c, env);
     *out = (struct bound_change){0};
     push_ctes(&b, s);
     TRY(change_target(&b, s, &scope, &t));
+    if (!s->from.n) allow_fetches(&scope, &fetches);
     TRY(bind_sources(&b, s, &scope));
     struct expr **es = arena_array(c->arena, struct expr *, t->n_attrs + 1);
     out->attrs = arena_array(c->arena, int, t->n_attrs + 1);
+    if (s->kind == S_UPDATE) TRY(bind_sets(&b, &s->sets, &scope, t, out, es));
+    TRY(fetch_cells(&b, s, &scope));
     if (s->kind == S_UPDATE) {
-        TRY(bind_sets(&b, &s->sets, &scope, t, out, es));
         TRY(array_checks(c, env->txn, t, &checks));
         if (s->returning.n || checks) see_new_values(&b, t, &scope, out, es);
     }

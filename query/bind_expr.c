@@ -425,7 +425,7 @@ enum status bind_expr(struct binder *b, const struct expr_place *in, const struc
         return fail_at(b->c, ERR_SYNTAX, place(b, e->pos),
                        "EMPTY is allowed only in INSERT … [bracket] VALUES");
     case X_CELL:
-        return not_yet(b, e->pos, "the value at another cell (v[…]) is");
+        return bind_cell(b, in, e, out);
     case X_ROW:
         return not_yet(b, e->pos, "row values are");
     case X_FIELD:

@@ -255,6 +255,7 @@ static void as_one_item(struct ctx *c, struct scope *s, const char *name)
     s->n_items = 1;
     s->items = arena_array(c->arena, const char *, 1);
     s->items[0] = name;
+    s->froms = arena_array(c->arena, const struct ast_from *, 1);
     for (int i = 0; i < s->n_cols; i++)
         s->cols[i].item = 0;
 }
@@ -301,6 +302,7 @@ enum status bind_from(struct binder *b, const struct ast_from *f, const struct s
     TRY(rename_columns(b, f->pos, f->alias, &f->columns, out));
     if (f->has_axes && f->kind != FROM_GRID) TRY(bind_slice(b, &f->axes, false, out));
     out->outer = outer;
+    if (out->n_items == 1) out->froms[0] = f;
     return OK;
 }
 

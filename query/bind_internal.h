@@ -1,11 +1,11 @@
 /* What the files of the binder share: names in scope, one function per question about the tree.
  *
  * bind.c holds the entry points and what is constant, bind_scope.c names, bind_from.c and
- * bind_source.c FROM items, bind_slice.c brackets, bind_join.c joins, bind_expr.c and bind_call.c
- * expressions, bind_select.c queries, bind_group.c groups, bind_sets.c sets of them,
- * bind_agg.c aggregates, bind_shape.c what brackets in SELECT
- * make of a result, bind_window*.c windows, bind_dml.c, bind_change.c and bind_ddl.c the
- * statements that change something. */
+ * bind_source.c FROM items, bind_slice.c brackets, bind_cell.c values at other cells, bind_join.c
+ * joins, bind_expr.c and bind_call.c expressions, bind_select.c queries, bind_group.c groups,
+ * bind_sets.c sets of them, bind_agg.c aggregates, bind_shape.c what brackets in SELECT make of a
+ * result, bind_window*.c windows, bind_dml.c, bind_change.c and bind_ddl.c the statements that
+ * change something. */
 #ifndef TESSERA_BIND_INTERNAL_H
 #define TESSERA_BIND_INTERNAL_H
 #include "query/agg.h"
@@ -30,6 +30,8 @@ struct scope {
     int n_items, n_cols;
     const char **items; /* names; NULL: has none */
     struct scope_col *cols;
+    const struct ast_from **froms; /* of items: what each was bound from; NULL: none */
+    struct fetches *fetches;       /* where values at other cells go; NULL: none may stand here */
 };
 
 struct cte { /* WITH, seen from where it may be named */
@@ -83,6 +85,32 @@ void scope_init(struct binder *b, struct scope *s, struct plan *plan, const char
                 int max_cols);
 struct scope_col *scope_add(struct scope *s, const char *name, bool is_dim, int index,
                             enum type type);
+
+/* ---- values at other cells ---- */
+/* The accesses v[…] of one SELECT: columns after those of its FROM, numbered as they are met. */
+struct fetched {
+    int item, col; /* FROM item, and the column of its plan */
+    int level;     /* 0, or more than that of every access that its bracket makes */
+    struct fetch_dim *dims;
+    int n_dims;
+    const char *name;
+    enum type type;
+};
+struct fetches {
+    int first; /* number of the first one's column */
+    int n;
+    struct fetched *v;
+    bool done;          /* the columns are there: no more may be bound */
+    struct expr *guard; /* WHERE, which comes later: a bracket that may fail asks it first */
+};
+/* Accesses may stand in expressions over the scope from now on. */
+void allow_fetches(struct scope *s, struct fetches *f);
+struct expr_place;
+/* v[…] */
+enum status bind_cell(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
+                      struct expr **out);
+/* Adds their columns to the plan, which gives what FROM does. None may be bound afterwards. */
+enum status add_fetches(struct binder *b, struct scope *s, struct plan **plan);
 
 /* ---- constants ---- */
 enum status bind_constant(struct binder *b, const struct ast_expr *e, const char *clause,
@@ -288,6 +316,8 @@ enum status row_function(struct binder *b, struct win_call *w);
 struct plan *plan_new(struct ctx *c, enum plan_kind kind, int pos, int n_in);
 /* Over one input, with its dimensions (own copies) and columns. */
 struct plan *plan_over(struct ctx *c, enum plan_kind kind, int pos, struct plan *in);
+/* The input has other columns now, and the node has what it has. */
+void follow_columns(struct plan *p);
 struct plan *plan_filter(struct ctx *c, struct plan *in, struct expr *e);
 /* Columns es over the input's dimensions. */
 struct plan *plan_map(struct ctx *c, struct plan *in, struct expr **es, const char *const *names,

@@ -93,6 +93,9 @@ static void both_scopes(struct joining *j, struct scope *out)
                           .n_cols = l->n_cols + r->n_cols};
     out->items = arena_array(a, const char *, out->n_items + 1);
     out->cols = arena_array(a, struct scope_col, out->n_cols + 1);
+    out->froms = arena_array(a, const struct ast_from *, out->n_items + 1);
+    memcpy(out->froms, l->froms, sizeof *l->froms * (size_t)l->n_items);
+    memcpy(out->froms + l->n_items, r->froms, sizeof *r->froms * (size_t)r->n_items);
     memcpy(out->items, l->items, sizeof *l->items * (size_t)l->n_items);
     memcpy(out->items + l->n_items, r->items, sizeof *r->items * (size_t)r->n_items);
     memcpy(out->cols, l->cols, sizeof *l->cols * (size_t)l->n_cols);

@@ -7,6 +7,7 @@ void scope_init(struct binder *b, struct scope *s, struct plan *plan, const char
     *s = (struct scope){.plan = plan, .n_items = 1};
     s->items = arena_array(b->c->arena, const char *, 1);
     s->items[0] = item;
+    s->froms = arena_array(b->c->arena, const struct ast_from *, 1);
     s->cols = arena_array(b->c->arena, struct scope_col, max_cols + 1);
 }
 
@@ -139,6 +140,9 @@ struct expr *scope_ref(struct binder *b, const struct scope_col *col, int pos)
 
 const char *scope_name_of(struct ctx *c, const struct scope *s, const struct expr *ref)
 {
+    const struct fetches *f = s->fetches;
+    if (f && ref->kind == E_COL && ref->index >= f->first && ref->index < f->first + f->n)
+        return f->v[ref->index - f->first].name;
     for (int i = 0; i < s->n_cols; i++) {
         const struct scope_col *col = &s->cols[i];
         if (!col->name || col->is_dim != (ref->kind != E_COL) || col->index != ref->index) continue;

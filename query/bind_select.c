@@ -7,6 +7,8 @@ struct selecting {
     struct binder *b;
     const struct ast_select *s;
     struct scope scope;
+    struct fetches fetches;
+    struct plan *filter; /* WHERE's; NULL: none */
     struct agg_list aggs;
     struct win_list wins;
     struct target *ts;
@@ -275,6 +277,18 @@ static enum status finish_rows(struct binder *b, const struct ast_select *s, enu
     return OK;
 }
 
+/* ---- v[…] ---- */
+
+/* Once all is bound that may have values at other cells: they come before WHERE. */
+static enum status fetch_cells(struct selecting *q)
+{
+    struct plan *where = q->filter;
+    TRY(add_fetches(q->b, &q->scope, where ? &where->in[0] : &q->plan));
+    if (where) follow_columns(where);
+    q->scope.plan = q->plan;
+    return OK;
+}
+
 /* ---- GROUP BY, HAVING ---- */
 
 static enum status bind_input(struct selecting *q);
@@ -295,6 +309,7 @@ static enum status group_by_sets(struct selecting *q, const struct groups *g, st
         again.wins.n = 0;
         TRY(bind_input(&again));
         TRY(bind_groups(q->b, q->s, &again.scope, again.ts, again.n_visible, &own));
+        TRY(fetch_cells(&again));
         TRY(plan_of_set(q->b, again.plan, &own, i, &again.aggs, pos, &parts[i]));
     }
     *out = plan_of_sets(q->b, parts, g, q->aggs.n, pos);
@@ -307,6 +322,7 @@ static enum status group(struct selecting *q)
     struct groups g;
     struct plan *agg;
     TRY(bind_groups(b, q->s, &q->scope, q->ts, q->n_visible, &g));
+    TRY(fetch_cells(q));
     if (g.n_sets == 1)
         TRY(make_aggregate(b, q->plan, g.keys, g.n_keys, &q->aggs, place(b, q->s->pos), &agg));
     else
@@ -346,11 +362,13 @@ static enum status bind_input(struct selecting *q)
     const struct ast_select *s = q->s;
     TRY(bind_from_list(b, &s->from, q->outer, &q->scope));
     q->plan = q->scope.plan;
+    allow_fetches(&q->scope, &q->fetches);
     if (s->where) {
         struct expr_place in = {.scope = &q->scope, .clause = "WHERE"};
         struct expr *where;
         TRY(bind_condition(b, &in, s->where, &where));
-        q->plan = plan_filter(b->c, q->plan, where);
+        q->fetches.guard = where;
+        q->plan = q->filter = plan_filter(b->c, q->plan, where);
         q->scope.plan = q->plan;
     }
     TRY(bind_targets(q));
@@ -376,6 +394,7 @@ static enum status bind_plain(struct binder *b, const struct ast_select *s,
     TRY(refuse(b, s));
     TRY(bind_input(&q));
     if (s->groups.n || q.having || q.aggs.n || q.aggs.grouping) TRY(group(&q));
+    TRY(fetch_cells(&q));
     if (q.wins.n) TRY(window(&q));
     bool sorted = s->order.n > 0 && (want == WANT_ROWS || s->limit || s->offset);
     TRY(shape_output(b, q.plan, q.ts, sorted ? q.n : q.n_visible, out));

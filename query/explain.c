@@ -164,6 +164,42 @@ static void format_asof_join(const struct plan *p, struct strbuf *out)
     expr_format(p->right_keys[last], &p->in[1]->rel, out);
 }
 
+/* Where along dimension d of the source: "#i - 1", "i => idx"; nothing when it stays at the cell.
+ */
+static void format_place(const struct plan *p, const struct fetch_dim *x, int d, int *n,
+                         struct strbuf *out)
+{
+    const struct rel *source = &p->in[p->n_in - 1]->rel;
+    const char *name = source->dims[d].name ? source->dims[d].name : "row";
+    const char *sign = x->shift < 0 ? "-" : "+";
+    long long by = x->shift < 0 ? -(long long)x->shift : (long long)x->shift;
+    if (!x->e && !by) return;
+    add_list(out, "[", n);
+    if (x->e) {
+        strbuf_addf(out, "%s%s => ", x->by_position ? "#" : "", name);
+        expr_format(x->e, &p->in[0]->rel, out);
+    } else {
+        strbuf_addf(out, "#%s %s %lld", name, sign, by);
+    }
+}
+
+static void format_fetch(const struct plan *p, struct strbuf *out)
+{
+    const struct rel *source = &p->in[p->n_in - 1]->rel;
+    int n = 0;
+    for (int i = 0; i < p->n_fetched; i++) {
+        const struct fetch_dim *dims = p->points[p->fetched[i].point].dims;
+        int n_dims = 0;
+        add_list(out, " (", &n);
+        strbuf_adds(out, col_name(&source->cols[p->fetched[i].col]));
+        for (int d = 0; d < source->n_dims; d++)
+            format_place(p, &dims[d], d, &n_dims, out);
+        if (n_dims == 0) strbuf_adds(out, "[");
+        strbuf_adds(out, "]");
+    }
+    end_list(out, n, ")");
+}
+
 static void format_key(const struct group_key *g, const struct rel *in, struct strbuf *out)
 {
     if (g->e) {
@@ -359,6 +395,10 @@ static void format_node(const struct plan *p, struct strbuf *out)
         break;
     case P_ASOF_JOIN:
         format_asof_join(p, out);
+        break;
+    case P_FETCH:
+        if (p->n_in == 1) format_region(&p->rel, out);
+        format_fetch(p, out);
         break;
     case P_AGGREGATE:
         format_aggregate(p, out);

@@ -26,6 +26,7 @@
     X(P_SORT, sort)               /* op_sort.c */                                                  \
     X(P_LIMIT, limit)             /* op_limit.c */                                                 \
     X(P_CONCAT, concat)           /* op_concat.c */                                                \
+    X(P_FETCH, fetch)             /* op_fetch.c */                                                 \
     X(P_PIVOT, pivot)             /* op_pivot.c */                                                 \
     X(P_ROWS, rows)               /* op_rows.c */                                                  \
     X(P_REGRID, regrid)           /* op_regrid.c */                                                \

@@ -22,6 +22,12 @@ struct plan *plan_over(struct ctx *c, enum plan_kind kind, int pos, struct plan 
     return p;
 }
 
+void follow_columns(struct plan *p)
+{
+    p->rel.n_cols = p->in[0]->rel.n_cols;
+    p->rel.cols = p->in[0]->rel.cols;
+}
+
 struct plan *plan_filter(struct ctx *c, struct plan *in, struct expr *e)
 {
     struct plan *p = plan_over(c, P_FILTER, e->pos, in);

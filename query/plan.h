@@ -33,6 +33,7 @@ struct agg; /* query/agg.h: an aggregate's overload */
     X(P_CONCAT, "append") /* UNION ALL: rows after rows */                                         \
     X(P_REGRID, "regrid") /* the cells over other axes */                                          \
     X(P_FFT, "fft")                                                                                \
+    X(P_FETCH, "fetch")        /* values at other cells: v[#i - 1] */                              \
     X(P_PIVOT, "pivot")        /* rows with key columns to an array over them */                   \
     X(P_ROWS, "rows")          /* the cells of an array as a list: one dimension, row */           \
     X(P_WINDOW_ROWS, "window") /* a column for each OVER (…), over the same dimensions */
@@ -128,6 +129,20 @@ struct join_dim { /* a pair of aligned dimensions */
                            NULL: shift */
 };
 
+/* Where a fetched value stands along one dimension of its source. */
+struct fetch_dim {
+    struct expr *e;   /* over in[0]: the coordinate there, or the position; NULL: the cell's own */
+    bool by_position; /* e counts from the axis's first cell */
+    int dim;          /* e NULL: the dimension of in[0] whose position it is */
+    int64_t shift;    /* positions added to that, or to what e gives */
+};
+struct fetch_point {
+    struct fetch_dim *dims; /* one for each of the source's */
+};
+struct fetch_col {
+    int point, col; /* of the source */
+};
+
 struct plan {
     enum plan_kind kind;
     struct rel rel;
@@ -195,6 +210,12 @@ struct plan {
     int n_sort;
     struct expr *limit, *offset; /* constant expressions; NULL: none. SORT's limit: only the first
                                     so many rows are asked for, and it has no offset */
+    /* FETCH: the columns of in[0], then values of the source at other cells, NULL where it has
+     * none. The source is in[1], or in[0] itself when that is the only input. */
+    struct fetch_point *points;
+    int n_points;
+    struct fetch_col *fetched;
+    int n_fetched;
     /* PIVOT: rel.dims come from the first rel.n_dims columns of the input, its rel.cols from the
      * rest. rel.dims[d].axis is &axes[d], which has its type only: open() fills it in, for all
      * nodes above too. */

@@ -120,6 +120,17 @@ bool op_reach(const struct op *op, int i, const struct box *want, struct box *ou
     return box_intersect(out, &op->in[i]->box, out);
 }
 
+int op_reaches(const struct op *op, const struct box *want, struct reach *out)
+{
+    int n = 0;
+    if (op->plan->kind == P_FETCH) return fetch_reaches(op, want, out, NULL);
+    for (int i = 0; i < op->n_in && n < REACH_MAX; i++) {
+        out[n].input = i;
+        if (op_reach(op, i, want, &out[n].box)) n++;
+    }
+    return n;
+}
+
 /* ---- what it costs ---- */
 
 static double rel_cell_bytes(const struct rel *r)
@@ -163,16 +174,18 @@ static double cost(const struct op *op, const struct box *box)
 {
     double bytes = (double)box_cells(box) * own_cell_bytes(op), most = 0;
     bool passes = op->plan->kind == P_LIMIT || op->plan->kind == P_CONCAT;
-    for (int i = 0; i < op->n_in; i++) {
-        struct box in;
-        if (op_reach(op, i, box, &in)) {
-            if (op->plan->kind == P_REGRID) in.hi[0] = in.lo[0] + regrid_slab(&in);
-            bytes += cost(op->in[i], &in);
-        } else if (passes && op->in[i]->box.n_dims == box->n_dims) {
-            in = like(op->in[i], box);
-            double part = cost(op->in[i], &in);
-            if (part > most) most = part;
-        }
+    struct reach r[REACH_MAX];
+    int n = op_reaches(op, box, r);
+    for (int i = 0; i < n; i++) {
+        if (op->plan->kind == P_REGRID) r[i].box.hi[0] = r[i].box.lo[0] + regrid_slab(&r[i].box);
+        bytes += cost(op->in[r[i].input], &r[i].box);
+    }
+    if (op->plan->kind == P_FETCH) bytes += fetch_cost(op, box);
+    for (int i = 0; passes && i < op->n_in; i++) {
+        if (op->in[i]->box.n_dims != box->n_dims) continue;
+        struct box in = like(op->in[i], box);
+        double part = cost(op->in[i], &in);
+        if (part > most) most = part;
     }
     return bytes + most;
 }
@@ -190,10 +203,10 @@ int64_t op_stored_bytes(const struct op *op, const struct box *box)
         return bytes < (double)(INT64_MAX / 4) ? (int64_t)bytes : INT64_MAX / 4;
     }
     int64_t bytes = 0;
-    for (int i = 0; i < op->n_in; i++) {
-        struct box in;
-        if (!op_reach(op, i, box, &in)) continue;
-        bytes += op_stored_bytes(op->in[i], &in);
+    struct reach r[REACH_MAX];
+    int n = op_reaches(op, box, r);
+    for (int i = 0; i < n; i++) {
+        bytes += op_stored_bytes(op->in[r[i].input], &r[i].box);
         if (bytes > INT64_MAX / 4) return INT64_MAX / 4;
     }
     return bytes;
@@ -205,10 +218,10 @@ void op_read_ahead(struct ctx *c, const struct op *op, const struct box *box)
         scan_read_ahead(c, op, box);
         return;
     }
-    for (int i = 0; i < op->n_in; i++) {
-        struct box in;
-        if (op_reach(op, i, box, &in)) op_read_ahead(c, op->in[i], &in);
-    }
+    struct reach r[REACH_MAX];
+    int n = op_reaches(op, box, r);
+    for (int i = 0; i < n; i++)
+        op_read_ahead(c, op->in[r[i].input], &r[i].box);
 }
 
 /* ---- grids ---- */

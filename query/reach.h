@@ -8,6 +8,17 @@
 /* The box of input i that `want` is made from, cut to what that input has. False when that is
  * nothing, or the operator does not work box by box. */
 bool op_reach(const struct op *op, int i, const struct box *want, struct box *out);
+/* All boxes of inputs that `want` is made from; an input may be asked for several. */
+#define REACH_MAX 16
+struct reach {
+    int input;
+    struct box box;
+};
+int op_reaches(const struct op *op, const struct box *want, struct reach *out);
+/* op_fetch.c: its boxes, the cells' own first; of[p] is the one of point p, -1: none. of may be
+ * NULL. And what its look-ups cell by cell add to the cost of a box. */
+int fetch_reaches(const struct op *op, const struct box *want, struct reach *out, int *of);
+double fetch_cost(const struct op *op, const struct box *want);
 /* Slice, rebase and transpose as one: output dimension d is input dimension from[d], at position
  * origin[d] + step[d] × the output's; the other input dimensions stand still. */
 struct shape {

@@ -148,6 +148,15 @@ static bool keeps_region(const struct plan *p)
     return true;
 }
 
+static bool keeps_region_of_input(const struct plan *p)
+{
+    for (int d = 0; d < p->rel.n_dims; d++) {
+        const struct rel_dim *x = &p->rel.dims[d], *y = &p->in[0]->rel.dims[d];
+        if (x->lo != y->lo || x->hi != y->hi) return false;
+    }
+    return true;
+}
+
 static bool always_true(const struct expr *e)
 {
     return e->kind == E_CONST && !e->value.null && e->value.i;
@@ -160,7 +169,8 @@ void drop_identities(struct plan **slot)
         drop_identities(&p->in[i]);
     bool idle = (p->kind == P_MAP && keeps_columns(p)) || (p->kind == P_SLICE && keeps_region(p)) ||
                 (p->kind == P_FILTER && always_true(p->exprs[0])) ||
-                (p->kind == P_WINDOW_ROWS && p->n_calls == 0);
+                (p->kind == P_WINDOW_ROWS && p->n_calls == 0) ||
+                (p->kind == P_FETCH && p->n_fetched == 0 && keeps_region_of_input(p));
     if (!idle) return;
     /* The input takes over the names: they are what the tree above prints. */
     struct plan *in = p->in[0];

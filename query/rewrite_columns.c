@@ -32,13 +32,6 @@ static void copy_need(const bool *need, int n, bool *to)
         to[i] = need[i];
 }
 
-/* The relation has the input's columns. */
-static void follow_columns(struct plan *p)
-{
-    p->rel.n_cols = p->in[0]->rel.n_cols;
-    p->rel.cols = p->in[0]->rel.cols;
-}
-
 /* Keeps the needed of n columns of the relation; map says where. */
 static int keep_columns(struct ctx *c, struct plan *p, const bool *need, int *map)
 {
@@ -188,6 +181,63 @@ static void prune_by_value(struct ctx *c, struct plan *p, const bool *need, int 
     }
     p->rel.n_cols = n_new;
     p->rel.cols = cols;
+}
+
+/* The fetched columns that are looked at, and the points that they are at. */
+static void keep_fetched(struct ctx *c, struct plan *p, const bool *need, int *map)
+{
+    int n = 0, n_points = 0;
+    int *point_at = arena_array(c->arena, int, p->n_points + 1);
+    struct fetch_point *points = arena_array(c->arena, struct fetch_point, p->n_points + 1);
+    struct fetch_col *cols = arena_array(c->arena, struct fetch_col, p->n_fetched + 1);
+    for (int i = 0; i < p->n_points; i++)
+        point_at[i] = -1;
+    for (int i = 0; i < p->n_fetched; i++) {
+        map[i] = need[i] ? n : -1;
+        if (!need[i]) continue;
+        cols[n] = p->fetched[i];
+        int *at = &point_at[cols[n].point];
+        if (*at < 0) points[ *at = n_points++] = p->points[cols[n].point];
+        cols[n++].point = *at;
+    }
+    p->points = points;
+    p->n_points = n_points;
+    p->fetched = cols;
+    p->n_fetched = n;
+}
+
+static void prune_fetch(struct ctx *c, struct plan *p, const bool *need, int *map)
+{
+    int n_in = p->in[0]->rel.n_cols, n_dims = p->in[p->n_in - 1]->rel.n_dims;
+    int n_source = p->in[p->n_in - 1]->rel.n_cols, n_fetched = p->n_fetched;
+    bool *below = arena_array(c->arena, bool, n_in + 1);
+    bool *source = arena_array(c->arena, bool, n_source + 1);
+    int *source_map = arena_array(c->arena, int, n_source + 1);
+    const struct rel_col *was = p->rel.cols;
+    copy_need(need, n_in, below);
+    keep_fetched(c, p, need + n_in, map + n_in);
+    for (int i = 0; i < p->n_points; i++)
+        for (int d = 0; d < n_dims; d++)
+            use(p->points[i].dims[d].e, below);
+    for (int i = 0; i < p->n_fetched; i++)
+        (p->n_in == 1 ? below : source)[p->fetched[i].col] = true;
+    prune_columns(c, p->in[0], below, map);
+    if (p->n_in == 2) prune_columns(c, p->in[1], source, source_map);
+    for (int i = 0; i < p->n_points; i++)
+        for (int d = 0; d < n_dims; d++)
+            p->points[i].dims[d].e = with_map(c, p->points[i].dims[d].e, map);
+    for (int i = 0; i < p->n_fetched; i++)
+        p->fetched[i].col = (p->n_in == 1 ? map : source_map)[p->fetched[i].col];
+    const struct rel *in = &p->in[0]->rel;
+    struct rel_col *cols = arena_array(c->arena, struct rel_col, in->n_cols + p->n_fetched + 1);
+    memcpy(cols, in->cols, sizeof *cols * (size_t)in->n_cols);
+    for (int i = n_in; i < n_in + n_fetched; i++) {
+        if (map[i] < 0) continue;
+        map[i] += in->n_cols;
+        cols[map[i]] = was[i];
+    }
+    p->rel.cols = cols;
+    p->rel.n_cols = in->n_cols + p->n_fetched;
 }
 
 static void use_call(const struct agg_call *a, bool *need)
@@ -380,6 +430,9 @@ void prune_columns(struct ctx *c, struct plan *p, const bool *need, int *map)
         break;
     case P_WINDOW_ROWS:
         prune_windows(c, p, need, map);
+        break;
+    case P_FETCH:
+        prune_fetch(c, p, need, map);
         break;
     case P_AGGREGATE:
         prune_aggregate(c, p, need, map);

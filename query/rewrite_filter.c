@@ -196,6 +196,24 @@ static enum status below_windows(struct ctx *c, struct plan *p, struct expr *e, 
     return s.fits ? sink_into(c, &p->in[0], e) : OK;
 }
 
+/* ---- fetches ---- */
+
+static bool note_own(const struct expr *e, void *self)
+{
+    struct side *s = self;
+    if (e->kind == E_COL) s->fits &= e->index < s->join->in[0]->rel.n_cols;
+    return true;
+}
+
+/* Values at other cells are those before the condition: it stays above the source. */
+static enum status below_fetch(struct ctx *c, struct plan *p, struct expr *e, bool *done)
+{
+    struct side s = {p, false, p->n_in == 2};
+    expr_walk(e, note_own, &s);
+    *done = s.fits;
+    return s.fits ? sink_into(c, &p->in[0], e) : OK;
+}
+
 /* ---- going down ---- */
 
 static enum status below_concat(struct ctx *c, struct plan *p, struct expr *e)
@@ -252,6 +270,9 @@ static enum status go_below(struct ctx *c, struct plan *p, struct expr *e, bool 
     case P_AGGREGATE:
         if (!safe) break;
         return below_aggregate(c, p, e, done);
+    case P_FETCH:
+        if (!safe) break;
+        return below_fetch(c, p, e, done);
     case P_DISTINCT:
         if (r.dims || r.positions) break;
         return sink_into(c, &p->in[0], e);

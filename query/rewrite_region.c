@@ -98,6 +98,7 @@ static void follow(struct plan *p, const int64_t *old_lo)
     case P_FILTER:
     case P_MAP:
     case P_WINDOW_ROWS:
+    case P_FETCH:
         follow_dims(p);
         break;
     case P_HASH_JOIN:
@@ -215,6 +216,14 @@ static void narrow(struct plan *p, const struct box *want)
     case P_FILE:
     case P_GRID:
         for (int d = 0; d < box.n_dims; d++)
+            narrow_dim(&p->rel.dims[d], box.lo[d], box.hi[d]);
+        return;
+    case P_FETCH:
+        if (p->n_in == 2) {
+            narrow(p->in[0], &box);
+            break;
+        }
+        for (int d = 0; d < box.n_dims; d++) /* other cells of the input are looked at too */
             narrow_dim(&p->rel.dims[d], box.lo[d], box.hi[d]);
         return;
     case P_FILTER:
