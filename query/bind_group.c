@@ -248,8 +248,8 @@ static enum status key_by_dim(struct binder *b, const struct rel *r, struct boun
                               bool *made)
 {
     struct group_key *g = &k->key;
-    *made = is_block(g); /* those are made already */
-    if (*made) return OK;
+    *made = is_block(g) && g->blocks->laid; /* those are made already */
+    if (is_block(g)) return OK;
     int d = g->e->kind == E_CONST ? some_dim(r) : only_dim(g->e);
     if (d < 0 || !dim_known(&r->dims[d]) || !r->dims[d].axis) return OK;
     g->dim = d;
@@ -278,68 +278,28 @@ static enum status key_by_dim(struct binder *b, const struct rel *r, struct boun
 
 /* ---- BLOCK ---- */
 
-/* Coordinates of the first cells of blocks: every so many cells. */
-static enum status blocks_by_count(struct binder *b, const struct rel_dim *d, int64_t size,
-                                   struct bound_key *k)
-{
-    int64_t cells = d->hi > d->lo ? (d->hi - d->lo + d->stride - 1) / d->stride : 0;
-    int64_t n = cells / size + (cells % size != 0), extent = d->hi - d->lo;
-    struct axis *a = arena_new_of(b->c->arena, struct axis);
-    if (n > 0 && size > INT64_MAX / d->stride) size = cells;
-    TRY(axis_rebase(b->c, d->axis, d->lo, n, size * d->stride, a));
-    int32_t *group_of = arena_array(b->c->arena, int32_t, extent + 1);
-    for (int64_t p = 0; p < extent; p++)
-        group_of[p] = (int32_t)(p / (size * d->stride));
-    k->key.block = size * d->stride;
-    k->key.group_of = group_of;
-    k->key.n_groups = n;
-    k->dim.axis = a;
-    return OK;
-}
-
-static int64_t time_us(const struct value *v)
-{
-    return v->type == T_DATE ? v->i * INT64_C(86400000000) : v->i;
-}
-
-/* Blocks of time, counted from the first cell; those without a cell are left out. */
-static enum status blocks_by_time(struct binder *b, const struct rel_dim *d,
-                                  const struct interval *iv, int pos, struct bound_key *k)
+/* The size of a block: cells, or a time. */
+static enum status block_size(struct binder *b, const struct ast_axis *x, const struct rel_dim *d,
+                              struct blocks *out)
 {
     struct ctx *c = b->c;
-    struct interval sum = {0};
-    int64_t extent = d->hi - d->lo, n = 0, limit = INT64_MIN;
-    int32_t *group_of = arena_array(c->arena, int32_t, extent + 1);
-    size_t bytes = type_bytes(d->axis->type);
-    char *firsts = arena_alloc(c->arena, bytes * (size_t)(extent + 1));
-    bool down = axis_descending(d->axis);
-    if (interval_us(iv) <= 0 || down)
-        return fail_at(c, ERR_INVALID_PARAMETER, pos,
-                       down ? "a BLOCK of time needs an ascending axis"
-                            : "the size of a BLOCK must be positive");
-    int64_t origin = 0;
-    for (int64_t p = 0; p < extent; p++) {
-        if (p % d->stride) continue;
-        struct value v = axis_coord(d->axis, d->lo + p);
-        int64_t us = time_us(&v);
-        if (p == 0) origin = us;
-        bool fresh = p == 0;
-        while (us >= limit) { /* the first block that ends after this cell */
-            sum.months += iv->months;
-            sum.days += iv->days;
-            sum.us += iv->us;
-            TRY(timestamp_add(c, origin, &sum, &limit));
-            fresh = true;
-        }
-        if (fresh) value_put(&v, firsts + (size_t)n++ * bytes, 0);
-        group_of[p] = (int32_t)(n - 1);
-    }
-    struct axis *a = arena_new_of(c->arena, struct axis);
-    TRY(axis_from_coords(c, k->name, d->axis->type, firsts, n, false, a));
-    k->key.group_of = group_of;
-    k->key.n_groups = n;
-    k->dim.axis = a;
-    return OK;
+    int pos = place(b, x->pos);
+    bool known, timed = type_is_time(dim_type(d));
+    struct value size;
+    TRY(bind_value(b, x->lo, "BLOCK", T_INT64, &size, &known));
+    if (!known) size = value_int(T_INT64, 1);
+    bool quoted = size.type == T_UNKNOWN || size.type == T_TEXT;
+    if (quoted && !size.null && timed) TRY(at(c, value_cast(c, &size, T_INTERVAL, &size), pos));
+    *out = (struct blocks){.pos = pos};
+    bool fits = !size.null && (size.type == T_INTERVAL ? timed : type_is_integer(size.type));
+    if (fits && size.type == T_INTERVAL)
+        out->every = size.iv;
+    else if (fits)
+        out->cells = size.i;
+    if (fits && (size.type == T_INTERVAL ? interval_us(&size.iv) > 0 : size.i > 0)) return OK;
+    return fail_at(c, ERR_INVALID_PARAMETER, pos,
+                   "the size of a BLOCK must be a positive number of cells%s",
+                   timed ? ", or a positive interval of time" : "");
 }
 
 enum status block_key(struct binder *b, const struct scope *scope, const struct ast_axis *x,
@@ -347,8 +307,6 @@ enum status block_key(struct binder *b, const struct scope *scope, const struct 
 {
     struct ctx *c = b->c;
     const struct scope_col *col;
-    struct value size;
-    bool known;
     int pos = place(b, x->pos);
     if (!x->dim || x->kind != AXIS_POINT || !x->lo || x->by_position) {
         fail_at(c, ERR_SYNTAX, pos, "BLOCK takes a size for each dimension");
@@ -358,38 +316,28 @@ enum status block_key(struct binder *b, const struct scope *scope, const struct 
     TRY(scope_find(b, scope, &name, &col));
     if (!col->is_dim) return fail_at(c, ERR_WRONG_OBJECT, pos, "\"%s\" is not a dimension", x->dim);
     const struct rel_dim *d = &scope->plan->rel.dims[col->index];
-    if (!dim_known(d) || !d->axis)
-        return not_yet(b, x->pos, "BLOCK over an axis that only running the query tells is");
-    if (d->hi - d->lo > DIM_MAX)
-        return fail_at(c, ERR_LIMIT_EXCEEDED, pos, "BLOCK takes dimensions of up to %lld positions",
-                       (long long)DIM_MAX);
-    TRY(bind_value(b, x->lo, "BLOCK", T_INT64, &size, &known));
-    *k = (struct bound_key){.name = x->dim};
-    k->key.dim = col->index;
-    k->dim.name = x->dim;
-    if (!known) size = value_int(T_INT64, 1);
-    bool quoted = size.type == T_UNKNOWN || size.type == T_TEXT;
-    if (quoted && !size.null && type_is_time(d->axis->type))
-        TRY(at(c, value_cast(c, &size, T_INTERVAL, &size), pos));
-    if (size.null || (size.type == T_INTERVAL ? !type_is_time(d->axis->type)
-                                              : !type_is_integer(size.type) || size.i < 1)) {
-        fail_at(c, ERR_INVALID_PARAMETER, pos,
-                "the size of a BLOCK must be a positive number of "
-                "cells, or an interval of time");
-        return ERR_INVALID_PARAMETER;
-    }
-    if (size.type == T_INTERVAL)
-        TRY(blocks_by_time(b, d, &size.iv, pos, k));
-    else
-        TRY(blocks_by_count(b, d, size.i, k));
-    k->dim.lo = k->dim.axis->lo;
-    k->dim.hi = k->dim.lo + k->key.n_groups;
-    k->dim.stride = 1;
-    k->dim.tile = k->key.n_groups > 0 ? k->key.n_groups : 1;
+    struct blocks *blocks = arena_new_of(c->arena, struct blocks);
+    TRY(block_size(b, x, d, blocks));
+    *k = (struct bound_key){.name = x->dim, .key = {.dim = col->index, .blocks = blocks}};
+    k->dim = (struct rel_dim){.name = x->dim, .axis = d->axis, .stride = 1};
+    if (!dim_known(d) || !d->axis) return OK;
+    struct axis *a = arena_new_of(c->arena, struct axis);
+    TRY(blocks_lay(c, d->axis, d->lo, d->hi, d->stride, blocks));
+    TRY(at(c, blocks_axis(c, d->axis, k->name, blocks, a), pos));
+    k->dim.axis = a;
+    k->key.n_groups = blocks->n;
+    k->dim.lo = a->lo;
+    k->dim.hi = a->lo + blocks->n;
+    k->dim.tile = blocks->n > 0 ? blocks->n : 1;
     return OK;
 }
 
 /* ---- the aggregate ---- */
+
+enum type key_type(const struct bound_key *k)
+{
+    return k->key.e ? k->key.e->type : dim_type(&k->dim);
+}
 
 static void agg_columns(struct rel *r, int at, const struct agg_list *aggs)
 {
@@ -414,9 +362,7 @@ enum status make_aggregate(struct binder *b, struct plan *in, struct bound_key *
     for (int i = 0; i < n_keys; i++) {
         p->keys[i] = keys[i].key;
         if (p->by_dims) continue;
-        if (is_block(&keys[i].key))
-            return not_yet(b, pos, "BLOCK together with keys that are no dimensions is");
-        p->keys[i] = (struct group_key){.e = keys[i].key.e, .dim = -1};
+        if (!is_block(&keys[i].key)) p->keys[i] = (struct group_key){.e = keys[i].key.e, .dim = -1};
     }
     if (p->by_dims) {
         p->rel.n_dims = n_keys;
@@ -429,7 +375,7 @@ enum status make_aggregate(struct binder *b, struct plan *in, struct bound_key *
     } else {
         rel_list(c, &p->rel, -1, n_keys + aggs->n);
         for (int i = 0; i < n_keys; i++)
-            p->rel.cols[i] = (struct rel_col){.name = keys[i].name, .type = keys[i].key.e->type};
+            p->rel.cols[i] = (struct rel_col){.name = keys[i].name, .type = key_type(&keys[i])};
         agg_columns(&p->rel, n_keys, aggs);
     }
     *out = p;

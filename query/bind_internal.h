@@ -242,6 +242,7 @@ struct bound_key {
     const char *name;
     struct rel_dim dim; /* of the result, when the key is one of a dimension */
 };
+enum type key_type(const struct bound_key *k);
 /* An aggregate over the plan. Keys that depend on one dimension each become dimensions of the
  * result, with axes made here; if any key doesn't, all are columns. */
 enum status make_aggregate(struct binder *b, struct plan *in, struct bound_key *keys, int n_keys,

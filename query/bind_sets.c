@@ -88,12 +88,17 @@ static bool same_key(const struct bound_key *x, const struct bound_key *y)
     return !x->key.e && !y->key.e && x->key.dim == y->key.dim;
 }
 
+static bool same_size(const struct blocks *x, const struct blocks *y)
+{
+    return x->cells == y->cells && x->every.months == y->every.months &&
+           x->every.days == y->every.days && x->every.us == y->every.us;
+}
+
 /* A BLOCK is what its dimension is called in the result: nothing else may be. */
 static bool clash(const struct bound_key *x, const struct bound_key *y)
 {
     if (!x->key.e && !y->key.e)
-        return x->key.dim == y->key.dim &&
-               (x->key.n_groups != y->key.n_groups || x->key.block != y->key.block);
+        return x->key.dim == y->key.dim && !same_size(x->key.blocks, y->key.blocks);
     const struct bound_key *block = x->key.e ? y : x, *other = x->key.e ? x : y;
     return !block->key.e && other->key.e->kind == E_DIM && other->key.e->index == block->key.dim;
 }
@@ -297,11 +302,6 @@ enum status bind_groups(struct binder *b, const struct ast_select *s, const stru
 }
 
 /* ---- the rows of a set ---- */
-
-static enum type key_type(const struct bound_key *k)
-{
-    return k->key.e ? k->key.e->type : dim_type(&k->dim);
-}
 
 static struct expr *absence(struct ctx *c, bool absent)
 {

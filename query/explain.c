@@ -208,7 +208,10 @@ static void format_key(const struct group_key *g, const struct rel *in, struct s
     }
     const char *name = in->dims[g->dim].name;
     strbuf_addf(out, "%s by block", name ? name : "?");
-    if (g->block > 0) strbuf_addf(out, " of %lld", (long long)g->block);
+    if (g->blocks->cells)
+        strbuf_addf(out, " of %lld", (long long)g->blocks->cells);
+    else
+        strbuf_adds(out, " of time");
 }
 
 static void format_call(const struct agg_call *a, const struct rel *in, struct strbuf *out)

@@ -42,10 +42,8 @@ static enum status bind_calls(struct ctx *c, struct aggregate *a)
         a->unique |= a->set.calls[i].agg->id == AGG_ONLY;
         a->leader[i] = leader_of(a, i);
     }
-    a->key_slot = a->n_slots;
-    if (!p->by_dims)
-        for (int k = 0; k < p->n_keys; k++)
-            es[a->n_slots++] = p->keys[k].e;
+    for (int k = 0; k < p->n_keys && !p->by_dims; k++)
+        if (p->keys[k].e) es[a->n_slots++] = p->keys[k].e;
     struct program *program = NULL;
     if (a->n_slots) TRY(program_compile(c, es, a->n_slots, &p->in[0]->rel, env, &program));
     a->program = program;

@@ -10,8 +10,8 @@ struct aggregate {
     struct op *op;
     struct agg_set set;
     const struct program *program; /* NULL: nothing to evaluate */
-    int n_slots;                   /* its columns; the keys' come last */
-    int key_slot;
+    int n_slots;                   /* its columns; those of keys come last */
+    struct blocks *blocks; /* by value: one a key; of those that are no BLOCK nothing */
     int n_workers;
     struct holistic **holistic; /* one a call; NULL where it isn't, or has a leader */
     int *leader; /* of each call: the one whose holistic rows it shares, itself if it has its own */

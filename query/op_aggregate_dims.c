@@ -18,6 +18,7 @@ static int64_t group_at(const struct aggregate *a, int k, int64_t pos)
 {
     const struct group_key *key = &a->op->plan->keys[k];
     const struct rel_dim *in = &a->op->plan->in[0]->rel.dims[key->dim];
+    if (key->blocks) return block_at(key->blocks, pos);
     if (key->group_of) return key->group_of[pos - in->lo];
     return pos - a->op->box.lo[k];
 }
@@ -465,11 +466,11 @@ enum status aggregate_dims(struct ctx *c, struct aggregate *a)
     for (int k = 0; k < p->n_keys; k++) {
         const struct group_key *key = &p->keys[k];
         const struct box *in = &op->in[0]->box;
-        if (!key->group_of) {
+        if (key->plain) {
             op->box.lo[k] = in->lo[key->dim];
             op->box.hi[k] = in->hi[key->dim];
         }
-        g.all.hi[k] = key->group_of ? key->n_groups : op->box.hi[k] - op->box.lo[k];
+        g.all.hi[k] = key->plain ? op->box.hi[k] - op->box.lo[k] : key->n_groups;
     }
     TRY(rowset_new(c, types, n_cols, exec_tmp_dir(op->exec), &a->result));
     if (box_empty(&g.all)) return OK;

@@ -11,20 +11,63 @@ struct hash_sink {
     struct hashagg *groups;
 };
 
+static const struct axis *axis_of_key(const struct aggregate *a, int k)
+{
+    return a->op->plan->in[0]->rel.dims[a->op->plan->keys[k].dim].axis;
+}
+
+/* Blocks of axes that are known by now only. */
+static enum status lay_blocks(struct ctx *c, struct aggregate *a)
+{
+    const struct plan *p = a->op->plan;
+    a->blocks = arena_array(c->arena, struct blocks, p->n_keys);
+    for (int k = 0; k < p->n_keys; k++) {
+        if (p->keys[k].e) continue;
+        int d = p->keys[k].dim;
+        const struct box *box = &a->op->in[0]->box;
+        a->blocks[k] = *p->keys[k].blocks;
+        if (a->blocks[k].laid) continue;
+        if (!axis_of_key(a, k))
+            return fail_at(c, ERR_UNSUPPORTED, a->blocks[k].pos,
+                           "BLOCK takes a dimension with coordinates");
+        TRY(blocks_lay(c, axis_of_key(a, k), box->lo[d], box->hi[d], p->in[0]->rel.dims[d].stride,
+                       &a->blocks[k]));
+    }
+    return OK;
+}
+
+/* The keys' columns, from the program's and from positions. */
+static enum status key_columns(struct ctx *c, const struct aggregate *a, const struct chunk *ch,
+                               const struct column *cols, struct column **out)
+{
+    const struct plan *p = a->op->plan;
+    void *mem;
+    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)p->n_keys, &mem));
+    *out = mem;
+    int slot = a->n_slots;
+    for (int k = p->n_keys - 1; k >= 0; k--) {
+        if (p->keys[k].e)
+            (*out)[k] = cols[--slot];
+        else
+            TRY(blocks_column(c, ch, p->keys[k].dim, axis_of_key(a, k), &a->blocks[k], &(*out)[k]));
+    }
+    return OK;
+}
+
 static enum status consume(struct ctx *c, struct sink *sink, int worker, int64_t seq,
                            const struct chunk *ch)
 {
     (void)seq;
     struct hash_sink *s = (struct hash_sink *)sink;
     struct aggregate *a = s->a;
-    struct column *cols;
+    struct column *cols, *keys;
     struct agg_input in;
     TRY(aggregate_columns(c, a, ch, &cols));
+    TRY(key_columns(c, a, ch, cols, &keys));
     TRY(agg_input_make(c, &a->set, ch, cols, &a->op->in[0]->box, &in));
-    TRY(hashagg_add(c, s->groups, worker, cols + a->key_slot, ch->present, &in, ch->n));
+    TRY(hashagg_add(c, s->groups, worker, keys, ch->present, &in, ch->n));
     for (int i = 0; i < a->set.n; i++)
-        if (a->holistic[i])
-            TRY(holistic_add(c, a->holistic[i], worker, cols + a->key_slot, &in, &in.calls[i]));
+        if (a->holistic[i]) TRY(holistic_add(c, a->holistic[i], worker, keys, &in, &in.calls[i]));
     return OK;
 }
 
@@ -91,13 +134,14 @@ enum status aggregate_hash(struct ctx *c, struct aggregate *a)
     bool more = a->unique;
     enum type *types = arena_array(c->arena, enum type, p->n_keys);
     for (int k = 0; k < p->n_keys; k++) {
-        types[k] = p->keys[k].e->type;
+        types[k] = p->rel.cols[k].type;
         a->cols[k] = k;
     }
     for (int i = 0; i < a->set.n; i++) {
         a->cols[p->n_keys + i] = p->n_keys + 1 + i;
         more |= a->set.calls[i].holistic;
     }
+    TRY(lay_blocks(c, a));
     TRY(aggregate_holistic_new(c, a, types, p->n_keys));
     enum status st = hashagg_new(c, types, p->n_keys, &a->set, a->n_workers, memory_share(c, 4),
                                  exec_tmp_dir(a->op->exec), &s.groups);

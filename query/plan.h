@@ -4,6 +4,7 @@
 #ifndef TESSERA_PLAN_H
 #define TESSERA_PLAN_H
 #include "query/ast.h"
+#include "query/block.h"
 #include "query/expr.h"
 #include "storage/db.h"
 #include "storage/files/source.h"
@@ -54,13 +55,14 @@ struct sort_key {
 /* One group key. By dimension when `dim` ≥ 0: the key depends on that input dimension alone, so
  * groups are known before the data is read. */
 struct group_key {
-    struct expr *e; /* over the input; for BLOCK: the first coordinate of the cell's block */
-    int dim;        /* -1: by value */
-    bool plain;     /* e is the dimension itself */
-    int64_t block;  /* > 0: BLOCK of so many positions from the dimension's lo; e is NULL then */
-    /* dim ≥ 0: filled by the binder, BLOCKs too. A plain key has no map: the group is the position
-     * itself, and the aggregate's dimension has the input's region. Else the aggregate's dimension
-     * is [0, n_groups) and a group its position. */
+    struct expr *e;              /* over the input; NULL: a BLOCK */
+    int dim;                     /* -1: by value; a BLOCK's has one always */
+    bool plain;                  /* e is the dimension itself */
+    const struct blocks *blocks; /* BLOCK; not laid: its axis is known only by running, and the keys
+                                    go by value: as the first coordinate of the cell's block */
+    /* dim ≥ 0: filled by the binder. A plain key has no map: the group is the position itself, and
+     * the aggregate's dimension has the input's region. Nor has a BLOCK. Else the aggregate's
+     * dimension is [0, n_groups) and a group its position. */
     const int32_t *group_of; /* per position of [lo, hi) of the input's rel.dims[dim]: its group */
     int64_t n_groups;
 };

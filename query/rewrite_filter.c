@@ -138,7 +138,7 @@ static bool note_plain(const struct expr *e, void *self)
 {
     struct side *s = self;
     const struct plan *p = s->join;
-    if (e->kind == E_COL) s->fits &= !p->by_dims && e->index < p->n_keys;
+    if (e->kind == E_COL) s->fits &= !p->by_dims && e->index < p->n_keys && p->keys[e->index].e;
     if (e->kind == E_DIM || e->kind == E_POS) s->fits &= p->by_dims && p->keys[e->index].plain;
     return true;
 }
