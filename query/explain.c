@@ -208,10 +208,10 @@ static void format_key(const struct group_key *g, const struct rel *in, struct s
     }
     const char *name = in->dims[g->dim].name;
     strbuf_addf(out, "%s by block", name ? name : "?");
-    if (g->blocks->cells)
-        strbuf_addf(out, " of %lld", (long long)g->blocks->cells);
-    else
-        strbuf_adds(out, " of time");
+    struct value size = {.type = T_INTERVAL, .iv = g->blocks->every};
+    if (g->blocks->cells) size = value_int(T_INT64, g->blocks->cells);
+    strbuf_adds(out, " of ");
+    value_format(&size, out);
 }
 
 static void format_call(const struct agg_call *a, const struct rel *in, struct strbuf *out)
