@@ -20,7 +20,7 @@ enum status copy_options_read(struct ctx *c, const struct ast_stmt *stmt, struct
 /* The opened query's rows to a file or the client. */
 enum status copy_out(struct ctx *c, struct run *r, const struct copy_options *o,
                      const struct query *q, struct exec *x, int64_t *n_rows);
-/* The same for datasets: zarr. */
+/* The same for datasets: zarr and netcdf. */
 enum status copy_out_grid(struct ctx *c, struct run *r, const struct copy_options *o,
                           const struct query *q, struct exec *x, int64_t *n_rows);
 

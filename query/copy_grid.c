@@ -238,13 +238,15 @@ static enum status write_all(struct ctx *c, struct grid_copy *g, const char *pat
 enum status copy_out_grid(struct ctx *c, struct run *r, const struct copy_options *o,
                           const struct query *q, struct exec *x, int64_t *n_rows)
 {
-    struct grid_copy g = {.q = q, .root = exec_root(x), .format = &zarr_write_format};
+    bool zarr = !strcmp(o->format, "zarr");
+    struct grid_copy g = {
+        .q = q, .root = exec_root(x), .format = zarr ? &zarr_write_format : &netcdf_write_format};
     struct copy_target t;
     if (r->stmt->end_kind != COPY_FILE) {
         fail_at(c, ERR_UNSUPPORTED, r->stmt->pos, "format \"%s\" goes to a file only", o->format);
         return hint(c, "COPY … TO 'name' (FORMAT %s) writes on the server's side.", o->format);
     }
-    TRY(copy_target_open(c, r, true, &t));
+    TRY(copy_target_open(c, r, zarr, &t));
     g.def.path = t.temporary;
     g.def.version = o->version ? o->version : 2;
     choose_vars(c, &g);

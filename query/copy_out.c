@@ -279,10 +279,8 @@ enum status copy_out(struct ctx *c, struct run *r, const struct copy_options *o,
                      const struct query *q, struct exec *x, int64_t *n_rows)
 {
     struct copy_sink s = {.sink = {.ordered = true}, .o = o, .q = q, .fd = -1};
-    if (!strcmp(o->format, "netcdf"))
-        return fail_at(c, ERR_UNSUPPORTED, r->stmt->pos,
-                       "COPY TO with format \"netcdf\" is not available yet");
-    if (!strcmp(o->format, "zarr")) return copy_out_grid(c, r, o, q, x, n_rows);
+    if (!strcmp(o->format, "zarr") || !strcmp(o->format, "netcdf"))
+        return copy_out_grid(c, r, o, q, x, n_rows);
     if (r->stmt->end_kind != COPY_FILE) s.cl = r->cl;
     enum status st = s.cl ? to_client(c, r, &s, x) : to_file(c, r, &s, x);
     strbuf_release(&s.out);

@@ -56,7 +56,7 @@ struct dsw_format {
     bool late_fill;                    /* finish() declares fill values */
 };
 
-extern const struct dsw_format zarr_write_format;
+extern const struct dsw_format zarr_write_format, netcdf_write_format;
 
 /* The values as they are stored: a missing one is the variable's candidate. DATE is int32 days,
  * TIMESTAMP int64 microseconds, BOOLEAN a byte, TEXT struct text. From c->scratch. any: is there

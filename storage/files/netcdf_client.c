@@ -1,8 +1,8 @@
 /* How does the server start a NetCDF helper, ask it, and survive it? */
+#include "storage/files/netcdf_client.h"
 #include "storage/base/log.h"
-#include "storage/files/dataset.h"
-#include "storage/files/netcdf_protocol.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -22,7 +22,7 @@ struct nc_client {
     const char *path;
     int socket;
     pid_t pid;
-    bool broken;
+    bool writes, broken;
 };
 
 /* ---- the process ---- */
@@ -54,11 +54,13 @@ static bool find_helper(char *path, size_t cap)
     return false;
 }
 
-static int spawn(const char *helper, const char *path, int socket, pid_t *pid)
+static int spawn(const char *helper, const char *path, bool writes, int socket, pid_t *pid)
 {
     char arg0[] = "tessera-netcdf", *arg1 = strdup(path);
     char locking[] = "HDF5_USE_FILE_LOCKING=FALSE", plugins[] = "HDF5_PLUGIN_PATH=/nonexistent";
-    char *argv[] = {arg0, arg1, NULL}, *env[] = {locking, plugins, NULL};
+    char write_flag[] = "-w",
+         *argv[] = {arg0, writes ? write_flag : arg1, writes ? arg1 : NULL, NULL},
+         *env[] = {locking, plugins, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     sigset_t none, all;
@@ -82,10 +84,8 @@ static int spawn(const char *helper, const char *path, int socket, pid_t *pid)
     return error;
 }
 
-static enum status netcdf_start(struct ctx *c, const char *path, const void *shared,
-                                struct ds_reader **out)
+enum status nc_client_start(struct ctx *c, const char *path, bool writes, struct nc_client **out)
 {
-    (void)shared;
     char helper[4096];
     int pair[2];
     pid_t pid;
@@ -93,6 +93,10 @@ static enum status netcdf_start(struct ctx *c, const char *path, const void *sha
         fail(c, ERR_FILE_MISSING, "the program tessera-netcdf, which reads NetCDF, is not there");
         return hint(c, "It belongs beside tesserad; TESSERA_NETCDF_HELPER may name it.");
     }
+    int made = writes ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
+    if (writes && made < 0)
+        return fail(c, ERR_IO, "could not open file \"%s\" for writing: %s", path, strerror(errno));
+    if (writes) close(made);
     char *real = realpath(path, NULL); /* HDF5 cannot follow links without rights */
     if (!real)
         return fail(c, errno == ENOENT ? ERR_FILE_MISSING : ERR_IO,
@@ -103,7 +107,7 @@ static enum status netcdf_start(struct ctx *c, const char *path, const void *sha
         free(real);
         return fail(c, ERR_IO, "could not start the NetCDF reader: %s", strerror(errno));
     }
-    int error = spawn(helper, real, pair[1], &pid);
+    int error = spawn(helper, real, writes, pair[1], &pid);
     free(real);
     close(pair[1]);
     if (error) {
@@ -111,20 +115,35 @@ static enum status netcdf_start(struct ctx *c, const char *path, const void *sha
         free(k);
         return fail(c, ERR_IO, "could not start %s: %s", helper, strerror(error));
     }
-    *k = (struct nc_client){{&netcdf_format}, .path = path, .socket = pair[0], .pid = pid};
-    *out = &k->base;
+    *k = (struct nc_client){{&netcdf_format}, .path = path, .writes = writes, .socket = pair[0], .pid = pid};
+    *out = k;
     return OK;
 }
 
 /* Its end of the socket closed, an idle helper leaves by itself; one at work is killed. */
-static void netcdf_stop(struct ds_reader *base)
+void nc_client_stop(struct nc_client *k)
 {
-    struct nc_client *k = (struct nc_client *)base;
+    if (!k) return;
     close(k->socket);
     kill(-k->pid, SIGKILL); /* its process group, of which it is the leader */
     while (waitpid(k->pid, NULL, 0) < 0 && errno == EINTR)
         continue;
     free(k);
+}
+
+static enum status netcdf_start(struct ctx *c, const char *path, const void *shared,
+                                struct ds_reader **out)
+{
+    struct nc_client *k;
+    (void)shared;
+    TRY(nc_client_start(c, path, false, &k));
+    *out = &k->base;
+    return OK;
+}
+
+static void netcdf_stop(struct ds_reader *base)
+{
+    nc_client_stop((struct nc_client *)base);
 }
 
 static bool netcdf_broken(const struct ds_reader *base)
@@ -137,7 +156,9 @@ static bool netcdf_broken(const struct ds_reader *base)
 static enum status helper_gone(struct ctx *c, struct nc_client *k)
 {
     k->broken = true;
-    log_line(LOG_WARNING, "the NetCDF reader of \"%s\" ended unexpectedly", k->path);
+    log_line(LOG_WARNING, "the NetCDF helper of \"%s\" ended unexpectedly", k->path);
+    if (k->writes)
+        return fail(c, ERR_IO, "file \"%s\" could not be written: its writer crashed", k->path);
     fail(c, ERR_BAD_COPY_FORMAT, "file \"%s\" could not be read: its reader crashed", k->path);
     return hint(c, "The file is damaged, or needs more memory than the reader may use.");
 }
@@ -214,6 +235,20 @@ static enum status ask(struct ctx *c, struct nc_client *k, const struct nc_reque
     TRY(receive_all(c, k, text, n));
     if (n != r.n_bytes) return nonsense(c, k);
     return fail(c, ERR_BAD_COPY_FORMAT, "could not read \"%s\": %.*s", k->path, (int)n, text);
+}
+
+enum status nc_client_tell(struct ctx *c, struct nc_client *k, const struct nc_request *q,
+                           const void *payload)
+{
+    struct nc_reply r;
+    char text[256];
+    TRY(send_all(c, k, q, sizeof *q));
+    TRY(send_all(c, k, payload, q->n_bytes));
+    TRY(receive_all(c, k, &r, sizeof r));
+    if (r.error == 0 && r.n_bytes == 0) return OK;
+    size_t n = r.n_bytes < sizeof text ? (size_t)r.n_bytes : 0;
+    TRY(receive_all(c, k, text, n));
+    return fail(c, ERR_IO, "could not write \"%s\": %.*s", k->path, (int)n, text);
 }
 
 /* ---- descriptions ---- */

@@ -1,5 +1,5 @@
-/* tessera-netcdf FILE: reads a NetCDF or HDF5 file for the server, with no rights but to read that
- * file and to answer on its standard output.
+/* tessera-netcdf [-w] FILE: reads a NetCDF or HDF5 file for the server, or writes one, with no
+ * rights but to that file and to answer on its standard output.
  *
  * Such files can come from anywhere, and the libraries that parse them are large: so they run in a
  * process of their own. Before the file's first byte is looked at, the process has opened the file,
@@ -136,6 +136,9 @@ static bool filter_calls(void)
         ALLOW(rt_sigreturn),
         ALLOW(exit),
         ALLOW(exit_group),
+        ALLOW(pwrite64), /* the descriptors tell whether */
+        ALLOW(ftruncate),
+        ALLOW(fsync),
         ALLOW_WITHOUT(mmap, 2, PROT_EXEC),
         ALLOW_WITHOUT(mprotect, 2, PROT_EXEC),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
@@ -145,11 +148,11 @@ static bool filter_calls(void)
            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-static void confine(void)
+static void confine(bool writes)
 {
     limit(RLIMIT_AS, MEMORY_BYTES);
     limit(RLIMIT_CORE, 0);
-    limit(RLIMIT_FSIZE, 0);
+    if (!writes) limit(RLIMIT_FSIZE, 0);
     limit(RLIMIT_NPROC, 0);
     confined = true;
     if (!filter_calls())
@@ -466,24 +469,167 @@ static void read_values(int id, const struct nc_request *q)
         reply(0, buffer, bytes);
 }
 
-int main(int argc, char **argv)
+/* ---- writing ---- */
+
+/* A payload taken apart; what is missing reads as 0. */
+struct in {
+    const char *s, *end;
+};
+
+static const void *take(struct in *p, size_t n)
+{
+    static const char zeros[8];
+    if ((size_t)(p->end - p->s) < n) {
+        p->s = p->end;
+        return n <= sizeof zeros ? zeros : NULL;
+    }
+    const void *at = p->s;
+    p->s += n;
+    return at;
+}
+
+static uint32_t take_u32(struct in *p)
+{
+    uint32_t x;
+    memcpy(&x, take(p, sizeof x), sizeof x);
+    return x;
+}
+
+static uint64_t take_u64(struct in *p)
+{
+    uint64_t x;
+    memcpy(&x, take(p, sizeof x), sizeof x);
+    return x;
+}
+
+/* A string of its own memory. */
+static char *take_str(struct in *p)
+{
+    size_t n = take_u32(p);
+    const char *s = take(p, n);
+    char *out = calloc(s ? n + 1 : 1, 1);
+    if (!out) _exit(1);
+    if (s) memcpy(out, s, n);
+    return out;
+}
+
+static int define_attr(struct in *p, int id, int var)
+{
+    char *name = take_str(p);
+    uint32_t kind = take_u32(p), n = take_u32(p);
+    int r;
+    if (kind == DS_KIND_STRING) {
+        char *text = take_str(p);
+        r = nc_put_att_text(id, var, name, strlen(text), text);
+        free(text);
+    } else {
+        const void *values = take(p, kind_bytes(kind) * n);
+        r = values ? nc_put_att(id, var, name, (nc_type)kind, n, values) : NC_EINVAL;
+    }
+    free(name);
+    return r;
+}
+
+static int define_var(struct in *p, int id)
+{
+    int dims[NC_MAX_VAR_DIMS], var = NC_GLOBAL, r = NC_NOERR;
+    size_t chunks[NC_MAX_VAR_DIMS];
+    char *name = take_str(p);
+    uint32_t kind = take_u32(p), rank = take_u32(p);
+    bool chunked = rank > 0;
+    if (rank > DS_RANK_MAX) return NC_EMAXDIMS;
+    for (uint32_t d = 0; d < rank; d++)
+        dims[d] = (int)take_u32(p);
+    for (uint32_t d = 0; d < rank; d++) {
+        chunks[d] = take_u64(p);
+        chunked = chunked && chunks[d] > 0;
+    }
+    bool no_fill = take_u32(p) != 0;
+    if (kind != DS_KIND_NONE) r = nc_def_var(id, name, (nc_type)kind, (int)rank, dims, &var);
+    free(name);
+    if (r == NC_NOERR && chunked) r = nc_def_var_chunking(id, var, NC_CHUNKED, chunks);
+    if (r == NC_NOERR && chunked && kind != DS_KIND_STRING)
+        r = nc_def_var_deflate(id, var, 1, 1, 1);
+    if (r == NC_NOERR && no_fill && kind != DS_KIND_STRING)
+        r = nc_def_var_fill(id, var, NC_NOFILL, NULL);
+    uint32_t n = take_u32(p);
+    for (uint32_t i = 0; i < n && r == NC_NOERR; i++)
+        r = define_attr(p, id, var);
+    return r;
+}
+
+static int define(struct in *p, const char *path, int *id)
+{
+    int r = nc_create(path, NC_NETCDF4 | NC_CLOBBER, id);
+    uint32_t n = r == NC_NOERR ? take_u32(p) : 0;
+    for (uint32_t d = 0; d < n && r == NC_NOERR; d++) {
+        int dim;
+        char *name = take_str(p);
+        size_t len = take_u64(p);
+        take_u32(p);
+        r = nc_def_dim(*id, name, len, &dim);
+        free(name);
+    }
+    n = r == NC_NOERR ? take_u32(p) : 0;
+    for (uint32_t v = 0; v < n && r == NC_NOERR; v++)
+        r = define_var(p, *id);
+    return r == NC_NOERR ? nc_enddef(*id) : r;
+}
+
+static int write_values(struct in *p, int id, const struct nc_request *q)
+{
+    size_t start[DS_RANK_MAX], count[DS_RANK_MAX], n = 1;
+    nc_type type;
+    int rank, r = nc_inq_vartype(id, q->var, &type);
+    if (r != NC_NOERR || (r = nc_inq_varndims(id, q->var, &rank)) != NC_NOERR) return r;
+    if (rank > DS_RANK_MAX) return NC_EMAXDIMS;
+    for (int d = 0; d < rank; d++) {
+        start[d] = q->start[d];
+        count[d] = q->count[d];
+        n *= count[d];
+    }
+    if (type != NC_STRING) return nc_put_vara(id, q->var, start, count, p->s);
+    const char **strings = calloc(n + 1, sizeof *strings);
+    char **owned = calloc(n + 1, sizeof *owned);
+    if (!strings || !owned) _exit(1);
+    for (size_t i = 0; i < n; i++)
+        strings[i] = owned[i] = take_str(p);
+    r = nc_put_vara_string(id, q->var, start, count, strings);
+    for (size_t i = 0; i < n; i++)
+        free(owned[i]);
+    free(owned);
+    free(strings);
+    return r;
+}
+
+/* Until the file is closed, or the server goes. */
+static void serve_writing(const char *path)
+{
+    struct nc_request q;
+    int id = -1;
+    while (read_all(&q, sizeof q)) {
+        char *payload = malloc(q.n_bytes + 1);
+        if (!payload || !read_all(payload, q.n_bytes)) _exit(1);
+        struct in p = {payload, payload + q.n_bytes};
+        int r = q.op == NC_OP_DEFINE  ? define(&p, path, &id)
+                : q.op == NC_OP_WRITE ? write_values(&p, id, &q)
+                                      : nc_close(id);
+        free(payload);
+        if (r != NC_NOERR)
+            reply_error(r);
+        else
+            reply(0, NULL, 0);
+    }
+}
+
+static void serve_reading(const char *path)
 {
     struct nc_request q;
     int id = -1, error = NC_NOERR;
     size_t buffer_hint = BUFFER_BYTES;
-    if (argc != 2 || chdir("/") != 0) {
-        fprintf(stderr, "usage: tessera-netcdf FILE (started by tesserad)\n");
-        return 2;
-    }
-    nc_initialize(); /* looks for configuration files: none are there for an empty environment */
-    for (int i = 0; i < N_SPARE; i++) {
-        int fd = open(argv[1], O_RDONLY | O_CLOEXEC);
-        if (fd >= 0) spare[n_spare++] = fd;
-    }
-    confine();
     while (read_all(&q, sizeof q)) {
         if (id < 0 && error == NC_NOERR) {
-            error = nc__open(argv[1], NC_NOWRITE, &buffer_hint, &id);
+            error = nc__open(path, NC_NOWRITE, &buffer_hint, &id);
             if (error == NC_NOERR) error = check_length(id);
         }
         if (error != NC_NOERR) {
@@ -500,5 +646,25 @@ int main(int argc, char **argv)
             read_values(id, &q);
         }
     }
+}
+
+int main(int argc, char **argv)
+{
+    bool writes = argc == 3 && strcmp(argv[1], "-w") == 0;
+    if ((argc != 2 && !writes) || chdir("/") != 0) {
+        fprintf(stderr, "usage: tessera-netcdf [-w] FILE (started by tesserad)\n");
+        return 2;
+    }
+    const char *path = argv[argc - 1];
+    nc_initialize(); /* looks for configuration files: none are there for an empty environment */
+    for (int i = 0; i < N_SPARE; i++) {
+        int fd = open(path, (writes ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+        if (fd >= 0) spare[n_spare++] = fd;
+    }
+    confine(writes);
+    if (writes)
+        serve_writing(path);
+    else
+        serve_reading(path);
     _exit(0);
 }

@@ -287,12 +287,34 @@ def zarr_out(f):
             f"TO '{f.path('q.zarr')}'", "42804", "leave none")
 
 
+def netcdf_out(f):
+    for missing in (False, True):
+        data, holes = make_array(f, "z", missing)
+        path, what = f.path("out.nc"), f"COPY TO NetCDF{' with holes' if missing else ''}"
+        f.count.equal(f.conn.execute(f"COPY z TO '{path}'").rowcount, f.rows("SELECT count(*) FROM z")[0][0], what + " count")
+        same_cells(f, "z", f"read_netcdf('{path}')", what)
+        f.conn.execute("CREATE ARRAY y AS SELECT * FROM z")
+        f.conn.execute("TRUNCATE y")
+        f.conn.execute(f"COPY y FROM '{path}'")
+        same_cells(f, "z", "y", what + " and COPY FROM")
+        f.conn.execute("DROP ARRAY y")
+        with xr.open_dataset(path, engine="netcdf4") as ds:
+            open_with_xarray(f, ds, data, holes, what)
+    f.conn.execute(f"COPY (SELECT i, i * i AS sq FROM GRID [i => 0 : 9999] WHERE i % 2 = 0) TO '{f.path('rows.nc')}'")
+    f.count.equal(f.rows(f"SELECT count(*), sum(sq), max(i) FROM read_netcdf('{f.path('rows.nc')}')"),
+                  f.rows("SELECT count(*), sum(i * i), max(i) FROM GRID [i => 0 : 9999] WHERE i % 2 = 0"), "rows to NetCDF")
+    f.conn.execute("CREATE OR REPLACE VIEW e AS SELECT [i], 1 AS v FROM GRID [i => 0 : 9] WHERE i > 20")
+    f.conn.execute(f"COPY e TO '{f.path('empty.nc')}'")
+    f.error(f"COPY z TO '{f.path('no/where.nc')}'", "58030", "No such file")
+    f.error("COPY z TO STDOUT (FORMAT netcdf)", "0A000", "goes to a file only")
+
+
 def main():
     rng = np.random.default_rng(seed())
     count = Count()
     with Server() as server:
         f = Files(count, server, rng)
-        for test in (zarr_from_xarray, zarr_from_numpy, zarr_refusals, zarr_out):
+        for test in (zarr_from_xarray, zarr_from_numpy, zarr_refusals, zarr_out, netcdf_out):
             test(f)
         f.done()
     return count.finish()
