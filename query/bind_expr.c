@@ -132,11 +132,14 @@ static enum status bind_position(struct binder *b, const struct expr_place *in,
 {
     const struct scope_col *col;
     TRY(scope_find(b, in->scope, &e->name, &col));
+    if (col->position) {
+        *out = expr_make_ref(b->c, E_COL, col->position - 1, T_INT64, place(b, e->pos));
+        return OK;
+    }
     if (!col->is_dim) {
         fail_at(b->c, ERR_WRONG_OBJECT, place(b, e->pos), "\"%s\" is not a dimension", col->name);
         return hint(b->c, "# gives the position along a dimension.");
     }
-    if (col->paired) return not_yet(b, e->pos, "positions in the right side of a join are");
     *out = expr_make_ref(b->c, E_POS, col->index, T_INT64, place(b, e->pos));
     return OK;
 }

@@ -374,8 +374,11 @@ enum status make_aggregate(struct binder *b, struct plan *in, struct bound_key *
         agg_columns(&p->rel, 0, aggs);
     } else {
         rel_list(c, &p->rel, -1, n_keys + aggs->n);
-        for (int i = 0; i < n_keys; i++)
+        for (int i = 0; i < n_keys; i++) {
+            const struct expr *e = keys[i].key.e; /* NULL: a BLOCK */
             p->rel.cols[i] = (struct rel_col){.name = keys[i].name, .type = key_type(&keys[i])};
+            if (e && e->kind == E_COL) p->rel.cols[i].coord = in->rel.cols[e->index].coord;
+        }
         agg_columns(&p->rel, n_keys, aggs);
     }
     *out = p;

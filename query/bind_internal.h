@@ -1,7 +1,7 @@
 /* What the files of the binder share: names in scope, one function per question about the tree.
  *
  * bind.c holds the entry points and what is constant, bind_scope.c names, bind_from.c and
- * bind_source.c FROM items, bind_slice.c brackets, bind_cell.c values at other cells, bind_join.c
+ * bind_source.c FROM items, bind_slice.c brackets, bind_cell.c values at other cells, bind_join*.c
  * joins, bind_expr.c and bind_call.c expressions, bind_select.c queries, bind_group.c groups,
  * bind_sets.c sets of them, bind_agg.c aggregates, bind_shape.c what brackets in SELECT make of a
  * result, bind_window*.c windows, bind_dml.c, bind_change.c and bind_ddl.c the statements that
@@ -21,6 +21,7 @@ struct scope_col {
     bool unqualified; /* found without the item's name too; not so the right side of USING */
     bool in_star;     /* stands in `*` */
     bool paired;      /* a dimension of a join's right side that is one of the left's */
+    int position;     /* 1 + the column that `#` of it means; 0: E_POS of the dimension does */
 };
 
 /* What names mean: the columns of some FROM items, all over one plan. */

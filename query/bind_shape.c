@@ -3,6 +3,8 @@
  * the coordinates that it computes, and two cells at one place are an error. */
 #include "query/bind_internal.h"
 
+#define KNOWN_CELLS 1e11 /* of an array that keeps its axes however few cells it has */
+
 static void outputs(struct ctx *c, const struct target *ts, int n, struct query *q)
 {
     q->outs = arena_array(c->arena, struct out_col, n + 1);
@@ -142,10 +144,38 @@ static enum status only_call(struct binder *b, const struct target *t, struct ag
                        &list->types[list->n++]);
 }
 
+/* The axis of a dimension whose coordinates the column still has, cells from 0. */
+static enum status axis_of_column(struct ctx *c, const struct rel_col *col, struct axis *axis,
+                                  struct rel_dim *dim)
+{
+    const struct rel_dim *d = col->coord;
+    int64_t n = d->hi > d->lo ? (d->hi - d->lo + d->stride - 1) / d->stride : 0;
+    TRY(axis_rebase(c, d->axis, d->lo, n, d->stride, axis));
+    dim->hi = n;
+    dim->tile = d->tile;
+    dim->unit = d->unit;
+    dim->comment = d->comment;
+    return OK;
+}
+
+/* Are all keys coordinates of dimensions, of an array that isn't vast? */
+static bool axes_known(const struct rel *r, int n_keys)
+{
+    double cells = 1;
+    for (int i = 0; i < n_keys; i++) {
+        const struct rel_dim *d = r->cols[i].coord;
+        if (!d || r->cols[i].type != d->axis->type) return false;
+        cells *= (double)(d->hi - d->lo);
+    }
+    return cells < KNOWN_CELLS;
+}
+
 /* Rows of keys and values to an array over the keys. */
-static struct plan *pivot(struct ctx *c, struct plan *in, const struct bound_key *keys, int n_keys)
+static enum status pivot(struct ctx *c, struct plan *in, const struct bound_key *keys, int n_keys,
+                         struct plan **out)
 {
     struct plan *p = plan_new(c, P_PIVOT, in->pos, 1);
+    bool known = axes_known(&in->rel, n_keys);
     p->in[0] = in;
     p->axes = arena_array(c->arena, struct axis, n_keys + 1);
     p->rel.n_dims = n_keys;
@@ -154,10 +184,12 @@ static struct plan *pivot(struct ctx *c, struct plan *in, const struct bound_key
         p->axes[i].type = in->rel.cols[i].type;
         p->rel.dims[i] = (struct rel_dim){
             .name = keys[i].name, .axis = &p->axes[i], .hi = ROWS_UNKNOWN, .stride = 1};
+        if (known) TRY(axis_of_column(c, &in->rel.cols[i], &p->axes[i], &p->rel.dims[i]));
     }
     p->rel.n_cols = in->rel.n_cols - n_keys;
     p->rel.cols = in->rel.cols + n_keys;
-    return p;
+    *out = p;
+    return OK;
 }
 
 static enum status check_key(struct binder *b, const struct target *t)
@@ -186,8 +218,8 @@ static bool brackets_are_keys(const struct plan *in, const struct target *ts, in
 }
 
 /* The keys first, as a pivot wants them. */
-static void pivot_groups(struct binder *b, struct plan *in, const struct target *ts, int n,
-                         struct query *q)
+static enum status pivot_groups(struct binder *b, struct plan *in, const struct target *ts, int n,
+                                struct query *q)
 {
     struct ctx *c = b->c;
     struct bound_key *keys = arena_array(c->arena, struct bound_key, n + 1);
@@ -204,7 +236,7 @@ static void pivot_groups(struct binder *b, struct plan *in, const struct target 
             names[n_all++] = ts[i].name;
         }
     }
-    q->root = pivot(c, plan_map(c, in, es, names, n_all), keys, n_keys);
+    return pivot(c, plan_map(c, in, es, names, n_all), keys, n_keys, &q->root);
 }
 
 static enum status send_cells(struct binder *b, struct plan *in, const struct target *ts, int n,
@@ -217,10 +249,7 @@ static enum status send_cells(struct binder *b, struct plan *in, const struct ta
     int n_keys = 0, pos = -1;
     for (int i = 0; i < n; i++)
         if (ts[i].bracket) TRY(check_key(b, &ts[i]));
-    if (brackets_are_keys(in, ts, n)) {
-        pivot_groups(b, in, ts, n, q);
-        return OK;
-    }
+    if (brackets_are_keys(in, ts, n)) return pivot_groups(b, in, ts, n, q);
     for (int i = 0; i < n; i++) {
         if (!ts[i].bracket) {
             q->outs[i].index = calls.n;
@@ -238,8 +267,8 @@ static enum status send_cells(struct binder *b, struct plan *in, const struct ta
     struct plan *p;
     TRY(make_aggregate(b, in, keys, n_keys, &calls, pos, &p));
     p->unique = true;
-    q->root = p->by_dims ? p : pivot(c, p, keys, n_keys);
-    return OK;
+    q->root = p;
+    return p->by_dims ? OK : pivot(c, p, keys, n_keys, &q->root);
 }
 
 static enum status bracket_names(struct binder *b, const struct target *ts, int n)

@@ -270,7 +270,8 @@ static void file_plan(struct binder *b, const struct schema *s, const struct ast
     for (int i = 0; i < s->n_attrs; i++) {
         const struct attr *at = &s->attrs[i];
         const char *name = arena_strdup(c->arena, at->name);
-        p->rel.cols[i] = (struct rel_col){name, at->type, at->not_null, at->unit, at->comment};
+        p->rel.cols[i] =
+            (struct rel_col){name, at->type, at->not_null, at->unit, at->comment, NULL};
         p->source_attrs[i] = i;
         scope_add(out, name, false, i, at->type);
     }

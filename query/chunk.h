@@ -34,7 +34,8 @@ struct rel_col {
     const char *name;
     enum type type;
     bool not_null;
-    const char *unit, *comment; /* NULL: none */
+    const char *unit, *comment;  /* NULL: none */
+    const struct rel_dim *coord; /* the dimension whose coordinates these are; NULL: none */
 };
 
 struct rel {

@@ -34,7 +34,7 @@ void join_table_free(struct join_table *t)
 static enum status heap_room(struct ctx *c, struct join_table *t, int64_t bytes, char **out)
 {
     int64_t room = t->n_blocks ? (int64_t)buf_bytes(t->blocks[t->n_blocks - 1]) - t->block_used : 0;
-    if (bytes > room) {
+    if (bytes > room || t->n_blocks == 0) {
         if (t->n_blocks == t->cap_blocks) {
             int cap = t->cap_blocks ? 2 * t->cap_blocks : 16;
             void **blocks = realloc(t->blocks, (size_t)cap * sizeof *blocks);

@@ -297,8 +297,12 @@ static enum status from_table(struct ctx *c, struct op *op, const struct chunk *
     TRY(join_side_rows(c, &s->side[0], ch, &r));
     for (int64_t i = 0; i < r.n; i++)
         match[r.rows[i]] = look_up(op, r.cols, r.rows[i]);
-    for (int k = 0; k < s->side[1].n_cols; k++)
+    for (int k = 0; k < s->side[1].n_cols; k++) {
         TRY(column_take(c, &s->table.cols[k], match, ch->n, &right[k]));
+        TRY(column_need_valid(c, &right[k], ch->n));
+        for (int64_t i = 0; i < ch->n; i++)
+            if (match[i] < 0) bit_clear(right[k].valid, i);
+    }
     return OK;
 }
 

@@ -102,6 +102,21 @@ static enum status distinct_keys(struct ctx *c, const struct op *op, int d,
     return st;
 }
 
+/* Of coordinates whose axis is known before they are. */
+static enum status check_nulls(struct ctx *c, const struct op *op, int d, const struct rowset *rows)
+{
+    int64_t n = rowset_rows(rows);
+    for (int64_t lo = 0; lo < n && rowset_has_nulls(rows, d); lo += READ_ROWS) {
+        int64_t hi = lo + READ_ROWS < n ? lo + READ_ROWS : n;
+        struct column col;
+        struct scratch_mark mark = scratch_mark(c->scratch);
+        TRY(rowset_read(c, rows, lo, hi, &d, 1, &col));
+        if (col.valid && !bits_all(col.valid, 0, hi - lo)) return null_key(c, op, d);
+        scratch_release(c->scratch, mark);
+    }
+    return OK;
+}
+
 static enum status make_axis(struct ctx *c, const struct op *op, int d, const struct rowset *rows,
                              struct axis *out)
 {
@@ -272,7 +287,8 @@ static enum status pivot_open(struct ctx *c, struct op *op)
     enum status st = OK;
     op->box = (struct box){.n_dims = s->n_dims};
     for (int d = 0; d < s->n_dims && st == OK; d++) {
-        st = make_axis(c, op, d, rows, &p->axes[d]);
+        bool known = p->rel.dims[d].hi != ROWS_UNKNOWN;
+        st = known ? check_nulls(c, op, d, rows) : make_axis(c, op, d, rows, &p->axes[d]);
         if (st == OK) op->box.hi[d] = p->axes[d].hi;
     }
     if (st == OK) choose_tiles(op, s);

@@ -135,7 +135,8 @@ struct plan *plan_scan(struct ctx *c, struct array *a, int pos)
     p->attrs = arena_array(c->arena, int, s->n_attrs + 1);
     for (int i = 0; i < s->n_attrs; i++) {
         const struct attr *at = &s->attrs[i];
-        p->rel.cols[i] = (struct rel_col){at->name, at->type, at->not_null, at->unit, at->comment};
+        p->rel.cols[i] =
+            (struct rel_col){at->name, at->type, at->not_null, at->unit, at->comment, NULL};
         p->attrs[i] = i;
     }
     return p;

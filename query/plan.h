@@ -219,8 +219,8 @@ struct plan {
     struct fetch_col *fetched;
     int n_fetched;
     /* PIVOT: rel.dims come from the first rel.n_dims columns of the input, its rel.cols from the
-     * rest. rel.dims[d].axis is &axes[d], which has its type only: open() fills it in, for all
-     * nodes above too. */
+     * rest. rel.dims[d].axis is &axes[d], which has its type only when rel.dims[d].hi is
+     * ROWS_UNKNOWN: open() fills it in, for all nodes above too. Else it is known, from 0. */
     struct axis *axes;
     /* WINDOW_ROWS: the input's columns, then one a call */
     struct row_window *windows;
