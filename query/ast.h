@@ -108,6 +108,7 @@ enum frame_bound {
 enum frame_exclude { EXCLUDE_NONE, EXCLUDE_CURRENT, EXCLUDE_GROUP, EXCLUDE_TIES };
 struct ast_window {
     const char *name; /* OVER w, or a base window */
+    bool bare;        /* OVER w, not OVER (w …) */
     bool by_cells;    /* [ … ]: axes and edge; else the standard form */
     struct ast_axes axes;
     enum ast_edge edge;
@@ -291,11 +292,12 @@ enum ast_conflict {
 #define STMT_LIST(X)                                                                               \
     X(S_SELECT, "SELECT")                                                                          \
     X(S_INSERT, "INSERT")                                                                          \
-    X(S_UPDATE, "UPDATE") X(S_DELETE, "DELETE") X(S_TRUNCATE, "TRUNCATE") X(                       \
-        S_CREATE_ARRAY, "CREATE ARRAY") X(S_CREATE_ARRAY_AS, "CREATE ARRAY AS")                    \
-        X(S_CREATE_VIEW, "CREATE VIEW") X(S_CREATE_FUNCTION, "CREATE FUNCTION") X(                 \
-            S_CREATE_MATERIALIZED,                                                                 \
-            "CREATE MATERIALIZED ARRAY") X(S_REFRESH, "REFRESH") X(S_CREATE_INDEX, "CREATE INDEX") \
+    X(S_UPDATE, "UPDATE")                                                                          \
+    X(S_DELETE, "DELETE") X(S_TRUNCATE, "TRUNCATE") X(S_CREATE_ARRAY, "CREATE ARRAY") X(           \
+        S_CREATE_ARRAY_AS, "CREATE ARRAY AS") X(S_CREATE_VIEW, "CREATE VIEW") X(S_CREATE_FUNCTION, \
+                                                                                "CREATE FUNCTION") \
+        X(S_CREATE_MATERIALIZED,                                                                   \
+          "CREATE MATERIALIZED ARRAY") X(S_REFRESH, "REFRESH") X(S_CREATE_INDEX, "CREATE INDEX")   \
             X(S_CREATE_SCHEMA, "CREATE SCHEMA") X(S_DROP, "DROP") X(S_ALTER, "ALTER ARRAY") X(     \
                 S_COMMENT, "COMMENT") X(S_COPY, "COPY") X(S_BEGIN, "BEGIN") X(S_COMMIT, "COMMIT")  \
                 X(S_ROLLBACK, "ROLLBACK") X(S_SAVEPOINT, "SAVEPOINT") X(S_ROLLBACK_TO, "ROLLBACK") \

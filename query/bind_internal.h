@@ -288,11 +288,21 @@ enum status eval_on_dim(struct ctx *c, const struct program *p, const struct rel
 /* The one dimension that an expression depends on; -1: none, or more, or columns. */
 int only_dim(const struct expr *e);
 
+/* ---- DISTINCT ON (bind_distinct.c) ---- */
+/* Keys are numbers of targets: of DISTINCT ON, and of ORDER BY, which must start with those. */
+enum status check_distinct_on(struct binder *b, const struct ast_select *s, const int *on_keys,
+                              const int *keys);
+/* Over a list whose columns are the targets. */
+enum status add_distinct_on(struct binder *b, const struct ast_select *s, const int *on_keys,
+                            const int *keys, struct query *q);
+
 /* ---- windows ---- */
 /* bind_window.c: a call with OVER, taken down in in->wins. */
 bool is_window_function(const char *name);
 enum status bind_window_call(struct binder *b, const struct expr_place *in,
                              const struct ast_expr *e, struct expr **out);
+/* WINDOW's names: each once, and what they build on is there. */
+enum status check_windows(struct binder *b, const struct win_list *l);
 /* The calls' expressions as ones over the result of the aggregate. */
 enum status windows_over_groups(struct binder *b, const struct scope *scope, const struct plan *agg,
                                 struct win_list *wins);

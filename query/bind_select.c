@@ -16,6 +16,7 @@ struct selecting {
     bool keep_unknown;   /* literals of unknown type stay so */
     struct expr *having; /* NULL: none */
     int *sort_keys;      /* of ORDER BY: numbers of targets */
+    int *on_keys;        /* of DISTINCT ON */
     int n_visible, n;    /* targets; those after the visible ones are only to sort by */
     struct plan *plan;
 };
@@ -108,62 +109,70 @@ static enum status bind_targets(struct selecting *q)
 
 /* ---- ORDER BY ---- */
 
-static enum status ambiguous_output(struct binder *b, const struct ast_expr *e)
+static enum status ambiguous_output(struct binder *b, const struct ast_expr *e, const char *clause)
 {
-    return fail_at(b->c, ERR_AMBIGUOUS_COLUMN, place(b, e->pos), "ORDER BY \"%s\" is ambiguous",
+    return fail_at(b->c, ERR_AMBIGUOUS_COLUMN, place(b, e->pos), "%s \"%s\" is ambiguous", clause,
                    e->name.part[0]);
 }
 
 /* ORDER BY 2, or an output's name; -1: neither. */
-static enum status order_output(struct binder *b, const struct ast_expr *e, const struct target *ts,
-                                int n, int *out)
+static enum status order_output(struct binder *b, const struct ast_expr *e, const char *clause,
+                                const struct target *ts, int n, int *out)
 {
     *out = -1;
     if (e->kind == X_INT) {
         long i = strtol(e->text, NULL, 10);
         if (i < 1 || i > n)
             return fail_at(b->c, ERR_INVALID_REFERENCE, place(b, e->pos),
-                           "ORDER BY position %s is not in select list", e->text);
+                           "%s position %s is not in select list", clause, e->text);
         *out = (int)i - 1;
         return OK;
     }
     if (e->kind == X_STRING || e->kind == X_FLOAT || e->kind == X_NULL || e->kind == X_BOOL)
-        return fail_at(b->c, ERR_SYNTAX, place(b, e->pos), "non-integer constant in ORDER BY");
+        return fail_at(b->c, ERR_SYNTAX, place(b, e->pos), "non-integer constant in %s", clause);
     for (int i = 0; i < n && plain_name(e); i++) {
         if (!ts[i].name || strcmp(ts[i].name, e->name.part[0])) continue;
-        if (*out >= 0 && !expr_equal(ts[*out].e, ts[i].e)) return ambiguous_output(b, e);
+        if (*out >= 0 && !expr_equal(ts[*out].e, ts[i].e)) return ambiguous_output(b, e, clause);
         if (*out < 0) *out = i;
     }
     return OK;
 }
 
-/* Each key as the number of a target, made if need be. */
-static enum status bind_order(struct selecting *q, int **out)
+/* A key as the number of a target, made if need be. */
+static enum status bind_sort_key(struct selecting *q, const struct ast_expr *e, const char *clause,
+                                 int *out)
 {
     struct binder *b = q->b;
-    const struct ast_sorts *order = &q->s->order;
-    int *keys = arena_array(b->c->arena, int, order->n + 1);
-    for (int i = 0; i < order->n; i++) {
-        const struct ast_expr *e = order->v[i].e;
-        TRY(order_output(b, e, q->ts, q->n_visible, &keys[i]));
-        if (keys[i] >= 0) continue;
-        struct expr_place in = {
-            .scope = &q->scope, .clause = "ORDER BY", .aggs = &q->aggs, .wins = &q->wins};
-        struct expr *x;
-        TRY(bind_expr(b, &in, e, &x));
-        TRY(expr_resolve_unknown(b->c, &x));
-        for (int k = 0; k < q->n && keys[i] < 0; k++)
-            if (expr_equal(q->ts[k].e, x)) keys[i] = k;
-        if (keys[i] >= 0) continue;
-        if (q->s->distinct)
-            return fail_at(b->c, ERR_INVALID_REFERENCE, place(b, e->pos),
-                           "for SELECT DISTINCT, ORDER BY expressions must appear in select list");
-        keys[i] = q->n;
-        struct target *t = new_target(q);
-        *t = (struct target){.ast = e, .e = x, .name = "?column?", .pos = place(b, e->pos)};
-    }
-    *out = keys;
+    TRY(order_output(b, e, clause, q->ts, q->n_visible, out));
+    if (*out >= 0) return OK;
+    struct expr_place in = {
+        .scope = &q->scope, .clause = clause, .aggs = &q->aggs, .wins = &q->wins};
+    struct expr *x;
+    TRY(bind_expr(b, &in, e, &x));
+    TRY(expr_resolve_unknown(b->c, &x));
+    for (int k = 0; k < q->n && *out < 0; k++)
+        if (expr_equal(q->ts[k].e, x)) *out = k;
+    if (*out >= 0) return OK;
+    if (q->s->distinct && !q->s->distinct_on.n)
+        return fail_at(b->c, ERR_INVALID_REFERENCE, place(b, e->pos),
+                       "for SELECT DISTINCT, ORDER BY expressions must appear in select list");
+    *out = q->n;
+    struct target *t = new_target(q);
+    *t = (struct target){.ast = e, .e = x, .name = "?column?", .pos = place(b, e->pos)};
     return OK;
+}
+
+static enum status bind_order(struct selecting *q)
+{
+    const struct ast_sorts *order = &q->s->order;
+    const struct ast_exprs *on = &q->s->distinct_on;
+    q->sort_keys = arena_array(q->b->c->arena, int, order->n + 1);
+    q->on_keys = arena_array(q->b->c->arena, int, on->n + 1);
+    for (int i = 0; i < order->n; i++)
+        TRY(bind_sort_key(q, order->v[i].e, "ORDER BY", &q->sort_keys[i]));
+    for (int i = 0; i < on->n; i++)
+        TRY(bind_sort_key(q, on->v[i], "DISTINCT ON", &q->on_keys[i]));
+    return on->n ? check_distinct_on(q->b, q->s, q->on_keys, q->sort_keys) : OK;
 }
 
 static enum status add_sort(struct binder *b, const struct ast_sorts *order, const int *keys,
@@ -260,7 +269,7 @@ static enum status rows_to_array(struct binder *b, const bool *bracket, struct q
 
 /* DISTINCT, ORDER BY and LIMIT over a query whose first n_visible outputs stay. */
 static enum status finish_rows(struct binder *b, const struct ast_select *s, enum want want,
-                               const int *keys, int n_visible, struct query *q)
+                               const int *on_keys, const int *keys, int n_visible, struct query *q)
 {
     bool limited = s->limit || s->offset, was_array = q->is_array;
     bool sorted = s->order.n > 0 && (want == WANT_ROWS || limited);
@@ -269,7 +278,10 @@ static enum status finish_rows(struct binder *b, const struct ast_select *s, enu
     for (int i = 0; i < q->n_outs; i++)
         bracket[i] = q->outs[i].is_dim;
     query_to_list(b->c, q);
-    if (s->distinct) add_distinct(b->c, q);
+    if (s->distinct_on.n)
+        TRY(add_distinct_on(b, s, on_keys, keys, q));
+    else if (s->distinct)
+        add_distinct(b->c, q);
     if (sorted) TRY(add_sort(b, &s->order, keys, q));
     if (limited) TRY(add_limit(b, s, q));
     q->n_outs = n_visible;
@@ -351,7 +363,6 @@ static enum status window(struct selecting *q)
 static enum status refuse(struct binder *b, const struct ast_select *s)
 {
     if (s->locking) return not_yet(b, s->pos, "FOR %s is", s->locking);
-    if (s->distinct_on.n) return not_yet(b, s->distinct_on.v[0]->pos, "DISTINCT ON is");
     return OK;
 }
 
@@ -376,7 +387,8 @@ static enum status bind_input(struct selecting *q)
         struct expr_place in = {.scope = &q->scope, .clause = "HAVING", .aggs = &q->aggs};
         TRY(bind_condition(b, &in, s->having, &q->having));
     }
-    TRY(bind_order(q, &q->sort_keys));
+    TRY(bind_order(q));
+    TRY(check_windows(b, &q->wins));
     for (int i = 0; i < q->n && !q->keep_unknown; i++)
         TRY(expr_resolve_unknown(b->c, &q->ts[i].e));
     return OK;
@@ -397,8 +409,9 @@ static enum status bind_plain(struct binder *b, const struct ast_select *s,
     TRY(fetch_cells(&q));
     if (q.wins.n) TRY(window(&q));
     bool sorted = s->order.n > 0 && (want == WANT_ROWS || s->limit || s->offset);
+    sorted |= s->distinct_on.n > 0;
     TRY(shape_output(b, q.plan, q.ts, sorted ? q.n : q.n_visible, out));
-    return finish_rows(b, s, want, q.sort_keys, q.n_visible, out);
+    return finish_rows(b, s, want, q.on_keys, q.sort_keys, q.n_visible, out);
 }
 
 /* ---- set operations ---- */
@@ -481,7 +494,7 @@ static enum status order_outputs(struct binder *b, const struct ast_select *s,
     }
     for (int i = 0; i < s->order.n; i++) {
         const struct ast_expr *e = s->order.v[i].e;
-        TRY(order_output(b, e, ts, q->n_outs, &keys[i]));
+        TRY(order_output(b, e, "ORDER BY", ts, q->n_outs, &keys[i]));
         if (keys[i] >= 0) continue;
         fail_at(b->c, plain_name(e) ? ERR_UNDEFINED_COLUMN : ERR_UNSUPPORTED, place(b, e->pos),
                 "invalid UNION/INTERSECT/EXCEPT ORDER BY clause");
@@ -517,7 +530,7 @@ static enum status bind_body(struct binder *b, const struct ast_select *s,
     else
         TRY(bind_set(&inner, s, outer, out));
     TRY(order_outputs(&inner, s, out, &keys));
-    return finish_rows(&inner, s, want, keys, out->n_outs, out);
+    return finish_rows(&inner, s, want, NULL, keys, out->n_outs, out);
 }
 
 enum status bind_query(struct binder *b, const struct ast_select *s, const struct scope *outer,

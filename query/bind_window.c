@@ -23,7 +23,7 @@ static const struct ast_window *find_window(const struct win_list *l, const char
 
 /* OVER w is w; OVER (w ORDER BY …) is w's partition with that order and frame. */
 static enum status resolve_window(struct binder *b, const struct win_list *l,
-                                  const struct ast_window *w, bool alone, int depth,
+                                  const struct ast_window *w, int depth,
                                   const struct ast_window **out)
 {
     int pos = place(b, w->pos);
@@ -32,8 +32,8 @@ static enum status resolve_window(struct binder *b, const struct win_list *l,
     const struct ast_window *base = find_window(l, w->name);
     if (!base || depth > l->n_defs)
         return fail_at(b->c, ERR_UNDEFINED_OBJECT, pos, "window \"%s\" does not exist", w->name);
-    TRY(resolve_window(b, l, base, false, depth + 1, &base));
-    if (alone && !w->partition.n && !w->order.n && !w->unit) {
+    TRY(resolve_window(b, l, base, depth + 1, &base));
+    if (w->bare) {
         *out = base;
         return OK;
     }
@@ -45,14 +45,30 @@ static enum status resolve_window(struct binder *b, const struct win_list *l,
     if (w->order.n && base->order.n)
         return fail_at(b->c, ERR_WINDOWING, pos, "cannot override ORDER BY clause of window \"%s\"",
                        w->name);
-    if (base->unit)
-        return fail_at(b->c, ERR_WINDOWING, pos,
-                       "cannot copy window \"%s\" because it has a frame clause", w->name);
+    if (base->unit) {
+        fail_at(b->c, ERR_WINDOWING, pos, "cannot copy window \"%s\" because it has a frame clause",
+                w->name);
+        bool nothing_new = !w->order.n && !w->unit;
+        return nothing_new ? hint(b->c, "Omit the parentheses in this OVER clause.")
+                           : ERR_WINDOWING;
+    }
     struct ast_window *both = arena_dup(b->c->arena, w, sizeof *w);
     both->name = NULL;
     both->partition = base->partition;
     if (base->order.n) both->order = base->order;
     *out = both;
+    return OK;
+}
+
+enum status check_windows(struct binder *b, const struct win_list *l)
+{
+    for (int i = 0; i < l->n_defs; i++) {
+        const struct ast_window *w = l->defs[i].w;
+        if (find_window(l, l->defs[i].name) != w)
+            return fail_at(b->c, ERR_WINDOWING, place(b, w->pos),
+                           "window \"%s\" is already defined", l->defs[i].name);
+        TRY(resolve_window(b, l, w, 0, &w));
+    }
     return OK;
 }
 
@@ -152,7 +168,7 @@ enum status bind_window_call(struct binder *b, const struct expr_place *in,
     TRY(may_window(b, in, e));
     struct expr_place inside = *in;
     inside.in_win = true;
-    TRY(resolve_window(b, in->wins, e->over, true, 0, &w.over));
+    TRY(resolve_window(b, in->wins, e->over, 0, &w.over));
     if (!w.over->by_cells) TRY(may_window_rows(b, e));
     if (is_window_function(name)) {
         TRY(bind_row_function(b, &inside, e, &w));

@@ -44,7 +44,12 @@ static enum status lag_arguments(struct binder *b, struct win_call *w)
     if (w->call.n_args > 1) TRY(count_argument(b, w, 1));
     if (w->call.n_args < 3) return expr_resolve_unknown(b->c, &args[0]);
     struct expr *both[2] = {args[0], args[2]};
-    TRY(at(b->c, expr_common_type(b->c, both, 2, w->function, &t), w->call.pos));
+    enum status st = expr_common_type(b->c, both, 2, w->function, &t);
+    if (st == ERR_DATATYPE_MISMATCH) {
+        ctx_clear(b->c);
+        return no_such_function(b, w);
+    }
+    TRY(st);
     args[0] = both[0];
     args[2] = both[1];
     TRY(expr_resolve_unknown(b->c, &args[0]));

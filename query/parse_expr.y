@@ -259,7 +259,7 @@ ind(A) ::= LB(W) axes(L) RB.            { A = arena_new_of(p->c->arena, struct i
 over(A) ::= .                           { A = NULL; }
 over(A) ::= OVER winspec(X).            { A = X; }
 over(A) ::= OVER ID(X).                 { A = arena_new_of(p->c->arena, struct ast_window);
-                                          A->name = X.text; A->pos = X.pos; }
+                                          A->name = X.text; A->bare = true; A->pos = X.pos; }
 over(A) ::= OVER winaxes(X).            { A = X; }
 %type winaxes {struct ast_window *}
 winaxes(A) ::= LB(W) axes(L) RB.        { A = arena_new_of(p->c->arena, struct ast_window);
