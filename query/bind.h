@@ -15,8 +15,9 @@ struct bind_env {
                                    describing (such a statement binds again) */
     const char *file_root;
     int64_t statement_us;
-    bool stored; /* the result is to become an array: its brackets give its shape even under
-                    LIMIT, and ORDER BY alone says nothing */
+    bool as_written; /* no sub-query becomes a table by key (tests) */
+    bool stored;     /* the result is to become an array: its brackets give its shape even under
+                        LIMIT, and ORDER BY alone says nothing */
 };
 
 /* A SELECT, VALUES or TABLE. Scalar sub-queries in slices and constant places are refused with

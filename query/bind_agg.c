@@ -165,6 +165,9 @@ enum status bind_aggregate(struct binder *b, const struct expr_place *in, const 
     struct expr_place inside = {.scope = in->scope, .clause = in->clause, .in_agg = true};
     struct agg_call call;
     enum type t;
+    bool outer;
+    TRY(bind_outer_aggregate(b, in, e, out, &outer));
+    if (outer) return OK;
     TRY(may_aggregate(b, in, e));
     TRY(bind_agg_call(b, &inside, e, &call, &t));
     *out = agg_ref(b, in->aggs, &call, t, call.pos);

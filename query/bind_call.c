@@ -286,44 +286,6 @@ enum status bind_call(struct binder *b, const struct expr_place *in, const struc
     return agg ? bind_aggregate(b, in, e, out) : bind_function(b, in, e, out);
 }
 
-/* ---- sub-queries as values ---- */
-
-static void add_subquery(struct binder *b, struct subquery *sq)
-{
-    struct bind_shared *s = b->shared;
-    if ((s->n_subqueries & (s->n_subqueries - 1)) == 0) {
-        int cap = s->n_subqueries ? 2 * s->n_subqueries : 1;
-        struct subquery **v = arena_array(b->c->arena, struct subquery *, cap);
-        if (s->n_subqueries) memcpy(v, s->subqueries, sizeof *v * (size_t)s->n_subqueries);
-        s->subqueries = v;
-    }
-    sq->slot = s->n_subqueries;
-    s->subqueries[s->n_subqueries++] = sq;
-}
-
-enum status bind_subquery_expr(struct binder *b, const struct expr_place *in,
-                               const struct ast_expr *e, struct expr **out)
-{
-    struct query q = {0};
-    bool exists = e->kind == X_EXISTS;
-    TRY(bind_query(b, e->select, in->scope, WANT_CELLS, &q));
-    if (!exists && q.n_outs != 1)
-        return fail_at(b->c, ERR_SYNTAX, place(b, e->pos), "subquery must return only one column");
-    struct subquery *sq = arena_new_of(b->c->arena, struct subquery);
-    sq->plan = q.root;
-    sq->exists = exists;
-    if (!exists) {
-        sq->column = q.outs[0].index;
-        sq->is_dim = q.outs[0].is_dim;
-    }
-    add_subquery(b, sq);
-    struct expr *x = expr_make_ref(b->c, E_SUBQUERY, sq->slot, exists ? T_BOOL : q.outs[0].type,
-                                   place(b, e->pos));
-    x->subquery = sq;
-    *out = x;
-    return OK;
-}
-
 /* ---- names of outputs ---- */
 
 static const char *cast_name(const struct ast_type *t)

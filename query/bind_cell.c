@@ -488,7 +488,9 @@ static enum status attribute(struct accessing *a, const struct ast_expr *e,
         return hint(b->c, "A sub-query makes an attribute of an expression: SELECT s[…] FROM "
                           "(SELECT [*], … AS s FROM …) AS q.");
     }
-    TRY(scope_find(b, a->outer, &of->name, out));
+    const struct scope *s;
+    TRY(scope_find(b, a->outer, &of->name, &s, out));
+    if (s != a->outer) return not_yet(b, e->pos, "values at other cells of the query around are");
     a->f.name = of->name.part[of->name.n - 1];
     return OK;
 }

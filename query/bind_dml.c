@@ -499,7 +499,7 @@ void push_ctes(struct binder *b, const struct ast_stmt *s)
 {
     struct cte *ctes = arena_array(b->c->arena, struct cte, s->n_ctes + 1);
     for (int i = 0; i < s->n_ctes; i++) {
-        ctes[i] = (struct cte){b->ctes, &s->ctes[i]};
+        ctes[i] = (struct cte){b->ctes, &s->ctes[i], NULL};
         b->ctes = &ctes[i];
     }
 }

@@ -113,6 +113,7 @@ static enum status bind_name(struct binder *b, const struct expr_place *in,
                              const struct ast_expr *e, struct expr **out)
 {
     const struct scope_col *col;
+    const struct scope *s;
     if (e->star)
         return fail_at(b->c, ERR_UNSUPPORTED, place(b, e->pos),
                        "row expansion via \"*\" is not supported here");
@@ -122,8 +123,9 @@ static enum status bind_name(struct binder *b, const struct expr_place *in,
         return in->clause ? hint(b->c, "Only constants can stand in %s.", in->clause)
                           : ERR_UNDEFINED_COLUMN;
     }
-    TRY(scope_find(b, in->scope, &e->name, &col));
+    TRY(scope_find(b, in->scope, &e->name, &s, &col));
     *out = scope_ref(b, col, e->pos);
+    if (s != in->scope) *out = outer_ref(b, s, *out);
     return OK;
 }
 
@@ -131,9 +133,11 @@ static enum status bind_position(struct binder *b, const struct expr_place *in,
                                  const struct ast_expr *e, struct expr **out)
 {
     const struct scope_col *col;
-    TRY(scope_find(b, in->scope, &e->name, &col));
+    const struct scope *s;
+    TRY(scope_find(b, in->scope, &e->name, &s, &col));
     if (col->position) {
         *out = expr_make_ref(b->c, E_COL, col->position - 1, T_INT64, place(b, e->pos));
+        if (s != in->scope) *out = outer_ref(b, s, *out);
         return OK;
     }
     if (!col->is_dim) {
@@ -141,6 +145,7 @@ static enum status bind_position(struct binder *b, const struct expr_place *in,
         return hint(b->c, "# gives the position along a dimension.");
     }
     *out = expr_make_ref(b->c, E_POS, col->index, T_INT64, place(b, e->pos));
+    if (s != in->scope) *out = outer_ref(b, s, *out);
     return OK;
 }
 
@@ -163,38 +168,13 @@ static enum status call2(struct binder *b, const char *name, struct expr *x, str
     return expr_make_call(b->c, name, args, 2, place(b, pos), out);
 }
 
-/* (a, b) = (c, d), or <>. */
-static enum status compare_rows(struct binder *b, const struct expr_place *in,
-                                const struct ast_expr *e, struct expr **out)
-{
-    const struct ast_exprs *x = &e->args.v[0]->args, *y = &e->args.v[1]->args;
-    bool equal = !strcmp(e->op, "=");
-    if (!equal && strcmp(e->op, "<>"))
-        return not_yet(b, e->pos, "the order of rows (%s) is", e->op);
-    if (x->n != y->n || x->n == 0)
-        return fail_at(b->c, ERR_SYNTAX, place(b, e->pos),
-                       "unequal number of entries in row expressions");
-    struct expr **parts = arena_array(b->c->arena, struct expr *, x->n);
-    for (int i = 0; i < x->n; i++) {
-        struct expr *l, *r;
-        TRY(bind_expr(b, in, x->v[i], &l));
-        TRY(bind_expr(b, in, y->v[i], &r));
-        TRY(call2(b, e->op, l, r, e->pos, &parts[i]));
-    }
-    if (x->n == 1) {
-        *out = parts[0];
-        return OK;
-    }
-    return expr_make_call(b->c, equal ? "and" : "or", parts, x->n, place(b, e->pos), out);
-}
-
 static enum status bind_op(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
                            struct expr **out)
 {
     struct expr **args;
     if (!strcmp(e->op, "@")) return not_yet(b, e->pos, "matrix products (@) are");
-    if (e->args.n == 2 && e->args.v[0]->kind == X_ROW && e->args.v[1]->kind == X_ROW)
-        return compare_rows(b, in, e, out);
+    if (e->args.n == 2 && (e->args.v[0]->kind == X_ROW || e->args.v[1]->kind == X_ROW))
+        return bind_row_comparison(b, in, e, out);
     if (e->args.n == 1 && !strcmp(e->op, "-") &&
         (e->args.v[0]->kind == X_INT || e->args.v[0]->kind == X_FLOAT))
         return bind_number(b, e->args.v[0], true, out);
@@ -208,8 +188,9 @@ static enum status bind_any(struct binder *b, const struct expr_place *in, const
 {
     bool any = e->kind == X_OP_ANY;
     const struct ast_expr *list = e->args.n > 1 ? e->args.v[1] : NULL;
+    if (e->select) return bind_any_subquery(b, in, e, out);
     if (!list || list->kind != X_ARRAY)
-        return not_yet(b, e->pos, "%s over a sub-query or an array value is", any ? "ANY" : "ALL");
+        return not_yet(b, e->pos, "%s over an array value is", any ? "ANY" : "ALL");
     struct expr *x, **parts;
     TRY(bind_expr(b, in, e->args.v[0], &x));
     TRY(bind_args(b, in, &list->args, &parts));
@@ -257,8 +238,8 @@ static enum status bind_in(struct binder *b, const struct expr_place *in, const 
                            struct expr **out)
 {
     struct expr **args;
-    if (e->select) return not_yet(b, e->pos, "IN (sub-query) is");
-    if (e->args.v[0]->kind == X_ROW) return not_yet(b, e->pos, "IN of rows is");
+    if (e->select) return bind_in_subquery(b, in, e, out);
+    if (e->args.v[0]->kind == X_ROW) return bind_row_in(b, in, e, out);
     TRY(bind_args(b, in, &e->args, &args));
     return expr_make_in(b->c, args[0], args + 1, e->args.n - 1, e->flag, place(b, e->pos), out);
 }
@@ -267,6 +248,7 @@ static enum status bind_is(struct binder *b, const struct expr_place *in, const 
                            struct expr **out)
 {
     struct expr *x;
+    if (e->args.v[0]->kind == X_ROW && !strcmp(e->op, "null")) return bind_row_null(b, in, e, out);
     TRY(bind_expr(b, in, e->args.v[0], &x));
     if (!strcmp(e->op, "null")) return expr_make_is_null(b->c, x, e->flag, place(b, e->pos), out);
     char what[32];
@@ -348,6 +330,7 @@ static enum status bind_distinct(struct binder *b, const struct expr_place *in,
                                  const struct ast_expr *e, struct expr **out)
 {
     struct expr **args;
+    if (e->args.v[0]->kind == X_ROW) return bind_row_comparison(b, in, e, out);
     TRY(bind_args(b, in, &e->args, &args));
     return expr_make_distinct(b->c, args[0], args[1], e->flag, place(b, e->pos), out);
 }
@@ -377,9 +360,22 @@ static enum status bind_literal(struct binder *b, const struct ast_expr *e, stru
     return OK;
 }
 
-enum status bind_expr(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
+/* Does the truth of the whole follow from that of the parts, NULL being false? */
+static bool keeps_truth(const struct ast_expr *e)
+{
+    if (e->kind == X_OP) return !strcmp(e->op, "and") || !strcmp(e->op, "or");
+    return e->kind == X_IN || e->kind == X_OP_ANY || e->kind == X_OP_ALL;
+}
+
+enum status bind_expr(struct binder *b, const struct expr_place *given, const struct ast_expr *e,
                       struct expr **out)
 {
+    struct expr_place value = *given;
+    const struct expr_place *in = given;
+    if (given->truth && !keeps_truth(e)) {
+        value.truth = false;
+        in = &value;
+    }
     switch (e->kind) {
     case X_INT:
     case X_FLOAT:
@@ -444,7 +440,9 @@ enum status bind_condition(struct binder *b, const struct expr_place *in, const 
                            struct expr **out)
 {
     struct expr *x;
-    TRY(bind_expr(b, in, e, &x));
+    struct expr_place condition = *in;
+    condition.truth = true;
+    TRY(bind_expr(b, &condition, e, &x));
     TRY(at(b->c, expr_want_bool(b->c, &x, in->clause), place(b, e->pos)));
     *out = x;
     return OK;

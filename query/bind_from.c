@@ -208,7 +208,7 @@ static enum status bind_cte(struct binder *b, const struct ast_from *f, const st
                        "\"%s\" is a WITH query: only arrays have versions", ast->name);
     TRY(go_deeper(&inner, "WITH query", ast->name, place(b, f->pos)));
     const char *item = f->alias ? f->alias : ast->name;
-    TRY(bind_sub_select(&inner, ast->stmt->select, NULL, item, out));
+    TRY(bind_sub_select(&inner, ast->stmt->select, cte->outer, item, out));
     return rename_columns(b, ast->pos, item, &ast->columns, out);
 }
 

@@ -22,7 +22,8 @@ struct depends {
 static bool note_dependence(const struct expr *e, void *self)
 {
     struct depends *d = self;
-    if (e->kind == E_COL || e->kind == E_PARAM || e->kind == E_SUBQUERY) d->other = true;
+    if (e->kind == E_COL || e->kind == E_PARAM || e->kind == E_OUTER || e->kind == E_SUBQUERY)
+        d->other = true;
     if (e->kind != E_DIM && e->kind != E_POS) return true;
     if (d->dim >= 0 && d->dim != e->index) d->other = true;
     d->dim = e->index;
@@ -306,6 +307,7 @@ enum status block_key(struct binder *b, const struct scope *scope, const struct 
                       struct bound_key *k)
 {
     struct ctx *c = b->c;
+    const struct scope *found;
     const struct scope_col *col;
     int pos = place(b, x->pos);
     if (!x->dim || x->kind != AXIS_POINT || !x->lo || x->by_position) {
@@ -313,8 +315,9 @@ enum status block_key(struct binder *b, const struct scope *scope, const struct 
         return hint(c, "GROUP BY BLOCK [lat => 4, time => INTERVAL '1 month']");
     }
     struct ast_name name = {.n = 1, .part = (const char *[]){x->dim}, .pos = x->pos};
-    TRY(scope_find(b, scope, &name, &col));
-    if (!col->is_dim) return fail_at(c, ERR_WRONG_OBJECT, pos, "\"%s\" is not a dimension", x->dim);
+    TRY(scope_find(b, scope, &name, &found, &col));
+    if (found != scope || !col->is_dim)
+        return fail_at(c, ERR_WRONG_OBJECT, pos, "\"%s\" is not a dimension", x->dim);
     const struct rel_dim *d = &scope->plan->rel.dims[col->index];
     struct blocks *blocks = arena_new_of(c->arena, struct blocks);
     TRY(block_size(b, x, d, blocks));

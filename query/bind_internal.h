@@ -38,6 +38,16 @@ struct scope {
 struct cte { /* WITH, seen from where it may be named */
     const struct cte *next;
     const struct ast_cte *ast;
+    const struct scope *outer; /* of the query that it stands before */
+};
+
+/* A sub-query being bound, and what it takes from the queries around it. */
+struct expr_place;
+struct correlation {
+    struct correlation *up;         /* of the sub-query that it stands in; NULL: none */
+    const struct expr_place *place; /* where it stands */
+    struct expr **args;             /* over that place; E_OUTER i is args[i] */
+    int n_args;
 };
 
 /* One for a whole statement, views and sub-queries included. */
@@ -55,6 +65,7 @@ struct binder {
     struct bind_env *env;
     struct bind_shared *shared;
     const struct cte *ctes;
+    struct correlation *corr; /* NULL: the statement itself */
     int fixed_pos; /* ≥ 0: where every error is, as the text being bound is not the statement's */
     int depth;     /* views in views */
 };
@@ -72,10 +83,13 @@ enum status not_yet(const struct binder *b, int pos, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* bind_scope.c */
-/* The column that a name of one, two or three parts means. ERR_UNDEFINED_COLUMN, ERR_AMBIGUOUS_…,
- * ERR_UNDEFINED_TABLE; ERR_UNSUPPORTED when it is one of the outer query. */
+/* The column that a name of one, two or three parts means, and the scope, s or one around it, that
+ * has it. ERR_UNDEFINED_COLUMN, ERR_AMBIGUOUS_…, ERR_UNDEFINED_TABLE. */
 enum status scope_find(struct binder *b, const struct scope *s, const struct ast_name *name,
-                       const struct scope_col **out);
+                       const struct scope **in, const struct scope_col **out);
+/* The same of s alone. */
+enum status scope_find_here(struct binder *b, const struct scope *s, const struct ast_name *name,
+                            const struct scope_col **out);
 /* The item of that name, -1 when there is none. */
 int scope_item(const struct scope *s, const char *name);
 struct expr *scope_ref(struct binder *b, const struct scope_col *col, int pos);
@@ -159,6 +173,7 @@ struct expr_place {
     bool in_agg;           /* inside an aggregate's argument */
     struct win_list *wins; /* NULL: windows are not allowed */
     bool in_win;           /* inside a window function's call */
+    bool truth;            /* a condition: NULL is as good as false */
 };
 enum status bind_expr(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
                       struct expr **out);
@@ -167,6 +182,15 @@ enum status bind_condition(struct binder *b, const struct expr_place *in, const 
                            struct expr **out);
 enum status bind_call(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
                       struct expr **out);
+/* Rows of values (bind_row.c): comparisons, IS DISTINCT FROM; IN a list; IS NULL. */
+enum status bind_row_comparison(struct binder *b, const struct expr_place *in,
+                                const struct ast_expr *e, struct expr **out);
+enum status bind_row_in(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
+                        struct expr **out);
+enum status bind_row_null(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
+                          struct expr **out);
+/* ---- sub-queries (bind_subquery.c, bind_member.c) ---- */
+/* (SELECT …) and EXISTS. */
 enum status bind_subquery_expr(struct binder *b, const struct expr_place *in,
                                const struct ast_expr *e, struct expr **out);
 enum status bind_aggregate(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
@@ -174,6 +198,34 @@ enum status bind_aggregate(struct binder *b, const struct expr_place *in, const 
 /* An aggregate's overload, arguments and FILTER, bound inside `inside`. */
 enum status bind_agg_call(struct binder *b, struct expr_place *inside, const struct ast_expr *e,
                           struct agg_call *call, enum type *t);
+/* (SELECT a, b, …) with n columns, one expression each. */
+enum status bind_subquery_row(struct binder *b, const struct expr_place *in,
+                              const struct ast_expr *e, int n, struct expr **out);
+/* IN (SELECT …), and x op ANY|ALL (SELECT …). */
+enum status bind_in_subquery(struct binder *b, const struct expr_place *in,
+                             const struct ast_expr *e, struct expr **out);
+enum status bind_any_subquery(struct binder *b, const struct expr_place *in,
+                              const struct ast_expr *e, struct expr **out);
+/* Binds the query of a sub-query that stands at the place; k says what it takes from there. */
+enum status bind_inner(struct binder *b, const struct expr_place *in, const struct ast_select *s,
+                       struct correlation *k, struct query *q);
+/* What the sub-query being bound knows an expression over an outer scope as: an E_OUTER. */
+struct expr *outer_ref(struct binder *b, const struct scope *s, struct expr *e);
+/* An aggregate whose arguments are all of the query around belongs to that. */
+enum status bind_outer_aggregate(struct binder *b, const struct expr_place *in,
+                                 const struct ast_expr *e, struct expr **out, bool *done);
+/* Hands a bound sub-query over: n of its columns as expressions (EXISTS: one). */
+enum status add_subquery(struct binder *b, const struct correlation *k, const struct query *q,
+                         bool exists, int n, struct expr **out);
+
+/* decorrelate.c: rows that the query around asks for by value become one table by key. Changes
+ * *sq, and gives what is looked up, over the place that the args are over. */
+bool decorrelate(struct ctx *c, struct subquery *sq, struct expr *const *args,
+                 struct expr ***probes, int *n_probes);
+/* e with arg i for each E_OUTER i, and col_of(index) for each E_COL (NULL: kept). */
+struct expr *expr_outward(struct ctx *c, const struct expr *e, struct expr *const *args,
+                          struct expr *const *cols);
+bool expr_has_outer(const struct expr *e);
 /* As PostgreSQL names the column of a target without AS. */
 const char *output_name(const struct ast_expr *e);
 bool plain_name(const struct ast_expr *e); /* an unqualified name */
@@ -220,7 +272,8 @@ enum status bind_query(struct binder *b, const struct ast_select *s, const struc
                        enum want want, struct query *out);
 /* INSERT's: literals keep their unknown type, to be cast as the target wants them. */
 enum status bind_source(struct binder *b, const struct ast_select *s, struct query *out);
-enum status bind_values(struct binder *b, const struct ast_select *s, struct query *out);
+enum status bind_values(struct binder *b, const struct ast_select *s, const struct scope *outer,
+                        struct query *out);
 /* Cells as rows: every output a column, none a dimension. */
 void query_to_list(struct ctx *c, struct query *q);
 bool dim_known(const struct rel_dim *d); /* its extent is known before running */

@@ -57,27 +57,6 @@ static enum status find_in_item(struct binder *b, const struct scope *s, int ite
     return OK;
 }
 
-/* Would the query around this one know the name? */
-static bool known_outside(struct binder *b, const struct scope *s, const char *item,
-                          const char *name)
-{
-    for (const struct scope *o = s ? s->outer : NULL; o; o = o->outer) {
-        struct ctx quiet = *b->c;
-        struct binder other = *b;
-        const struct scope_col *col = NULL;
-        other.c = &quiet;
-        ctx_clear(&quiet);
-        if (item && scope_item(o, item) >= 0) return true;
-        if (!item && (find_unqualified(&other, o, name, -1, &col) < 0 || col)) return true;
-    }
-    return false;
-}
-
-static enum status correlated(struct binder *b, int pos)
-{
-    return not_yet(b, pos, "sub-queries that refer to the query around them are");
-}
-
 static enum status unknown_column(struct binder *b, const struct scope *s, int item,
                                   const char *qualifier, const char *name, int pos)
 {
@@ -113,24 +92,32 @@ static enum status unknown_item(struct binder *b, const struct scope *s, const c
     return ERR_UNDEFINED_TABLE;
 }
 
-enum status scope_find(struct binder *b, const struct scope *s, const struct ast_name *name,
-                       const struct scope_col **out)
+enum status scope_find_here(struct binder *b, const struct scope *s, const struct ast_name *name,
+                            const struct scope_col **out)
 {
     int pos = place(b, name->pos);
     const char *last = name->part[name->n - 1];
-    if (name->n == 1) {
-        TRY(find_unqualified(b, s, last, pos, out));
-        if (*out) return OK;
-        if (known_outside(b, s, NULL, last)) return correlated(b, pos);
-        return unknown_column(b, s, -1, NULL, last, pos);
-    }
+    if (name->n == 1) return find_unqualified(b, s, last, pos, out);
     const char *qualifier = name->part[name->n - 2];
     int item = scope_item(s, qualifier);
-    if (item < 0 && known_outside(b, s, qualifier, last)) return correlated(b, pos);
-    if (item < 0) return unknown_item(b, s, qualifier, pos);
+    *out = NULL;
+    if (item < 0) return OK;
     TRY(find_in_item(b, s, item, last, pos, out));
-    if (*out) return OK;
-    return unknown_column(b, s, item, qualifier, last, pos);
+    return *out ? OK : unknown_column(b, s, item, qualifier, last, pos);
+}
+
+enum status scope_find(struct binder *b, const struct scope *s, const struct ast_name *name,
+                       const struct scope **in, const struct scope_col **out)
+{
+    for (const struct scope *o = s; o; o = o->outer) {
+        TRY(scope_find_here(b, o, name, out));
+        *in = o;
+        if (*out) return OK;
+    }
+    int pos = place(b, name->pos);
+    const char *last = name->part[name->n - 1];
+    if (name->n == 1) return unknown_column(b, s, -1, NULL, last, pos);
+    return unknown_item(b, s, name->part[name->n - 2], pos);
 }
 
 struct expr *scope_ref(struct binder *b, const struct scope_col *col, int pos)

@@ -512,7 +512,7 @@ static enum status bind_body(struct binder *b, const struct ast_select *s,
     if (s->recursive) return not_yet(b, s->pos, "WITH RECURSIVE is");
     struct cte *ctes = arena_array(b->c->arena, struct cte, s->n_ctes + 1);
     for (int i = 0; i < s->n_ctes; i++) {
-        ctes[i] = (struct cte){inner.ctes, &s->ctes[i]};
+        ctes[i] = (struct cte){inner.ctes, &s->ctes[i], outer};
         for (int k = 0; k < i; k++)
             if (s->ctes[i].name && s->ctes[k].name && !strcmp(s->ctes[i].name, s->ctes[k].name))
                 return fail_at(b->c, ERR_DUPLICATE_ALIAS, place(b, s->ctes[i].pos),
@@ -526,7 +526,7 @@ static enum status bind_body(struct binder *b, const struct ast_select *s,
     }
     int *keys;
     if (s->n_rows)
-        TRY(bind_values(&inner, s, out));
+        TRY(bind_values(&inner, s, outer, out));
     else
         TRY(bind_set(&inner, s, outer, out));
     TRY(order_outputs(&inner, s, out, &keys));

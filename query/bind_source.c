@@ -7,11 +7,13 @@
 
 /* ---- VALUES ---- */
 
-enum status bind_values(struct binder *b, const struct ast_select *s, struct query *out)
+enum status bind_values(struct binder *b, const struct ast_select *s, const struct scope *outer,
+                        struct query *out)
 {
     struct ctx *c = b->c;
     int n_cols = s->rows[0].n;
-    struct expr_place in = {.clause = "VALUES"};
+    struct scope none = {.outer = outer};
+    struct expr_place in = {.scope = outer ? &none : NULL, .clause = "VALUES"};
     struct plan *p = plan_new(c, P_VALUES, s->pos, 0);
     rel_list(c, &p->rel, s->n_rows, n_cols);
     p->n_rows = s->n_rows;

@@ -1,6 +1,7 @@
 /* How does a program run over a chunk? Block by block, each step over a block that stays in the
  * first-level cache. Nothing is allocated here but columns, and texts that cell functions make. */
 #include "query/machine.h"
+#include "query/subquery.h"
 #include <string.h>
 
 static const uint64_t ALL = ~UINT64_C(0);
@@ -153,6 +154,33 @@ static enum status run_cell(struct ctx *c, struct machine *m, const struct step 
                         .now_us = m->now_us,
                         .pool = &m->pool};
     TRY(at(c, s->cell(c, &call), s->pos));
+    if (bits_all(valid, 0, m->n)) all_valid(m, s->dst);
+    return OK;
+}
+
+static enum status run_subquery(struct ctx *c, struct machine *m, const struct step *s)
+{
+    const struct reg *regs = m->code->regs;
+    struct operand *args = m->operands;
+    struct lane *dst = &m->lanes[s->dst];
+    all_valid(m, s->dst);
+    uint64_t *valid = own_valid(m, s->dst);
+    for (int j = 0; j < s->n_args; j++) {
+        int r = s->args[j];
+        args[j] = (struct operand){m->lanes[r].values, m->lanes[r].valid, 1, regs[r].type};
+        args[j].step = regs[r].constant && !regs[r].filled ? 0 : 1;
+    }
+    memset(dst->values, 0, (size_t)m->n * type_bytes(s->type));
+    struct call call = {.type = s->type,
+                        .n_args = s->n_args,
+                        .arg = args,
+                        .out = dst->values,
+                        .valid = valid,
+                        .todo = m->masks[s->mask],
+                        .n = m->n,
+                        .now_us = m->now_us,
+                        .pool = &m->pool};
+    TRY(subquery_cells(c, s->subquery, s->index, &call));
     if (bits_all(valid, 0, m->n)) all_valid(m, s->dst);
     return OK;
 }
@@ -352,6 +380,8 @@ static enum status run_step(struct ctx *c, struct machine *m, const struct step 
     case STEP_IN:
         run_in(m, s);
         break;
+    case STEP_SUBQUERY:
+        return run_subquery(c, m, s);
     case STEP_CLEAR:
         all_valid(m, s->dst);
         if (type_is_varlen(m->code->regs[s->dst].type))

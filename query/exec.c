@@ -1,17 +1,17 @@
 /* How does a plan become a tree of open operators, and what did each of them do?
  *
  * Operators and their names live in the statement's arena, so closing is for what is not: rowsets,
- * buffers, files. Sub-queries run to their one value before the tree above them opens. */
+ * buffers, files. What sub-queries give before a cell is seen is there before the tree above them
+ * opens. */
 #include "query/op_classes.h"
+#include "query/subquery.h"
 #include <assert.h>
-#include <pthread.h>
 
 struct exec {
     const struct query *q;
     struct env env;
     struct txn *txn;
     struct op *root;
-    struct op **subs; /* of the sub-queries; NULL when closed: their value is known */
 };
 
 const struct op_class *op_class_of(enum plan_kind k)
@@ -81,86 +81,18 @@ static void close_tree(struct op *op)
 
 /* ---- sub-queries ---- */
 
-struct one_value {
-    struct sink sink;
-    pthread_mutex_t lock;
-    const struct subquery *sq;
-    struct arena *arena;
-    int64_t n_rows;
-    struct value value;
-};
-
-static struct value cell_value(const struct chunk *ch, const struct subquery *sq, int64_t cell)
-{
-    if (sq->is_dim) {
-        int64_t pos[MAX_DIMS];
-        box_position(&ch->box, cell, pos);
-        const struct axis *axis = ch->rel->dims[sq->column].axis;
-        return axis ? axis_coord(axis, pos[sq->column]) : value_int(T_INT64, pos[sq->column]);
-    }
-    const struct column *col = &ch->cols[sq->column];
-    if (column_is_null(col, cell)) return value_null(col->type);
-    return value_get(col->type, col->values, cell);
-}
-
-static enum status take_value(struct ctx *c, struct sink *sink, int worker, int64_t seq,
-                              const struct chunk *ch)
-{
-    (void)c, (void)worker, (void)seq;
-    struct one_value *s = (struct one_value *)sink;
-    pthread_mutex_lock(&s->lock);
-    if (s->n_rows == 0 && !s->sq->exists) {
-        struct value v = cell_value(ch, s->sq, ch->present ? bits_next(ch->present, 0, ch->n) : 0);
-        s->value = value_dup(s->arena, &v);
-    }
-    s->n_rows += ch->n_present;
-    if (s->sq->exists || s->n_rows > 1) atomic_store(&s->sink.done, true);
-    pthread_mutex_unlock(&s->lock);
-    return OK;
-}
-
-static enum type subquery_type(const struct subquery *sq)
-{
-    const struct rel *r = &sq->plan->rel;
-    if (!sq->is_dim) return r->cols[sq->column].type;
-    return r->dims[sq->column].axis ? r->dims[sq->column].axis->type : T_INT64;
-}
-
-static enum status run_subquery(struct ctx *c, struct exec *x, int i)
-{
-    const struct subquery *sq = x->q->subqueries[i];
-    struct value *slot = &x->env.subqueries[sq->slot];
-    TRY(open_tree(c, x, sq->plan, &x->subs[i]));
-    struct one_value s = {.sink = {.consume = take_value}, .sq = sq, .arena = c->arena};
-    if (!sq->exists) s.value = value_null(subquery_type(sq));
-    pthread_mutex_init(&s.lock, NULL);
-    enum status st = exec_run(c, x->subs[i], NULL, &s.sink);
-    pthread_mutex_destroy(&s.lock);
-    TRY(st);
-    close_tree(x->subs[i]);
-    x->subs[i] = NULL;
-    if (sq->exists) {
-        *slot = value_int(T_BOOL, s.n_rows > 0);
-    } else {
-        if (s.n_rows > 1)
-            return fail_at(c, ERR_CARDINALITY, sq->plan->pos,
-                           "more than one row returned by a subquery used as an expression");
-        *slot = s.value;
-    }
-    return OK;
-}
-
 static enum status open_all(struct ctx *c, struct exec *x)
 {
     const struct query *q = x->q;
     int n_slots = 0;
     for (int i = 0; i < q->n_subqueries; i++)
         if (q->subqueries[i]->slot >= n_slots) n_slots = q->subqueries[i]->slot + 1;
-    x->subs = arena_array(c->arena, struct op *, q->n_subqueries);
-    x->env.subqueries = arena_array(c->arena, struct value, n_slots);
+    x->env.subqueries = arena_array(c->arena, struct subquery_run *, n_slots);
     x->env.n_subqueries = n_slots;
-    for (int i = 0; i < q->n_subqueries; i++)
-        TRY(run_subquery(c, x, i));
+    for (int i = 0; i < q->n_subqueries; i++) {
+        const struct subquery *sq = q->subqueries[i];
+        TRY(subquery_open(c, x, sq, &x->env.subqueries[sq->slot]));
+    }
     return open_tree(c, x, q->root, &x->root);
 }
 
@@ -187,9 +119,26 @@ void exec_close(struct exec *x)
     if (!x) return;
     close_tree(x->root);
     x->root = NULL;
-    for (int i = 0; x->subs && i < x->q->n_subqueries; i++)
-        close_tree(x->subs[i]);
-    x->subs = NULL;
+    for (int i = 0; i < x->env.n_subqueries; i++)
+        subquery_close(x->env.subqueries[i]);
+    x->env.n_subqueries = 0;
+}
+
+enum status exec_plan(struct ctx *c, const struct exec *x, const struct plan *p,
+                      const struct value *args, int n_args, struct sink *sink)
+{
+    struct arena *arena = c->arena; /* a worker has none */
+    struct exec inner = *x;
+    inner.root = NULL;
+    inner.env.outer = args;
+    inner.env.n_outer = n_args;
+    c->arena = arena_new();
+    enum status s = open_tree(c, &inner, p, &inner.root);
+    if (s == OK) s = exec_run(c, inner.root, NULL, sink);
+    close_tree(inner.root);
+    arena_free(c->arena);
+    c->arena = arena;
+    return s;
 }
 
 /* ---- producing ---- */

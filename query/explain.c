@@ -433,7 +433,11 @@ void plan_format(const struct query *q, struct strbuf *out)
 {
     format_tree(q->root, 0, out);
     for (int i = 0; i < q->n_subqueries; i++) {
-        strbuf_addf(out, "sub-query %d%s\n", i + 1, q->subqueries[i]->exists ? ", exists" : "");
+        const struct subquery *sq = q->subqueries[i];
+        strbuf_addf(out, "sub-query %d%s%s\n", i + 1, sq->exists ? ", exists" : "",
+                    sq->n_keys   ? ", by key"
+                    : sq->n_args ? ", for each outer value"
+                                 : "");
         format_tree(q->subqueries[i]->plan, 1, out);
     }
 }

@@ -28,7 +28,8 @@ enum expr_kind {
     E_CASE,        /* args: when, then, …, else (always there): branches run only where taken */
     E_COALESCE,    /* args */
     E_IN,          /* args[0] against constants args[1 …]: a sorted set */
-    E_SUBQUERY     /* the one value of plan, run before the statement: subquery */
+    E_OUTER,       /* index: value of the query around, in the sub-query that is being run */
+    E_SUBQUERY /* a value of a sub-query: column `index` of subquery; args: what it depends on */
 };
 
 struct expr {
@@ -45,19 +46,32 @@ struct expr {
     struct subquery *subquery;
 };
 
-struct subquery { /* scalar, uncorrelated */
+/* A query that gives one row of values, or says whether it has any (EXISTS). It is run
+ * - before the statement, when it depends on nothing (its E_SUBQUERYs have no args); else
+ * - once into a table of its rows by key, when it asks for rows with certain values (n_keys > 0):
+ *   the args of E_SUBQUERY are what is looked up; else
+ * - for each combination of args that is met, its E_OUTERs being the args. */
+struct subquery {
     struct plan *plan;
-    int column;  /* of the plan's relation */
-    bool is_dim; /* column is a dimension */
-    int slot;    /* where its value stands at execution: env.subqueries[slot] */
-    bool exists; /* EXISTS: true when there is a row */
+    int n_cols;
+    int *columns; /* its values, of the plan's relation */
+    bool *is_dim; /* columns[i] is a dimension */
+    int n_args;   /* E_OUTERs of the plan */
+    int n_keys;
+    int *keys;          /* columns of the plan's relation */
+    struct plan *empty; /* gives the values where no row has the key; NULL: they are NULL */
+    int slot;           /* where it stands at execution: env.subqueries[slot] */
+    bool exists;
 };
 
-/* What E_PARAM and E_SUBQUERY stand for during one execution. */
+/* What E_PARAM, E_OUTER and E_SUBQUERY stand for during one execution. */
+struct subquery_run;
 struct env {
     const struct value *params;
     int n_params;
-    struct value *subqueries;
+    const struct value *outer; /* in a sub-query: its args */
+    int n_outer;
+    struct subquery_run **subqueries;
     int n_subqueries;
     int64_t statement_us; /* now() */
 };

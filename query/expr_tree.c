@@ -114,6 +114,7 @@ bool expr_may_fail(const struct expr *e)
     if (e->kind == E_CALL && (e->func->flags & FN_FIELD) && e->args[0]->kind != E_CONST)
         return true;
     if (e->kind == E_CAST && cast_may_fail(e->args[0]->type, e->type)) return true;
+    if (e->kind == E_SUBQUERY && e->n_args && !e->subquery->exists) return true;
     for (int i = 0; i < e->n_args; i++)
         if (expr_may_fail(e->args[i])) return true;
     return false;
@@ -213,6 +214,14 @@ static void format_case(const struct expr *e, const struct rel *in, struct strbu
     strbuf_adds(out, " END");
 }
 
+static void format_subquery(const struct expr *e, const struct rel *in, struct strbuf *out)
+{
+    strbuf_addf(out, "(subquery %d", e->subquery->slot + 1);
+    if (e->subquery->n_cols > 1) strbuf_addf(out, ".%d", e->index + 1);
+    if (e->n_args) format_list(e, 0, " of ", in, out);
+    strbuf_addc(out, ')');
+}
+
 static void format_name(const struct expr *e, const struct rel *in, struct strbuf *out)
 {
     bool col = e->kind == E_COL;
@@ -277,8 +286,11 @@ void expr_format(const struct expr *e, const struct rel *in, struct strbuf *out)
         format_list(e, 1, " IN ", in, out);
         strbuf_addc(out, ')');
         break;
+    case E_OUTER:
+        strbuf_addf(out, "outer %d", e->index + 1);
+        break;
     case E_SUBQUERY:
-        strbuf_addf(out, "(subquery %d)", e->subquery->slot + 1);
+        format_subquery(e, in, out);
         break;
     }
 }

@@ -46,6 +46,10 @@ const struct op_class *op_class_of(enum plan_kind k);
 enum status exec_open(struct ctx *c, const struct query *q, const struct value *params,
                       int n_params, struct txn *txn, struct exec **out);
 void exec_close(struct exec *x); /* NULL allowed */
+/* One run of a sub-query's plan: args are its E_OUTERs. From any thread; its memory is its own. */
+struct sink;
+enum status exec_plan(struct ctx *c, const struct exec *x, const struct plan *p,
+                      const struct value *args, int n_args, struct sink *sink);
 struct op *exec_root(struct exec *x);
 const struct env *exec_env(const struct exec *x);
 struct txn *exec_txn(struct exec *x);

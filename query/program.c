@@ -1,6 +1,7 @@
 /* How does a tree of expressions become steps? All decisions about types are made here. */
 #include "query/program.h"
 #include "query/func_cells.h"
+#include "query/subquery.h"
 #include "storage/base/datetime.h"
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,15 @@ static int vector(struct compiler *k, int r)
     return r;
 }
 
+static enum status subquery_of(struct ctx *c, const struct expr *e, const struct env *env,
+                               struct subquery_run **out)
+{
+    if (!env || e->subquery->slot >= env->n_subqueries)
+        return fail_at(c, ERR_UNSUPPORTED, e->pos, "a sub-query cannot be evaluated here");
+    *out = env->subqueries[e->subquery->slot];
+    return OK;
+}
+
 static enum status env_value(struct ctx *c, const struct expr *e, const struct env *env,
                              struct value *out)
 {
@@ -114,10 +124,15 @@ static enum status env_value(struct ctx *c, const struct expr *e, const struct e
             return fail_at(c, ERR_UNDEFINED_PARAM, e->pos, "there is no value for parameter $%d",
                            e->index + 1);
         v = &env->params[e->index];
+    } else if (e->kind == E_OUTER) {
+        if (!env || e->index >= env->n_outer)
+            return fail_at(c, ERR_INTERNAL, e->pos, "a sub-query's outer value is not known");
+        v = &env->outer[e->index];
     } else {
-        if (!env || !env->subqueries || e->subquery->slot >= env->n_subqueries)
-            return fail_at(c, ERR_UNSUPPORTED, e->pos, "a sub-query cannot be evaluated here");
-        v = &env->subqueries[e->subquery->slot];
+        struct subquery_run *run;
+        TRY(subquery_of(c, e, env, &run));
+        TRY(at(c, subquery_value(c, run, e->index, &now), e->pos));
+        v = &now;
     }
     if (v->null)
         *out = value_null(e->type);
@@ -130,7 +145,8 @@ static enum status env_value(struct ctx *c, const struct expr *e, const struct e
 
 static bool is_env_leaf(const struct expr *e)
 {
-    return e->kind == E_CONST || e->kind == E_PARAM || e->kind == E_SUBQUERY ||
+    return e->kind == E_CONST || e->kind == E_PARAM || e->kind == E_OUTER ||
+           (e->kind == E_SUBQUERY && e->n_args == 0) ||
            (e->kind == E_CALL && e->func->how == HOW_NOW);
 }
 
@@ -379,7 +395,7 @@ static enum status compile_cast(struct compiler *k, const struct expr *e, int ma
 /* Work that is worth a test whether any cell needs it. */
 static bool costly(const struct expr *e)
 {
-    if (e->kind == E_CALL && e->func->how >= HOW_CELL) return true;
+    if (e->kind == E_SUBQUERY || (e->kind == E_CALL && e->func->how >= HOW_CELL)) return true;
     if (e->kind == E_CAST && type_is_varlen(e->type) != type_is_varlen(e->args[0]->type))
         return true;
     for (int i = 0; i < e->n_args; i++)
@@ -523,6 +539,24 @@ static enum status compile_distinct(struct compiler *k, const struct expr *e, in
     return OK;
 }
 
+static enum status compile_subquery(struct compiler *k, const struct expr *e, int mask, int *reg)
+{
+    struct subquery_run *run;
+    int *args = arena_array(k->c->arena, int, e->n_args + 1);
+    TRY(subquery_of(k->c, e, k->env, &run));
+    for (int i = 0; i < e->n_args; i++)
+        TRY(compile(k, e->args[i], mask, &args[i]));
+    *reg = new_reg(k, e->type);
+    struct step *s = emit(k, STEP_SUBQUERY, *reg, -1, mask);
+    s->subquery = run;
+    s->index = e->index;
+    s->n_args = e->n_args;
+    s->args = args;
+    s->type = e->type;
+    s->pos = e->pos;
+    return OK;
+}
+
 static enum status compile_node(struct compiler *k, const struct expr *e, int mask, int *reg)
 {
     int a;
@@ -557,16 +591,28 @@ static enum status compile_node(struct compiler *k, const struct expr *e, int ma
         return compile_coalesce(k, e, mask, reg);
     case E_IN:
         return compile_in(k, e, mask, reg);
+    case E_SUBQUERY:
+        return compile_subquery(k, e, mask, reg);
     default:
         return fail_at(k->c, ERR_INTERNAL, e->pos, "an expression of kind %d has no steps",
                        (int)e->kind);
     }
 }
 
+/* Its error is for the cells that ask for its value. */
+static bool has_failed(const struct compiler *k, const struct expr *e)
+{
+    const struct env *env = k->env;
+    return env && e->subquery->slot < env->n_subqueries &&
+           !subquery_known(env->subqueries[e->subquery->slot], e->index);
+}
+
 static enum status compile(struct compiler *k, const struct expr *e, int mask, int *reg)
 {
     if (is_env_leaf(e)) {
         struct value v;
+        bool failed = e->kind == E_SUBQUERY && has_failed(k, e);
+        if (failed) return compile_subquery(k, e, mask, reg);
         TRY(env_value(k->c, e, k->env, &v));
         *reg = constant_reg(k, &v);
         return OK;
@@ -681,14 +727,36 @@ static enum status compile_outputs(struct compiler *k, struct expr *const *es, i
     return OK;
 }
 
+static bool asks(const struct expr *e)
+{
+    if (e->kind == E_SUBQUERY && e->n_args) return true;
+    for (int i = 0; i < e->n_args; i++)
+        if (asks(e->args[i])) return true;
+    return false;
+}
+
+/* The operands of AND, those that ask sub-queries last. */
+static int filter_parts(struct compiler *k, const struct expr *e, struct expr ***out)
+{
+    int n = e->kind == E_AND ? e->n_args : 1, n_parts = 0;
+    struct expr **parts = arena_array(k->c->arena, struct expr *, n);
+    if (n == 1) parts[0] = e->kind == E_AND ? e->args[0] : arena_dup(k->c->arena, e, sizeof *e);
+    for (int pass = 0; n > 1 && pass < 2; pass++)
+        for (int i = 0; i < n; i++)
+            if (asks(e->args[i]) == (pass == 1)) parts[n_parts++] = e->args[i];
+    *out = parts;
+    return n;
+}
+
 /* The operands of AND one after the other, each only where all before it are true. */
 static enum status compile_filter(struct compiler *k, const struct expr *e)
 {
-    int n = e->kind == E_AND ? e->n_args : 1, scope = 0;
+    struct expr **parts;
+    int n = filter_parts(k, e, &parts), scope = 0;
     int *skips = arena_array(k->c->arena, int, n);
     for (int i = 0; i < n; i++) {
         int r;
-        TRY(compile(k, e->kind == E_AND ? e->args[i] : e, scope, &r));
+        TRY(compile(k, parts[i], scope, &r));
         vector(k, r);
         int inner = new_mask(k, scope);
         emit(k, STEP_TRUE, inner, r, scope);

@@ -38,6 +38,7 @@
     X(STEP_NOT_TRUE)  /* mask dst = mask and r a is not true */                                    \
     X(STEP_NULL)      /* mask dst = mask and r a is NULL */                                        \
     X(STEP_SKIP)      /* go on at `target` when no cell is in the mask */                          \
+    X(STEP_SUBQUERY)  /* dst = value `index` of a sub-query that depends on args */                \
     X(STEP_STORE)     /* output `index` = a */                                                     \
     X(STEP_RESULT)    /* the filter's answer = mask */
 enum step_kind {
@@ -62,6 +63,7 @@ struct step {
     const void *set; /* STEP_IN: sorted values */
     int64_t n_set;
     bool set_has_null;
+    struct subquery_run *subquery; /* STEP_SUBQUERY */
 };
 
 struct reg {

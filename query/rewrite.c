@@ -256,10 +256,15 @@ static enum status rewrite_subquery(struct ctx *c, struct subquery *sq, const st
     int n = sq->plan->rel.n_cols;
     bool *need = arena_array(c->arena, bool, n + 1);
     int *map = arena_array(c->arena, int, n + 1);
-    bool column = !sq->exists && !sq->is_dim;
-    if (column) need[sq->column] = true;
+    for (int i = 0; i < sq->n_cols; i++)
+        if (!sq->is_dim[i]) need[sq->columns[i]] = true;
+    for (int i = 0; i < sq->n_keys; i++)
+        need[sq->keys[i]] = true;
     TRY(rewrite_tree(c, &sq->plan, need, map, env));
-    if (column) sq->column = map[sq->column];
+    for (int i = 0; i < sq->n_cols; i++)
+        if (!sq->is_dim[i]) sq->columns[i] = map[sq->columns[i]];
+    for (int i = 0; i < sq->n_keys; i++)
+        sq->keys[i] = map[sq->keys[i]];
     return OK;
 }
 

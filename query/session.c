@@ -69,7 +69,8 @@ struct bind_env session_bind_env(struct run *r)
                            .n_params = r->n_params,
                            .params = r->params,
                            .file_root = s->settings.file_root.s,
-                           .statement_us = txn_time_us(s->txn)};
+                           .statement_us = txn_time_us(s->txn),
+                           .as_written = !s->settings.optimizer.n};
     return env;
 }
 

@@ -1,6 +1,6 @@
 /* What can a condition still be over a region of which only summaries are known? Values become
  * ranges, conditions sets of truth values; whatever is not understood can be anything. */
-#include "query/func.h"
+#include "query/subquery.h"
 #include "storage/summary.h"
 #include <math.h>
 
@@ -30,8 +30,12 @@ static struct range constant(const struct expr *e, const struct env *env)
         if (!env || !env->params || e->index >= env->n_params) return r;
         v = &env->params[e->index];
     } else if (e->kind == E_SUBQUERY) {
-        if (!env || !env->subqueries || e->subquery->slot >= env->n_subqueries) return r;
-        v = &env->subqueries[e->subquery->slot];
+        if (e->n_args || !env || e->subquery->slot >= env->n_subqueries) return r;
+        v = subquery_known(env->subqueries[e->subquery->slot], e->index);
+        if (!v) return r;
+    } else if (e->kind == E_OUTER) {
+        if (!env || e->index >= env->n_outer) return r;
+        v = &env->outer[e->index];
     }
     if (v->null) return (struct range){.known = true, .nulls = true};
     if (v->type != e->type || type_is_varlen(v->type) || v->type == T_INTERVAL) return r;
@@ -96,6 +100,7 @@ static struct range range_of(const struct expr *e, const struct region *g)
     switch (e->kind) {
     case E_CONST:
     case E_PARAM:
+    case E_OUTER:
     case E_SUBQUERY:
         return constant(e, g->env);
     case E_COL:

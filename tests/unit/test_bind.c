@@ -116,8 +116,6 @@ static const struct mistake mistakes[] = {
     {"SELECT 1 UNION ALL SELECT 1, 2", "42601",
      "each UNION query must have the same number of columns", NULL, "SELECT 1, 2"},
     {"SELECT (SELECT 1, 2)", "42601", "subquery must return only one column", NULL, "(SELECT 1, 2"},
-    {"SELECT 1 FROM sst WHERE EXISTS (SELECT 1 FROM half WHERE sst.temp > 1)", "0A000",
-     "sub-queries that refer to the query around them are not available yet", NULL, "sst.temp"},
     {"SELECT k FROM kelvin WHERE kk > 1", "42703", "column \"kk\" does not exist",
      "Perhaps you meant to reference the column \"kelvin.k\".", "kk"},
     {"SELECT * FROM kelvin VERSION 1", "42809", "\"kelvin\" is a view: only arrays have versions",

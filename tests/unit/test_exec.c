@@ -577,7 +577,10 @@ static void test_series_months(void **state)
 
 static struct expr *subquery(struct ctx *c, struct subquery *sq, struct plan *p, bool exists)
 {
-    *sq = (struct subquery){.plan = p, .exists = exists};
+    static int first;
+    static bool no_dim;
+    *sq = (struct subquery){
+        .plan = p, .n_cols = !exists, .columns = &first, .is_dim = &no_dim, .exists = exists};
     struct expr *e = expr_make_ref(c, E_SUBQUERY, 0, exists ? T_BOOL : p->rel.cols[0].type, -1);
     e->subquery = sq;
     return e;
