@@ -394,6 +394,20 @@ static enum status bind_input(struct selecting *q)
     return OK;
 }
 
+/* Brackets are what is made of the rows that are left. */
+static enum status distinct_on(struct selecting *q, enum want want, struct query *out)
+{
+    bool *bracket = arena_array(q->b->c->arena, bool, q->n + 1), any = false;
+    for (int i = 0; i < q->n; i++) {
+        bracket[i] = q->ts[i].bracket;
+        any |= bracket[i];
+        q->ts[i].bracket = false;
+    }
+    TRY(shape_output(q->b, q->plan, q->ts, q->n, out));
+    TRY(finish_rows(q->b, q->s, want, q->on_keys, q->sort_keys, q->n_visible, out));
+    return any && want == WANT_ARRAY ? rows_to_array(q->b, bracket, out) : OK;
+}
+
 static enum status bind_plain(struct binder *b, const struct ast_select *s,
                               const struct scope *outer, enum want want, bool keep_unknown,
                               struct query *out)
@@ -409,9 +423,9 @@ static enum status bind_plain(struct binder *b, const struct ast_select *s,
     TRY(fetch_cells(&q));
     if (q.wins.n) TRY(window(&q));
     bool sorted = s->order.n > 0 && (want == WANT_ROWS || s->limit || s->offset);
-    sorted |= s->distinct_on.n > 0;
+    if (s->distinct_on.n) return distinct_on(&q, want, out);
     TRY(shape_output(b, q.plan, q.ts, sorted ? q.n : q.n_visible, out));
-    return finish_rows(b, s, want, q.on_keys, q.sort_keys, q.n_visible, out);
+    return finish_rows(b, s, want, NULL, q.sort_keys, q.n_visible, out);
 }
 
 /* ---- set operations ---- */

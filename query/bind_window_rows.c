@@ -40,20 +40,21 @@ static enum status count_argument(struct binder *b, struct win_call *w, int i)
 static enum status lag_arguments(struct binder *b, struct win_call *w)
 {
     struct expr **args = w->call.args;
-    enum type t;
-    if (w->call.n_args > 1) TRY(count_argument(b, w, 1));
-    if (w->call.n_args < 3) return expr_resolve_unknown(b->c, &args[0]);
-    struct expr *both[2] = {args[0], args[2]};
-    enum status st = expr_common_type(b->c, both, 2, w->function, &t);
-    if (st == ERR_DATATYPE_MISMATCH) {
-        ctx_clear(b->c);
-        return no_such_function(b, w);
+    if (w->call.n_args == 3) {
+        struct expr *both[2] = {args[0], args[2]};
+        enum type t;
+        enum status st = expr_common_type(b->c, both, 2, w->function, &t);
+        if (st == ERR_DATATYPE_MISMATCH) {
+            ctx_clear(b->c);
+            return no_such_function(b, w);
+        }
+        TRY(st);
+        args[0] = both[0];
+        args[2] = both[1];
+        TRY(expr_resolve_unknown(b->c, &args[2]));
     }
-    TRY(st);
-    args[0] = both[0];
-    args[2] = both[1];
     TRY(expr_resolve_unknown(b->c, &args[0]));
-    return expr_resolve_unknown(b->c, &args[2]);
+    return w->call.n_args > 1 ? count_argument(b, w, 1) : OK;
 }
 
 enum status row_function(struct binder *b, struct win_call *w)
