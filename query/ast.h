@@ -330,6 +330,7 @@ enum alter_kind {
     ALTER_ADD,
     ALTER_DROP_COLUMN,
     ALTER_RESIZE,
+    ALTER_TILE,
     ALTER_SET,
     ALTER_COLUMN_SET,
     ALTER_OWNER

@@ -170,6 +170,7 @@ util(A) ::= alterhead(X) DROP COLUMN ifexists(E) colid(N) cascopt(C).
 util(A) ::= alterhead(X) DIMENSION colid(N) RESIZE LB range(R) RB.
                                         { A = X; A->alter = ALTER_RESIZE; A->from_name = N.text;
                                           ADD(p, &A->axes, *R); A->has_axes = true; }
+util(A) ::= alterhead(X) SET TILE LP opts(L) RP. { A = X; A->alter = ALTER_TILE; A->options = L; }
 util(A) ::= alterhead(X) SET LP opts(L) RP. { A = X; A->alter = ALTER_SET; A->options = L; }
 util(A) ::= alterhead(X) ALTER colopt colid(N) SET LP opts(L) RP.
                                         { A = X; A->alter = ALTER_COLUMN_SET;

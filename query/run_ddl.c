@@ -1,5 +1,7 @@
 /* CREATE, ALTER, DROP and COMMENT. */
 #include "query/dependents.h"
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- CREATE ---- */
@@ -150,6 +152,34 @@ static enum status resize(struct ctx *c, struct run *r, const char *name)
     return array_resize(c, r->s->txn, name, dim, range->lo ? &lo : NULL, range->hi ? &hi : NULL);
 }
 
+/* SET TILE (d = n, …): dimensions not named keep theirs. */
+static enum status retile(struct ctx *c, struct run *r, const char *name)
+{
+    struct array_ref ref = {.name = name, .position = r->stmt->name.pos};
+    struct array *a;
+    int64_t tiles[MAX_DIMS];
+    TRY(array_open(c, r->s->txn, &ref, &a));
+    const struct schema *s = array_schema(a);
+    for (int d = 0; d < s->n_dims; d++)
+        tiles[d] = s->dims[d].tile;
+    for (int i = 0; i < r->stmt->options.n; i++) {
+        const struct ast_option *o = &r->stmt->options.v[i];
+        int d = schema_dim(s, o->name);
+        char *end = NULL;
+        if (d < 0)
+            return fail_at(c, ERR_UNDEFINED_COLUMN, o->pos,
+                           "dimension \"%s\" of array \"%s\" does not exist", o->name, name);
+        errno = 0;
+        tiles[d] = o->value && !o->value_is_string ? strtoll(o->value, &end, 10) : 0;
+        if (!end || *end || errno || tiles[d] < 1) {
+            fail_at(c, ERR_INVALID_DEFINITION, o->pos,
+                    "a tile has at least one cell along a dimension");
+            return hint(c, "%s = 90, say.", o->name);
+        }
+    }
+    return array_retile(c, r->s->txn, name, tiles);
+}
+
 static enum status annotate(struct ctx *c, struct run *r, const char *name, const char *column)
 {
     for (int i = 0; i < r->stmt->options.n; i++) {
@@ -220,6 +250,8 @@ static enum status alter_part(struct ctx *c, struct run *r, const char *name)
         return drop_column(c, r, name);
     case ALTER_RESIZE:
         return resize(c, r, name);
+    case ALTER_TILE:
+        return retile(c, r, name);
     case ALTER_SET:
         return annotate(c, r, name, NULL);
     case ALTER_COLUMN_SET:

@@ -88,6 +88,8 @@ enum status array_drop_attr(struct ctx *c, struct txn *t, const char *name, cons
 /* New declared bounds of a regular dimension (NULL: open); cells outside become EMPTY. */
 enum status array_resize(struct ctx *c, struct txn *t, const char *name, const char *dim,
                          const struct value *lo, const struct value *hi);
+/* Tiles of another shape, tiles[d] positions along dimension d, as a new version; cells stay. */
+enum status array_retile(struct ctx *c, struct txn *t, const char *name, const int64_t *tiles);
 /* key: "unit" or "comment", column NULL: of the array itself; text NULL: none. */
 enum status array_annotate(struct ctx *c, struct txn *t, const char *name, const char *column,
                            const char *key, const char *text);

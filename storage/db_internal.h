@@ -207,6 +207,8 @@ enum status change_open(struct ctx *c, struct txn *t, struct change *ch, struct 
 enum status undefined_array(struct ctx *c, struct txn *t, const char *name, int position);
 
 /* ---- ddl.c ---- */
+/* A tile's size is within limits. */
+enum status check_tiles(struct ctx *c, const struct schema *s);
 enum status name_check(struct ctx *c, const char *name);
 /* Takes the name for a new array or view. Another transaction may have committed one meanwhile. */
 enum status name_claim(struct ctx *c, struct txn *t, const char *name);
@@ -245,6 +247,11 @@ enum status summary_fetch(struct ctx *c, const struct array *a, int attr, const 
 enum status writer_clear(struct ctx *c, struct writer *w, const struct box *keep);
 enum status writer_open_change(struct ctx *c, struct txn *t, struct change *ch, enum conflict mode,
                                const int *attrs, int n, struct writer **out);
+/* A writer to which nothing was there before, whose tiles are ch->def's: all cells come again. */
+enum status writer_open_afresh(struct ctx *c, struct txn *t, struct change *ch, const int *attrs,
+                               int n, struct writer **out);
+/* This version has nothing at a tile that it has not written, whatever older records say. */
+enum status writer_shadow(struct ctx *c, struct writer *w, const int64_t *coords);
 uint64_t tile_digest(const struct tile_key *key);
 
 /* ---- sweep.c ---- */

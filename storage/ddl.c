@@ -73,7 +73,7 @@ static enum status check_columns(struct ctx *c, const struct schema *s)
     return OK;
 }
 
-static enum status check_tiles(struct ctx *c, const struct schema *s)
+enum status check_tiles(struct ctx *c, const struct schema *s)
 {
     int64_t cells = 1, width = 1;
     for (int k = 0; k < s->n_attrs; k++)

@@ -103,6 +103,20 @@ enum status writer_open_change(struct ctx *c, struct txn *t, struct change *ch, 
     return OK;
 }
 
+enum status writer_open_afresh(struct ctx *c, struct txn *t, struct change *ch, const int *attrs,
+                               int n, struct writer **out)
+{
+    struct writer *w;
+    TRY(writer_open_change(c, t, ch, CONFLICT_ERROR, attrs, n, &w));
+    w->none = *w->base;
+    w->none.version = w->none.view.version = 0;
+    w->none.totals = (struct totals){0};
+    w->base = &w->none;
+    w->totals = w->none.totals;
+    *out = w;
+    return OK;
+}
+
 enum status writer_open(struct ctx *c, struct txn *t, const char *name, enum conflict mode,
                         const int *attrs, int n, struct writer **out)
 {

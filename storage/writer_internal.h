@@ -67,6 +67,7 @@ struct writer {
     int64_t version;
     struct def *def;    /* as of the start */
     struct array *base; /* what was there before */
+    struct array none;  /* base of a writer that begins afresh */
     struct array self;  /* base with this version on top */
     const struct schema *s;
     int n_given, *given; /* attributes of the columns */

@@ -341,3 +341,22 @@ enum status writer_store_image(struct ctx *c, struct writer *w, const struct ima
     scratch_release(c->scratch, mark);
     return s;
 }
+
+enum status writer_shadow(struct ctx *c, struct writer *w, const int64_t *coords)
+{
+    struct tile_key key = key_of(w, ATTR_PRESENCE, coords);
+    struct scratch_mark mark = scratch_mark(c->scratch);
+    void *bits, *record;
+    size_t bytes;
+    if (writer_has_written(w, coords)) return OK;
+    TRY(be_pending(c, w));
+    TRY(scratch_alloc(c, writer_bit_bytes(w), &bits));
+    memset(bits, 0, writer_bit_bytes(w));
+    TRY(tile_encode_presence(c, &key, w->base->extents, bits, &record, &bytes));
+    TRY(put_record(c, w, &key, record, bytes, false));
+    for (int k = -1; k < w->s->n_attrs; k++)
+        TRY(put_sum(c, w, coords, k, NULL));
+    mark_written(w, coords);
+    scratch_release(c->scratch, mark);
+    return OK;
+}
