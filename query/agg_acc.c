@@ -1,6 +1,7 @@
 /* How do the cells of a chunk get into groups' states? Masks say which cells count for a call;
  * blocks of them are compacted, so that kernels see values alone. */
 #include "query/agg_internal.h"
+#include "query/gather.h"
 #include "query/rowset_internal.h"
 #include <stdlib.h>
 
@@ -327,41 +328,6 @@ struct block_space { /* where a block's values are compacted */
     _Alignas(16) char values[2][AGG_BLOCK * 16];
 };
 
-struct wide {
-    uint64_t w[2];
-};
-
-#define GATHER(ctype)                                                                              \
-    do {                                                                                           \
-        const ctype *v = (const ctype *)values + at;                                               \
-        ctype *to = out;                                                                           \
-        for (int64_t i = 0; i < n; i++)                                                            \
-            to[i] = v[sel[i]];                                                                     \
-    } while (0)
-
-static void gather(enum type t, const void *values, int64_t at, const int32_t *sel, int64_t n,
-                   void *out)
-{
-    switch (type_bytes(t)) {
-    case 1:
-        GATHER(uint8_t);
-        break;
-    case 2:
-        GATHER(uint16_t);
-        break;
-    case 4:
-        GATHER(uint32_t);
-        break;
-    case 8:
-        GATHER(uint64_t);
-        break;
-    default:
-        GATHER(struct wide);
-        break;
-    }
-}
-#undef GATHER
-
 static const void *values_from(const struct column *col, int64_t at)
 {
     return (const char *)col->values + (size_t)at * type_bytes(col->type);
@@ -379,7 +345,7 @@ static void make_block(const struct agg_bound *k, const struct agg_input *in,
         if (m == n)
             s->block.arg[i] = values_from(col, at);
         else
-            gather(col->type, col->values, at, s->sel, m, s->values[i]);
+            gather_picked(s->values[i], values_from(col, at), type_bytes(col->type), s->sel, m);
         if (i != k->value_arg || !col->valid) continue;
         for (int64_t j = 0; j < m; j++)
             s->null[j] = !bit_get(col->valid, at + s->sel[j]);

@@ -228,12 +228,35 @@ static void run_is_null(struct machine *m, const struct step *s)
             out[i] ^= 1;
 }
 
+/* NaN is the same as NaN here, as in GROUP BY, which `<>` denies. */
+static void clear_nan_pairs(const struct machine *m, int a, int b, uint64_t *bits)
+{
+    enum type t = m->code->regs[a].type;
+    const void *va = m->lanes[a].values, *vb = m->lanes[b].values;
+    if (t != m->code->regs[b].type || !type_is_float(t)) return;
+    for (int64_t w = 0; w < m->words; w++) {
+        int64_t lo = w * 64, n = m->n - lo < 64 ? m->n - lo : 64;
+        uint64_t pairs = 0;
+        if (t == T_FLOAT32) {
+            const float *x = (const float *)va + lo, *y = (const float *)vb + lo;
+            for (int64_t i = 0; i < n; i++)
+                pairs |= (uint64_t)(x[i] != x[i] && y[i] != y[i]) << i;
+        } else {
+            const double *x = (const double *)va + lo, *y = (const double *)vb + lo;
+            for (int64_t i = 0; i < n; i++)
+                pairs |= (uint64_t)(x[i] != x[i] && y[i] != y[i]) << i;
+        }
+        bits[w] &= ~pairs;
+    }
+}
+
 static void run_distinct(struct machine *m, const struct step *s)
 {
     const struct lane *ne = &m->lanes[s->a], *b = &m->lanes[s->b], *cc = &m->lanes[s->c];
     uint8_t *out = m->lanes[s->dst].values;
     uint64_t bits[BLOCK_WORDS];
     m->kernels->to_bits(bits, ne->values, m->n);
+    clear_nan_pairs(m, s->b, s->c, bits);
     for (int64_t w = 0; w < m->words; w++) {
         uint64_t vb = b->valid ? b->valid[w] : ALL, vc = cc->valid ? cc->valid[w] : ALL;
         bits[w] = ((vb & vc & bits[w]) | (vb ^ vc)) ^ (s->negated ? ALL : 0);

@@ -274,3 +274,17 @@ void gather_bits(const struct gather *g, uint64_t *dst, const uint64_t *src)
 {
     walk_bits(g, 0, g->dst_start, g->src_start, dst, src);
 }
+
+/* ---- by index ---- */
+
+struct wide { /* any 16-byte value */
+    uint64_t w[2];
+};
+
+#define INDEX int32_t
+#define NAME gather_picked
+#include "query/gather_picked.inc"
+
+#define INDEX int64_t
+#define NAME gather_picked_long
+#include "query/gather_picked.inc"

@@ -27,4 +27,8 @@ void gather_values(const struct gather *g, void *dst, const void *src, size_t by
 /* Bits; src NULL: all set. Cells without a source get a clear bit. */
 void gather_bits(const struct gather *g, uint64_t *dst, const uint64_t *src);
 
+/* dst[i] = src[sel[i]], values of `bytes` each (1, 2, 4, 8 or 16). */
+void gather_picked(void *dst, const void *src, size_t bytes, const int32_t *sel, int64_t n);
+void gather_picked_long(void *dst, const void *src, size_t bytes, const int64_t *sel, int64_t n);
+
 #endif

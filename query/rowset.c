@@ -4,6 +4,7 @@
  * Invariants: rows never move between segments, so a segment's first row is fixed when it is made.
  * Only the last segment takes rows, and only sealed ones (all others) are spilled. Texts lie in a
  * heap per column and segment, in row order; a text's pointer is its offset there. */
+#include "query/gather.h"
 #include "query/rowset_internal.h"
 #include "query/spill.h"
 #include <assert.h>
@@ -294,18 +295,6 @@ static enum status need_heap(struct ctx *c, struct rowset *r, struct part *p, in
     return OK;
 }
 
-#define GATHER(ctype)                                                                              \
-    do {                                                                                           \
-        const ctype *from = col->values;                                                           \
-        ctype *to = (ctype *)p->values + s->n;                                                     \
-        for (int64_t i = 0; i < n; i++)                                                            \
-            to[i] = from[sel[i]];                                                                  \
-    } while (0)
-
-struct wide { /* any 16-byte value */
-    uint64_t w[2];
-};
-
 static void put_values(struct segment *s, struct part *p, const struct column *col,
                        const int64_t *sel, int64_t at, int64_t n)
 {
@@ -315,25 +304,8 @@ static void put_values(struct segment *s, struct part *p, const struct column *c
                (const char *)col->values + (size_t)at * width, (size_t)n * width);
         return;
     }
-    switch (width) {
-    case 1:
-        GATHER(uint8_t);
-        break;
-    case 2:
-        GATHER(uint16_t);
-        break;
-    case 4:
-        GATHER(uint32_t);
-        break;
-    case 8:
-        GATHER(uint64_t);
-        break;
-    default:
-        GATHER(struct wide);
-        break;
-    }
+    gather_picked_long((char *)p->values + (size_t)s->n * width, col->values, width, sel, n);
 }
-#undef GATHER
 
 static enum status put_texts(struct ctx *c, struct rowset *r, struct segment *s, struct part *p,
                              const struct column *col, const int64_t *sel, int64_t at, int64_t n)
