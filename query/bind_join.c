@@ -570,10 +570,12 @@ static enum status join(struct joining *j, struct scope *out)
     if (j->f->using_cols.n) TRY(pair_using(j));
     if (j->f->on) TRY(read_on(j));
     if (j->f->asof) return join_asof(j, out);
-    if (!goes_by_value(j)) return join_by_dims(j, out);
+    bool dims = !goes_by_value(j);
+    if (dims && j->kind != JOIN_FULL) return join_by_dims(j, out);
+    if (dims && !j->f->align_tolerance) return join_full(j, out);
     if (j->f->align_tolerance)
         return fail_at(j->b->c, ERR_UNSUPPORTED, place(j->b, j->f->align_tolerance->pos),
-                       "ALIGN NEAREST is for joins on dimensions alone");
+                       "ALIGN NEAREST is for inner, LEFT and RIGHT joins on dimensions");
     return join_by_value(j, out);
 }
 

@@ -41,6 +41,9 @@ struct joining {
 /* bind_join_value.c */
 enum status join_by_value(struct joining *j, struct scope *out);
 enum status join_asof(struct joining *j, struct scope *out);
+/* FULL of arrays whose dimensions are all paired by name: an array over the unions of their axes.
+ */
+enum status join_full(struct joining *j, struct scope *out);
 /* Which sides an expression over both is made of. */
 struct sides {
     const struct joining *j;

@@ -3,6 +3,9 @@
  * ASOF joins, which keep the left's dimensions. */
 #include "query/bind_join.h"
 #include "query/func.h"
+#include <stdlib.h>
+
+#define LABELS_MAX (1 << 20) /* of the union of two axes */
 
 /* A side with its coordinates and positions as columns: dimension d's are columns n_cols + d and
  * n_cols + n_dims + d. */
@@ -168,49 +171,53 @@ static enum status merged(struct joining *j, struct listing *l, const struct joi
     return expr_make_call(c, "coalesce", both, 2, place(j->b, j->pos), out);
 }
 
-/* USING's columns first, each once; those that they are made of by their items' names alone. */
-static enum status add_merged(struct joining *j, struct listing *l, struct plan **p,
-                              struct scope *s)
+/* USING's columns before all others; those that they are made of by their items' names alone. */
+static void put_first(struct joining *j, const struct scope_col *merged, int n, struct scope *s)
 {
-    struct ctx *c = j->b->c;
-    const struct rel *r = &(*p)->rel;
-    int n = 0;
-    for (int i = 0; i < j->n_parts; i++)
-        n += j->parts[i].name != NULL;
-    if (n == 0) return OK;
-    struct scope_col *cols = arena_array(c->arena, struct scope_col, s->n_cols + n);
-    const char **items = arena_array(c->arena, const char *, s->n_items + 1);
-    struct expr **es = arena_array(c->arena, struct expr *, r->n_cols + n);
-    const char **names = arena_array(c->arena, const char *, r->n_cols + n);
+    struct arena *a = j->b->c->arena;
+    struct scope_col *cols = arena_array(a, struct scope_col, s->n_cols + n + 1);
+    const char **items = arena_array(a, const char *, s->n_items + 1);
     memcpy(items, s->items, sizeof *items * (size_t)s->n_items);
+    memcpy(cols, merged, sizeof *cols * (size_t)n);
     memcpy(cols + n, s->cols, sizeof *cols * (size_t)s->n_cols);
-    for (int i = 0; i < r->n_cols; i++) {
-        es[i] = col_ref(c, r, i);
-        names[i] = r->cols[i].name;
-    }
-    for (int i = 0, k = 0; i < j->n_parts; i++) {
-        const char *name = j->parts[i].name;
-        if (!name) continue;
-        int at = r->n_cols + k;
-        TRY(merged(j, l, &j->parts[i], &es[at]));
-        names[at] = name;
-        cols[k++] = (struct scope_col){.name = name,
-                                       .item = s->n_items,
-                                       .index = at,
-                                       .type = es[at]->type,
-                                       .unqualified = true,
-                                       .in_star = true};
+    for (int i = 0; i < n; i++) {
+        cols[i].item = s->n_items;
+        cols[i].unqualified = cols[i].in_star = true;
     }
     for (int i = n; i < n + s->n_cols; i++) {
         if (!cols[i].unqualified || !is_named(j, cols[i].name)) continue;
         cols[i].unqualified = cols[i].in_star = false;
         cols[i].paired = true;
     }
-    *p = plan_map(c, *p, es, names, r->n_cols + n);
     s->items = items;
     s->n_items++;
     s->cols = cols;
     s->n_cols += n;
+}
+
+static enum status add_merged(struct joining *j, struct listing *l, struct plan **p,
+                              struct scope *s)
+{
+    struct ctx *c = j->b->c;
+    const struct rel *r = &(*p)->rel;
+    int n = r->n_cols, n_named = 0;
+    struct scope_col *cols = arena_array(c->arena, struct scope_col, j->n_parts + 1);
+    struct expr **es = arena_array(c->arena, struct expr *, n + j->n_parts + 1);
+    const char **names = arena_array(c->arena, const char *, n + j->n_parts + 1);
+    for (int i = 0; i < n; i++) {
+        es[i] = col_ref(c, r, i);
+        names[i] = r->cols[i].name;
+    }
+    for (int i = 0; i < j->n_parts; i++) {
+        if (!j->parts[i].name) continue;
+        TRY(merged(j, l, &j->parts[i], &es[n]));
+        names[n] = j->parts[i].name;
+        cols[n_named++] = (struct scope_col){.name = names[n], .index = n, .type = es[n]->type};
+        n++;
+    }
+    if (n_named == 0) return OK;
+    *p = plan_map(c, *p, es, names, n);
+    put_first(j, cols, n_named, s);
     return OK;
 }
 
@@ -236,6 +243,131 @@ enum status join_by_value(struct joining *j, struct scope *out)
                 j->kind == JOIN_LEFT || j->kind == JOIN_FULL);
     name_columns(&l, out);
     TRY(add_merged(j, &l, &p, out));
+    out->plan = p;
+    return OK;
+}
+
+/* ---- FULL, on dimensions ---- */
+
+static void put_coord(const struct axis *a, int64_t pos, enum type t, struct ctx *c,
+                      struct value *out)
+{
+    struct value v = axis_coord(a, pos);
+    if (value_cast(c, &v, t, out) < 0) *out = v;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    return value_compare(a, b);
+}
+
+/* Labels of both axes: times and numbers in order, texts in the left's order, then the right's. */
+static enum status union_of_labels(struct joining *j, const struct axis *a, const struct axis *b,
+                                   const int64_t *b_of_a, const char *name, struct axis *out)
+{
+    struct ctx *c = j->b->c;
+    int64_t n_a = axis_len(a), n_b = axis_len(b), n = 0;
+    enum type t =
+        a->type == b->type || !type_is_numeric(a->type) ? a->type : type_promote(a->type, b->type);
+    if (type_is_time(a->type) && a->type != b->type) t = T_TIMESTAMP;
+    if (n_a + n_b > LABELS_MAX)
+        return fail_at(c, ERR_LIMIT_EXCEEDED, place(j->b, j->pos),
+                       "a FULL join takes labelled axes of up to %d labels", LABELS_MAX);
+    struct value *v = arena_array(c->arena, struct value, n_a + n_b + 1);
+    bool *seen = arena_array(c->arena, bool, n_b + 1);
+    for (int64_t i = 0; i < n_a; i++) {
+        put_coord(a, a->lo + i, t, c, &v[n++]);
+        if (b_of_a[i] >= 0) seen[b_of_a[i] - b->lo] = true;
+    }
+    for (int64_t i = 0; i < n_b; i++)
+        if (!seen[i]) put_coord(b, b->lo + i, t, c, &v[n++]);
+    if (t != T_TEXT) qsort(v, (size_t)n, sizeof *v, by_value);
+    return axis_labelled(c, name, t, v, n, false, out);
+}
+
+/* Where the union's positions are on one of its axes. */
+static enum status map_of(struct ctx *c, const struct axis *all, const struct axis *one,
+                          const int64_t **out)
+{
+    int64_t n = axis_len(all), *map = arena_array(c->arena, int64_t, n + 1);
+    for (int64_t i = 0; i < n; i++) {
+        struct value v = axis_coord(all, all->lo + i);
+        bool found;
+        TRY(axis_find(c, one, &v, &found, &map[i]));
+        if (!found || map[i] < one->lo || map[i] >= one->hi) map[i] = -1;
+    }
+    *out = map;
+    return OK;
+}
+
+/* Dimension `pair` of the result: the union of both sides'. */
+static enum status union_dim(struct joining *j, int pair, struct plan *p)
+{
+    struct ctx *c = j->b->c;
+    int l = j->pair_left[pair], r = j->pair_right[pair];
+    struct join_dim *of_left = &p->left_join_dims[pair], *of_right = &p->join_dims[pair];
+    struct rel_dim *d = &p->rel.dims[l];
+    const struct rel_dim *rd = &p->in[1]->rel.dims[r];
+    const struct axis *a = d->axis, *b = rd->axis;
+    struct axis *all = arena_new_of(c->arena, struct axis);
+    int64_t shift, *map = NULL;
+    TRY(at(c, axis_align(c, a, d->name, b, rd->name, &shift, &map), place(j->b, j->pos)));
+    *of_left = (struct join_dim){.left = l, .right = l};
+    *of_right = (struct join_dim){.left = l, .right = r};
+    if (map) {
+        TRY(union_of_labels(j, a, b, map, d->name, all));
+        TRY(map_of(c, all, a, &of_left->map));
+        TRY(map_of(c, all, b, &of_right->map));
+    } else {
+        bool by_right = axis_len(a) == 1 && axis_len(b) > 1; /* one cell says no step */
+        *all = by_right ? *b : *a;
+        of_left->shift = by_right ? -shift : 0;
+        of_right->shift = by_right ? 0 : shift;
+        int64_t a_lo = a->lo - of_left->shift, b_lo = b->lo - of_right->shift;
+        int64_t a_hi = a_lo + axis_len(a), b_hi = b_lo + axis_len(b);
+        all->lo = a_lo < b_lo ? a_lo : b_lo;
+        all->hi = a_hi > b_hi ? a_hi : b_hi;
+        all->limit_lo = all->lo;
+        all->limit_hi = all->hi;
+        all->grows = false;
+    }
+    d->axis = all;
+    d->stride = 1;
+    return OK;
+}
+
+enum status join_full(struct joining *j, struct scope *out)
+{
+    struct ctx *c = j->b->c;
+    struct plan *p = plan_new(c, P_JOIN, j->pos, 2);
+    struct listing l = {.j = j};
+    for (int i = 0; i < 2; i++) {
+        l.side[i] = list_columns(c, i ? j->second->plan : j->first->plan);
+        p->in[i] = l.side[i].plan;
+    }
+    l.base = l.side[0].plan->rel.n_cols;
+    p->join = JOIN_FULL;
+    p->n_join_dims = j->n_pairs;
+    p->join_dims = arena_array(c->arena, struct join_dim, j->n_pairs + 1);
+    p->left_join_dims = arena_array(c->arena, struct join_dim, j->n_pairs + 1);
+    p->right_dims = arena_array(c->arena, int, 1);
+    const struct rel *left = &p->in[0]->rel;
+    p->rel.n_dims = left->n_dims;
+    p->rel.dims = arena_array(c->arena, struct rel_dim, left->n_dims + 1);
+    memcpy(p->rel.dims, left->dims, sizeof *left->dims * (size_t)left->n_dims);
+    struct scope_col *cols = arena_array(c->arena, struct scope_col, j->n_pairs + 1);
+    for (int i = 0; i < j->n_pairs; i++) {
+        TRY(union_dim(j, i, p));
+        int d = j->pair_left[i];
+        cols[i] = (struct scope_col){.name = j->parts[i].name,
+                                     .is_dim = true,
+                                     .index = d,
+                                     .type = dim_type(&p->rel.dims[d])};
+    }
+    add_columns(c, p, true, true);
+    join_region(p);
+    name_columns(&l, out);
+    put_first(j, cols, j->n_pairs, out);
     out->plan = p;
     return OK;
 }

@@ -102,6 +102,7 @@ static void format_join(const struct plan *p, struct strbuf *out)
     const struct rel *l = &p->in[0]->rel, *r = &p->in[1]->rel;
     int n = 0;
     if (p->join == JOIN_LEFT) strbuf_adds(out, " left");
+    if (p->join == JOIN_FULL) strbuf_adds(out, " full");
     for (int i = 0; i < p->n_join_dims; i++) {
         const struct join_dim *j = &p->join_dims[i];
         const char *a = l->dims[j->left].name, *b = r->dims[j->right].name;

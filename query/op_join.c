@@ -12,22 +12,27 @@
 #define GOOD_BOX (64 * 1024) /* cells */
 #define LARGEST_BOX (256 * 1024)
 
-struct join {
-    int n_left, n_right;
-    int from[MAX_DIMS]; /* output dimension of each right one */
+/* Where a side's dimensions lie in the output. */
+struct feed {
+    int n;
+    int from[MAX_DIMS]; /* output dimension of each of the side's */
     const struct join_dim *pair[MAX_DIMS];
-    bool outer;               /* LEFT: the left's cells stay */
+};
+
+struct join {
+    struct feed side[2];
+    bool outer; /* LEFT: the left's cells stay */
+    bool full;  /* both sides' do */
+    int n_left_cols;
     struct program *residual; /* NULL: none */
 };
 
 /* ---- shape ---- */
 
-static enum status check_pairs(struct ctx *c, const struct plan *p, const struct join *j)
+static enum status check_pairs(struct ctx *c, const struct join *j)
 {
-    if (p->join != JOIN_INNER && p->join != JOIN_LEFT && p->join != JOIN_CROSS)
-        return fail_at(c, ERR_UNSUPPORTED, p->pos, "RIGHT and FULL joins are not available yet");
-    for (int r = 0; r < j->n_right; r++)
-        if (j->from[r] < 0)
+    for (int r = 0; r < j->side[1].n; r++)
+        if (j->side[1].from[r] < 0)
             return fail(c, ERR_INTERNAL, "the join lacks a source for right dimension %d", r);
     return OK;
 }
@@ -45,14 +50,18 @@ static void join_box(struct op *op, const struct join *j)
 {
     const struct plan *p = op->plan;
     const struct box *left = &op->in[0]->box, *right = &op->in[1]->box;
+    if (j->full) {
+        rel_box(&p->rel, &op->box);
+        return;
+    }
     op->box.n_dims = p->rel.n_dims;
-    for (int d = 0; d < j->n_left; d++) {
+    for (int d = 0; d < j->side[0].n; d++) {
         op->box.lo[d] = left->lo[d];
         op->box.hi[d] = left->hi[d];
     }
-    for (int r = 0; r < j->n_right; r++) {
-        const struct join_dim *pair = j->pair[r];
-        int d = j->from[r];
+    for (int r = 0; r < j->side[1].n; r++) {
+        const struct join_dim *pair = j->side[1].pair[r];
+        int d = j->side[1].from[r];
         if (!pair) {
             op->box.lo[d] = right->lo[r];
             op->box.hi[d] = right->hi[r];
@@ -89,13 +98,14 @@ static void join_grid(struct op *op, const struct join *j)
     bool by_right = is_stored(op->in[1]) && !is_stored(op->in[0]);
     bool alone[MAX_DIMS] = {false};
     int n = op->box.n_dims;
-    for (int d = 0; d < j->n_left; d++) {
+    for (int d = 0; d < j->side[0].n; d++) {
         op->grid[d] = op->in[0]->grid[d];
         alone[d] = true;
     }
-    for (int r = 0; r < j->n_right; r++) {
-        if (!j->pair[r] || by_right) op->grid[j->from[r]] = op->in[1]->grid[r];
-        alone[j->from[r]] = false;
+    const struct feed *f = &j->side[1];
+    for (int r = 0; r < f->n; r++) {
+        if (!f->pair[r] || by_right) op->grid[f->from[r]] = op->in[1]->grid[r];
+        alone[f->from[r]] = false;
     }
     while (grid_cells(op) > LARGEST_BOX) {
         int longest = 0;
@@ -120,11 +130,14 @@ static enum status join_open(struct ctx *c, struct op *op)
     const struct plan *p = op->plan;
     struct join *j = arena_new_of(c->arena, struct join);
     op->state = j;
-    j->n_left = p->in[0]->rel.n_dims;
-    j->n_right = p->in[1]->rel.n_dims;
     j->outer = p->join == JOIN_LEFT;
-    join_sources(p, j->from, j->pair);
-    TRY(check_pairs(c, p, j));
+    j->full = p->join == JOIN_FULL;
+    j->n_left_cols = p->in[0]->rel.n_cols;
+    for (int side = 0; side < 2; side++) {
+        j->side[side].n = p->in[side]->rel.n_dims;
+        join_sources(p, side, j->side[side].from, j->side[side].pair);
+    }
+    TRY(check_pairs(c, j));
     join_box(op, j);
     join_grid(op, j);
     if (!p->residual) return OK;
@@ -149,27 +162,16 @@ static void spread_finish(struct spread *s, int64_t n_src, const struct box *wan
     gather_simplify(&s->g);
 }
 
-static void spread_left(const struct join *j, const struct chunk *in, const struct box *want,
-                        struct spread *s)
-{
-    *s = (struct spread){.partial = false};
-    gather_into(&s->g, want, want);
-    box_strides(&in->box, s->g.src_stride);
-    for (int d = j->n_left; d < want->n_dims; d++)
-        s->g.src_stride[d] = 0;
-    spread_finish(s, in->n, want);
-}
-
-/* The part of the output whose shifted positions lie in the right's box. */
-static struct box right_part(const struct join *j, const struct box *right, const struct box *want)
+/* The part of the output whose shifted positions lie in the side's box. */
+static struct box part_of(const struct feed *f, const struct box *in, const struct box *want)
 {
     struct box part = *want;
-    for (int r = 0; r < j->n_right; r++) {
-        const struct join_dim *pair = j->pair[r];
-        int d = j->from[r];
+    for (int r = 0; r < f->n; r++) {
+        const struct join_dim *pair = f->pair[r];
+        int d = f->from[r];
         if (!pair || pair->map) continue;
-        if (part.lo[d] < right->lo[r] - pair->shift) part.lo[d] = right->lo[r] - pair->shift;
-        if (part.hi[d] > right->hi[r] - pair->shift) part.hi[d] = right->hi[r] - pair->shift;
+        if (part.lo[d] < in->lo[r] - pair->shift) part.lo[d] = in->lo[r] - pair->shift;
+        if (part.hi[d] > in->hi[r] - pair->shift) part.hi[d] = in->hi[r] - pair->shift;
     }
     return part;
 }
@@ -196,25 +198,25 @@ static enum status spread_map(struct ctx *c, const struct op *op, struct spread 
     return OK;
 }
 
-static enum status spread_right(struct ctx *c, const struct op *op, const struct chunk *in,
-                                const struct box *want, struct spread *s)
+static enum status spread_side(struct ctx *c, const struct op *op, int side, const struct chunk *in,
+                               const struct box *want, struct spread *s)
 {
-    const struct join *j = op->state;
-    struct box part = right_part(j, &in->box, want);
+    const struct feed *f = &((const struct join *)op->state)->side[side];
+    struct box part = part_of(f, &in->box, want);
     int64_t strides[MAX_DIMS];
     *s = (struct spread){.partial = !box_equal(&part, want)};
     box_strides(&in->box, strides);
     gather_into(&s->g, want, &part);
-    for (int r = 0; r < j->n_right; r++) {
-        const struct join_dim *pair = j->pair[r];
-        int d = j->from[r];
+    for (int r = 0; r < f->n; r++) {
+        const struct join_dim *pair = f->pair[r];
+        int d = f->from[r];
         if (pair && pair->map) continue;
         s->g.src_stride[d] += strides[r];
         s->g.src_start += (part.lo[d] + (pair ? pair->shift : 0) - in->box.lo[r]) * strides[r];
     }
-    for (int r = 0; r < j->n_right; r++)
-        if (j->pair[r] && j->pair[r]->map)
-            TRY(spread_map(c, op, s, j->pair[r], &in->box, &part, strides[r]));
+    for (int r = 0; r < f->n; r++)
+        if (f->pair[r] && f->pair[r]->map)
+            TRY(spread_map(c, op, s, f->pair[r], &in->box, &part, strides[r]));
     spread_finish(s, in->n, want);
     return OK;
 }
@@ -252,6 +254,8 @@ static enum status spread_column(struct ctx *c, const struct spread *s, const st
     }
     struct column col;
     TRY(column_alloc(c, src->type, n, &col));
+    if (s->partial && type_is_varlen(col.type))
+        memset(col.values, 0, (size_t)n * type_bytes(col.type));
     gather_values(&s->g, col.values, src->values, type_bytes(col.type));
     if (src->valid) TRY(spread_bits(c, s, src->valid, n, &col.valid));
     *out = col;
@@ -337,6 +341,37 @@ static enum status outer_cells(struct ctx *c, const struct join *j, const struct
     return OK;
 }
 
+/* Cells of either side; NULLs where the other one has none. */
+static enum status full_cells(struct ctx *c, const struct join *j, const struct spread *s,
+                              const struct chunk *in, struct chunk *out)
+{
+    uint64_t *bits[2];
+    bool all = false;
+    TRY(clear_bits(c, out->n, &out->present));
+    for (int side = 0, k = 0; side < 2; side++) {
+        int end = side ? out->n_cols : j->n_left_cols;
+        if (in[side].n_present == 0) {
+            for (; k < end; k++) {
+                TRY(column_alloc(c, out->rel->cols[k].type, out->n, &out->cols[k]));
+                memset(out->cols[k].values, 0, (size_t)out->n * type_bytes(out->cols[k].type));
+                TRY(clear_bits(c, out->n, &out->cols[k].valid));
+            }
+            continue;
+        }
+        TRY(spread_bits(c, &s[side], in[side].present, out->n, &bits[side]));
+        all |= !bits[side];
+        for (int64_t w = 0; bits[side] && w < bits_words(out->n); w++)
+            out->present[w] |= bits[side][w];
+        for (int i = 0; i < in[side].n_cols; i++, k++) {
+            TRY(spread_column(c, &s[side], &in[side].cols[i], out->n, &out->cols[k]));
+            TRY(both(c, out->cols[k].valid, bits[side], out->n, &out->cols[k].valid));
+        }
+    }
+    if (all) out->present = NULL;
+    out->n_present = out->present ? bits_count(out->present, 0, out->n) : out->n;
+    return OK;
+}
+
 static enum status join_produce(struct ctx *c, struct op *op, const struct box *want,
                                 struct chunk *out)
 {
@@ -347,22 +382,24 @@ static enum status join_produce(struct ctx *c, struct op *op, const struct box *
     struct spread s[2];
     chunk_empty(rel, want, out);
     bool reached[2] = {op_reach(op, 0, want, &box[0]), op_reach(op, 1, want, &box[1])};
-    if (!reached[0] || (!reached[1] && !j->outer)) return OK;
-    int first = !j->outer && box_cells(&box[1]) < box_cells(&box[0]);
+    bool needs[2] = {!j->full, !j->full && !j->outer}; /* without this side there is nothing */
+    if ((!reached[0] && needs[0]) || (!reached[1] && needs[1])) return OK;
+    int first = needs[1] && box_cells(&box[1]) < box_cells(&box[0]);
     for (int k = 0; k < 2; k++) {
         int side = k ? !first : first;
         if (!reached[side]) continue;
         TRY(op_produce(c, op->in[side], &box[side], &in[side]));
-        if (in[side].n_present == 0 && (side == 0 || !j->outer)) return OK;
+        if (in[side].n_present == 0 && needs[side]) return OK;
     }
-    spread_left(j, &in[0], want, &s[0]);
-    if (in[1].n_present) TRY(spread_right(c, op, &in[1], want, &s[1]));
+    if (in[0].n_present == 0 && in[1].n_present == 0) return OK;
+    for (int side = 0; side < 2; side++)
+        if (in[side].n_present) TRY(spread_side(c, op, side, &in[side], want, &s[side]));
 
     struct chunk ch = {.box = *want, .n = box_cells(want), .n_cols = rel->n_cols, .rel = rel};
     void *cols;
     TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(rel->n_cols + 1), &cols));
     ch.cols = cols;
-    TRY((j->outer ? outer_cells : inner_cells)(c, j, s, in, &ch));
+    TRY((j->full ? full_cells : j->outer ? outer_cells : inner_cells)(c, j, s, in, &ch));
     if (ch.n_present) *out = ch;
     return OK;
 }

@@ -93,8 +93,32 @@ static int64_t on_stride(const struct rel_dim *d, int64_t lo)
     return off ? lo + d->stride - off : lo;
 }
 
+/* FULL: positions that either side has. */
+static void union_region(struct plan *p)
+{
+    for (int i = 0; i < p->n_join_dims; i++) {
+        struct rel_dim *d = &p->rel.dims[p->join_dims[i].left];
+        d->lo = d->axis->hi;
+        d->hi = d->axis->lo;
+        for (int side = 0; side < 2; side++) {
+            const struct join_dim *j = side ? &p->join_dims[i] : &p->left_join_dims[i];
+            const struct rel_dim *in = &p->in[side]->rel.dims[j->right];
+            int64_t lo = j->map ? d->axis->lo : in->lo - j->shift;
+            int64_t hi = j->map ? d->axis->hi : in->hi - j->shift;
+            if (in->hi <= in->lo) continue;
+            if (lo < d->lo) d->lo = lo;
+            if (hi > d->hi) d->hi = hi;
+        }
+        if (d->hi < d->lo) d->hi = d->lo;
+    }
+}
+
 void join_region(struct plan *p)
 {
+    if (p->join == JOIN_FULL) {
+        union_region(p);
+        return;
+    }
     const struct rel *left = &p->in[0]->rel, *right = &p->in[1]->rel;
     for (int d = 0; d < left->n_dims; d++) {
         p->rel.dims[d].lo = left->dims[d].lo;

@@ -181,6 +181,9 @@ struct plan {
     enum join_kind join;
     struct join_dim *join_dims;
     int n_join_dims;
+    struct join_dim *left_join_dims; /* FULL: as join_dims, for the left side: `left` is then the
+                                        output's dimension in both, `right` the side's, and maps
+                                        start at the output's axis */
     int *right_dims;       /* output dimension left.n_dims + i is right dimension right_dims[i] */
     struct expr *residual; /* LEFT: condition beyond the aligned dimensions, over the join's rel;
                               NULL: none */

@@ -2,36 +2,38 @@
 #include "query/reach.h"
 #include <string.h>
 
-void join_sources(const struct plan *p, int *out, const struct join_dim **pair)
+void join_sources(const struct plan *p, int side, int *out, const struct join_dim **pair)
 {
     int n_left = p->in[0]->rel.n_dims;
-    for (int r = 0; r < p->in[1]->rel.n_dims; r++) {
-        out[r] = -1;
+    const struct join_dim *dims = side ? p->join_dims : p->left_join_dims;
+    for (int r = 0; r < p->in[side]->rel.n_dims; r++) {
+        out[r] = side ? -1 : r;
         pair[r] = NULL;
     }
-    for (int i = 0; i < p->n_join_dims; i++) {
-        pair[p->join_dims[i].right] = &p->join_dims[i];
-        out[p->join_dims[i].right] = p->join_dims[i].left;
+    for (int i = 0; i < p->n_join_dims && dims; i++) {
+        pair[dims[i].right] = &dims[i];
+        out[dims[i].right] = dims[i].left;
     }
-    for (int d = n_left; d < p->rel.n_dims; d++)
+    for (int d = n_left; d < p->rel.n_dims && side; d++)
         out[p->right_dims[d - n_left]] = d;
 }
 
-int64_t join_position(const struct plan *p, const struct join_dim *pair, int64_t left)
+int64_t join_position(const struct plan *p, const struct join_dim *pair, int64_t at)
 {
-    if (!pair->map) return left + pair->shift;
-    const struct axis *axis = p->in[0]->rel.dims[pair->left].axis;
-    if (left < axis->lo || left >= axis->hi) return INT64_MIN;
-    int64_t right = pair->map[left - axis->lo];
-    return right < 0 ? INT64_MIN : right;
+    if (!pair->map) return at + pair->shift;
+    const struct rel *from = p->join == JOIN_FULL ? &p->rel : &p->in[0]->rel;
+    const struct axis *axis = from->dims[pair->left].axis;
+    if (at < axis->lo || at >= axis->hi) return INT64_MIN;
+    int64_t to = pair->map[at - axis->lo];
+    return to < 0 ? INT64_MIN : to;
 }
 
-static void reach_right(const struct op *op, const struct box *want, struct box *out)
+static void reach_side(const struct op *op, int side, const struct box *want, struct box *out)
 {
     int from[MAX_DIMS];
     const struct join_dim *pair[MAX_DIMS];
-    join_sources(op->plan, from, pair);
-    out->n_dims = op->plan->in[1]->rel.n_dims;
+    join_sources(op->plan, side, from, pair);
+    out->n_dims = op->plan->in[side]->rel.n_dims;
     for (int r = 0; r < out->n_dims; r++) {
         int64_t lo = want->lo[from[r]], hi = want->hi[from[r]];
         if (pair[r] && !pair[r]->map) {
@@ -110,9 +112,7 @@ bool op_reach(const struct op *op, int i, const struct box *want, struct box *ou
         if (!fft_reach(op, want, out)) return false;
         break;
     case P_JOIN:
-        *out = *want;
-        out->n_dims = p->in[0]->rel.n_dims;
-        if (i == 1) reach_right(op, want, out);
+        reach_side(op, i, want, out);
         break;
     default:
         return false;

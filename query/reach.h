@@ -28,11 +28,11 @@ struct shape {
 };
 void shape_of(const struct plan *p, struct shape *s);
 void shape_reach(const struct shape *s, const struct box *want, struct box *out);
-/* Where right-hand dimensions of a join come from: out[r] is the output dimension of right
- * dimension r; pair[r] its entry of join_dims, or NULL. */
-void join_sources(const struct plan *p, int *out, const struct join_dim **pair);
-/* Position of the right side for a left one; INT64_MIN where the pair has none. */
-int64_t join_position(const struct plan *p, const struct join_dim *pair, int64_t left);
+/* Where a join's side has its dimensions from: out[r] is the output dimension of its dimension r;
+ * pair[r] its entry of join_dims (FULL: or left_join_dims), or NULL. */
+void join_sources(const struct plan *p, int side, int *out, const struct join_dim **pair);
+/* Position of the side for one of the output; INT64_MIN where the pair has none. */
+int64_t join_position(const struct plan *p, const struct join_dim *pair, int64_t at);
 
 /* Bytes of scratch that producing the box takes, the inputs' chunks included: an estimate from
  * above. */

@@ -99,7 +99,7 @@ static bool fits_side(const struct plan *p, const struct expr *e, bool right)
 
 static enum status below_join(struct ctx *c, struct plan *p, struct expr *e, bool *done)
 {
-    bool left = fits_side(p, e, false);
+    bool left = p->join != JOIN_FULL && fits_side(p, e, false);
     bool right = p->join == JOIN_INNER && fits_side(p, e, true);
     if (left) TRY(sink_into(c, &p->in[0], e));
     if (right) TRY(sink_into(c, &p->in[1], expr_map(c, e, to_right, p)));

@@ -131,9 +131,15 @@ static void narrow_inputs_of_join(struct plan *p, const struct box *want)
     const struct rel *r = &p->in[1]->rel;
     rel_box(&p->in[0]->rel, &left);
     rel_box(r, &right);
-    for (int d = 0; d < left.n_dims; d++) {
+    for (int d = 0; d < left.n_dims && p->join != JOIN_FULL; d++) {
         left.lo[d] = want->lo[d];
         left.hi[d] = want->hi[d];
+    }
+    for (int i = 0; i < p->n_join_dims && p->join == JOIN_FULL; i++) {
+        const struct join_dim *j = &p->left_join_dims[i];
+        if (j->map) continue;
+        left.lo[j->right] = want->lo[j->left] + j->shift;
+        left.hi[j->right] = want->hi[j->left] + j->shift;
     }
     for (int d = left.n_dims; d < p->rel.n_dims; d++) {
         right.lo[p->right_dims[d - left.n_dims]] = want->lo[d];
