@@ -82,6 +82,12 @@ enum status bind_change(struct ctx *c, struct bind_env *env, const struct ast_st
 enum status bind_checks(struct ctx *c, struct bind_env *env, const struct schema *t,
                         struct held_row *out);
 
+/* COPY … FROM … WHERE: a condition over columns of a plan, under the names that they have in the
+ * array. */
+enum status bind_copy_where(struct ctx *c, struct bind_env *env, const struct ast_expr *where,
+                            const char *array, struct plan *over, const struct out_col *cols,
+                            int n, struct expr **out);
+
 /* DEFAULT of an attribute, as a constant of its type. */
 struct expr *default_of(struct ctx *c, const struct attr *a, int pos);
 

@@ -5,7 +5,7 @@
 #include <limits.h>
 
 struct copy_options {
-    const char *format; /* "csv", "text", "npy", "netcdf", "zarr" */
+    const char *format; /* "csv", "text", "binary", "npy", "netcdf", "zarr" */
     int version;        /* of the format; 0: the usual one */
     bool header_given, header;
     char delimiter, quote, escape;
@@ -16,6 +16,29 @@ struct copy_options {
 /* Defaults filled in; the format by the file's name when none is given (csv then has a header, as
  * read_csv expects one). ERR_SYNTAX, ERR_INVALID_PARAMETER, ERR_UNSUPPORTED. */
 enum status copy_options_read(struct ctx *c, const struct ast_stmt *stmt, struct copy_options *out);
+
+/* The target's columns that the rows have, in their order: those named, or all. */
+enum status copy_columns(struct ctx *c, const struct ast_stmt *stmt, const struct schema *target,
+                         const char *const **names, int *n);
+enum type copy_column_type(const struct schema *target, const char *name);
+struct source_options copy_source_options(const struct copy_options *o);
+/* csv, text or binary from the client, binary from files. */
+enum status copy_from_rows(struct ctx *c, struct run *r, const struct copy_options *o,
+                           struct array *array, int64_t *n);
+
+/* ---- copy_binary.c ---- */
+struct binary_parser;
+/* columns: attrs are the rows' fields; it must outlive the parser. */
+enum status binary_parser_new(struct ctx *c, const struct schema *columns,
+                              struct binary_parser **out);
+void binary_parser_free(struct binary_parser *p); /* NULL allowed */
+/* As csv_parser_feed; *more: call again, without bytes, for rows that are there already. */
+enum status binary_parser_feed(struct ctx *c, struct binary_parser *p, const char *bytes, size_t n,
+                               bool last, struct column *cols, int64_t *n_rows, bool *more);
+void binary_put_header(struct strbuf *out);
+void binary_put_count(struct strbuf *out, int n); /* of a row's fields; -1: the end */
+enum status binary_put_field(struct ctx *c, const struct column *col, int64_t i,
+                             struct strbuf *out);
 
 /* The opened query's rows to a file or the client. */
 enum status copy_out(struct ctx *c, struct run *r, const struct copy_options *o,

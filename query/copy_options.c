@@ -61,8 +61,8 @@ static const char *format_of_name(const char *file)
 
 static enum status check_format(struct ctx *c, const struct ast_stmt *stmt, const char *format)
 {
-    static const char *const known[] = {"csv", "text", "npy", "netcdf", "zarr"};
-    static const char *const later[] = {"binary", "npz", "raw", "tile"};
+    static const char *const known[] = {"csv", "text", "binary", "npy", "netcdf", "zarr"};
+    static const char *const later[] = {"npz", "raw", "tile"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(format, known[i])) return OK;
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
@@ -70,7 +70,7 @@ static enum status check_format(struct ctx *c, const struct ast_stmt *stmt, cons
             return fail_at(c, ERR_UNSUPPORTED, stmt->pos,
                            "COPY with format \"%s\" is not available yet", format);
     fail_at(c, ERR_INVALID_PARAMETER, stmt->pos, "COPY format \"%s\" not recognized", format);
-    return hint(c, "There are csv, text, npy, netcdf and zarr.");
+    return hint(c, "There are csv, text, binary, npy, netcdf and zarr.");
 }
 
 static enum status read_option(struct ctx *c, const struct ast_option *o, struct copy_options *out)
@@ -98,6 +98,29 @@ static enum status read_option(struct ctx *c, const struct ast_option *o, struct
                    "and ON CONFLICT.");
 }
 
+/* Options of text formats say nothing about others. */
+static enum status check_options(struct ctx *c, const struct ast_stmt *stmt,
+                                 const struct copy_options *o)
+{
+    static const char *const of_text[] = {"delimiter", "null", "header", "quote", "escape"};
+    bool csv = !strcmp(o->format, "csv"), text = !strcmp(o->format, "text");
+    for (int i = 0; i < stmt->options.n; i++) {
+        const struct ast_option *a = &stmt->options.v[i];
+        bool said = !a->value || strcasecmp(a->value, "false") != 0;
+        for (int k = 0; k < 5 && said; k++) {
+            if (strcmp(a->name, of_text[k]) != 0 || csv || (text && k < 3)) continue;
+            fail_at(c, ERR_SYNTAX, a->pos, "%s is not an option of format \"%s\"", a->name,
+                    o->format);
+            return hint(c, "%s", k < 3 ? "csv and text have it." : "csv has it: FORMAT csv.");
+        }
+        if (!strcmp(a->name, "version") && strcmp(o->format, "zarr") != 0) {
+            fail_at(c, ERR_SYNTAX, a->pos, "version is not an option of format \"%s\"", o->format);
+            return hint(c, "zarr has it.");
+        }
+    }
+    return OK;
+}
+
 enum status copy_options_read(struct ctx *c, const struct ast_stmt *stmt, struct copy_options *out)
 {
     *out = (struct copy_options){.conflict = CONFLICT_ERROR};
@@ -112,6 +135,7 @@ enum status copy_options_read(struct ctx *c, const struct ast_stmt *stmt, struct
     }
     if (!out->format) out->format = "text";
     TRY(check_format(c, stmt, out->format));
+    TRY(check_options(c, stmt, out));
     if (!strcmp(out->format, "text")) {
         if (!out->delimiter) out->delimiter = '\t';
         if (!out->null_text) out->null_text = "\\N";

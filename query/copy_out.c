@@ -1,4 +1,4 @@
-/* COPY … TO: rows as csv, text or npy, to a file or the client. */
+/* COPY … TO: rows as csv, text, binary or npy, to a file or the client. */
 #include "query/copy.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -108,6 +108,38 @@ static enum status write_rows_as_text(struct ctx *c, struct sink *sink, int work
     }
     strbuf_release(&value);
     return st;
+}
+
+/* ---- binary ---- */
+
+static enum status write_rows_as_binary(struct ctx *c, struct sink *sink, int worker, int64_t seq,
+                                        const struct chunk *ch)
+{
+    struct copy_sink *s = (struct copy_sink *)sink;
+    void *mem;
+    (void)worker, (void)seq;
+    if (ch->n_present == 0) return OK;
+    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(s->q->n_outs + 1), &mem));
+    TRY(output_columns(c, s->q, ch, mem));
+    for (int64_t i = ch->present ? bits_next(ch->present, 0, ch->n) : 0; i < ch->n;
+         i = ch->present ? bits_next(ch->present, i + 1, ch->n) : i + 1) {
+        binary_put_count(&s->out, s->q->n_outs);
+        for (int k = 0; k < s->q->n_outs; k++)
+            TRY(binary_put_field(c, (struct column *)mem + k, i, &s->out));
+        s->n_rows++;
+        /* A row a message, the first one behind the header: as PostgreSQL's clients want it. */
+        if (s->cl || s->out.len >= FLUSH_BYTES) TRY(flush(c, s));
+    }
+    return OK;
+}
+
+static enum status run_binary(struct ctx *c, struct copy_sink *s, struct exec *x)
+{
+    binary_put_header(&s->out);
+    s->sink.consume = write_rows_as_binary;
+    TRY(exec_run(c, exec_root(x), NULL, &s->sink));
+    binary_put_count(&s->out, -1);
+    return flush(c, s);
 }
 
 /* ---- npy ---- */
@@ -244,6 +276,7 @@ static enum status run_npy(struct ctx *c, struct run *r, struct copy_sink *s, st
 static enum status run_sink(struct ctx *c, struct run *r, struct copy_sink *s, struct exec *x)
 {
     if (!strcmp(s->o->format, "npy")) return run_npy(c, r, s, x);
+    if (!strcmp(s->o->format, "binary")) return run_binary(c, s, x);
     s->sink.consume = write_rows_as_text;
     if (s->o->header) {
         put_header(s);
@@ -255,7 +288,8 @@ static enum status run_sink(struct ctx *c, struct run *r, struct copy_sink *s, s
 
 static enum status to_client(struct ctx *c, struct run *r, struct copy_sink *s, struct exec *x)
 {
-    TRY(r->cl->copy_out_begin(c, r->cl, s->q->n_outs, !strcmp(s->o->format, "npy")));
+    bool text = !strcmp(s->o->format, "csv") || !strcmp(s->o->format, "text");
+    TRY(r->cl->copy_out_begin(c, r->cl, s->q->n_outs, !text));
     TRY(run_sink(c, r, s, x));
     return r->cl->copy_out_end(c, r->cl);
 }

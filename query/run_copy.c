@@ -1,7 +1,7 @@
-/* COPY: which way, and the way in.
+/* COPY: which way, and the way in of files that are arrays.
  *
  * A file comes in as a query: its source under a map that casts to the target's types, written like
- * any INSERT … SELECT. What the client sends comes in as rows. */
+ * any INSERT … SELECT. What the client sends comes in as rows (copy_in.c). */
 #include "query/copy.h"
 #include "query/write.h"
 #include <stdio.h>
@@ -10,8 +10,8 @@
 /* ---- which columns of the target come ---- */
 
 /* The target's columns that the rows have, in their order: those named, or all. */
-static enum status copy_columns(struct ctx *c, const struct ast_stmt *stmt,
-                                const struct schema *target, const char *const **names, int *n)
+enum status copy_columns(struct ctx *c, const struct ast_stmt *stmt, const struct schema *target,
+                         const char *const **names, int *n)
 {
     int n_dims = target->is_table ? 0 : target->n_dims;
     const char **list =
@@ -33,13 +33,13 @@ static enum status copy_columns(struct ctx *c, const struct ast_stmt *stmt,
     return OK;
 }
 
-static enum type column_type(const struct schema *target, const char *name)
+enum type copy_column_type(const struct schema *target, const char *name)
 {
     int d = target->is_table ? -1 : schema_dim(target, name);
     return d >= 0 ? target->dims[d].axis.type : target->attrs[schema_attr(target, name)].type;
 }
 
-static struct source_options source_options_of(const struct copy_options *o)
+struct source_options copy_source_options(const struct copy_options *o)
 {
     bool text = !strcmp(o->format, "text");
     return (struct source_options){.format = text ? "csv" : o->format,
@@ -58,7 +58,7 @@ struct file_load {
     const struct schema *target, *from;
     struct array *array; /* the target */
     struct held_row row;
-    struct plan scan, map;
+    struct plan scan, map, filter;
     struct query query;
     int *attrs, n_attrs;
 };
@@ -182,6 +182,27 @@ static void source_rel(struct ctx *c, struct file_load *l, struct source *src)
     }
 }
 
+/* WHERE, over the target's columns as the file gives them. */
+static enum status filter_load(struct ctx *c, struct run *r, struct file_load *l)
+{
+    struct bind_env env = session_bind_env(r);
+    struct expr *e;
+    TRY(bind_copy_where(c, &env, r->stmt->where, l->target->name, &l->map, l->query.outs,
+                        l->query.n_outs, &e));
+    l->filter = l->map;
+    l->filter.kind = P_FILTER;
+    l->filter.in = arena_array(c->arena, struct plan *, 1);
+    l->filter.in[0] = &l->map;
+    l->filter.exprs = arena_dup(c->arena, &e, sizeof e);
+    l->filter.n_exprs = 1;
+    l->filter.rel.dims = arena_dup(c->arena, l->map.rel.dims,
+                                   sizeof(struct rel_dim) * (size_t)(l->map.rel.n_dims + 1));
+    l->filter.rel.cols = arena_dup(c->arena, l->map.rel.cols,
+                                   sizeof(struct rel_col) * (size_t)(l->map.rel.n_cols + 1));
+    l->query.root = &l->filter;
+    return OK;
+}
+
 static enum status plan_load(struct ctx *c, struct run *r, struct source *src,
                              const struct source_options *so, struct file_load *l)
 {
@@ -196,7 +217,8 @@ static enum status plan_load(struct ctx *c, struct run *r, struct source *src,
     l->map.in = arena_array(c->arena, struct plan *, 1);
     l->map.in[0] = &l->scan;
     l->map.rel.n_dims = l->scan.rel.n_dims;
-    l->map.rel.dims = l->scan.rel.dims;
+    l->map.rel.dims = arena_dup(c->arena, l->scan.rel.dims,
+                                sizeof(struct rel_dim) * (size_t)(l->scan.rel.n_dims + 1));
     l->map.rel.cols = arena_array(c->arena, struct rel_col, n);
     l->map.exprs = arena_array(c->arena, struct expr *, n);
     l->query.outs = arena_array(c->arena, struct out_col, n);
@@ -206,7 +228,7 @@ static enum status plan_load(struct ctx *c, struct run *r, struct source *src,
     l->map.rel.n_cols = l->map.n_exprs;
     l->query.root = &l->map;
     l->query.is_array = true;
-    return OK;
+    return r->stmt->where ? filter_load(c, r, l) : OK;
 }
 
 static enum status load_source(struct ctx *c, struct run *r, const struct copy_options *o,
@@ -237,7 +259,7 @@ static enum status copy_from_file(struct ctx *c, struct run *r, const struct cop
     const struct schema *target = array_schema(array);
     struct bind_env env = session_bind_env(r);
     struct source_options *so = arena_new_of(c->arena, struct source_options);
-    *so = source_options_of(o);
+    *so = copy_source_options(o);
     so->root = r->s->settings.file_root.s;
     so->target = target;
     TRY(copy_columns(c, r->stmt, target, &so->columns, &so->n_columns));
@@ -253,186 +275,6 @@ static enum status copy_from_file(struct ctx *c, struct run *r, const struct cop
     return st < 0 ? st : load_source(c, r, o, l, n);
 }
 
-/* ---- from the client ---- */
-
-/* A schema whose attributes are the rows' columns. */
-static struct schema *row_schema(struct ctx *c, const struct schema *target,
-                                 const char *const *names, int n)
-{
-    struct schema *s = arena_new_of(c->arena, struct schema);
-    s->name = target->name;
-    s->n_attrs = n;
-    s->attrs = arena_array(c->arena, struct attr, n + 1);
-    for (int i = 0; i < n; i++)
-        s->attrs[i] = (struct attr){.name = names[i], .type = column_type(target, names[i])};
-    return s;
-}
-
-struct stream_load {
-    struct client *cl;
-    struct csv_parser *parser;
-    struct row_target to;
-    const struct schema *target;
-    int *order; /* writer's column i is the rows' column order[i]; -1: it takes its default */
-    int n_cols; /* of the rows */
-    int n_dims; /* of them, how many are coordinates once they are in order */
-};
-
-/* An attribute that does not come, for the CHECKs to see. */
-static enum status default_column(struct ctx *c, const struct attr *a, int64_t n,
-                                  struct column *out)
-{
-    TRY(column_alloc(c, a->type, n, out));
-    struct value v = a->has_default ? a->deflt : value_null(a->type);
-    if (v.null) {
-        TRY(column_need_valid(c, out, n));
-        bits_fill(out->valid, 0, n, false);
-        memset(out->values, 0, type_bytes(a->type) * (size_t)n);
-        return OK;
-    }
-    for (int64_t i = 0; i < n; i++)
-        value_put(&v, out->values, i);
-    return OK;
-}
-
-static enum status feed(struct ctx *c, struct stream_load *l, const char *bytes, size_t len,
-                        bool last, int64_t *n)
-{
-    struct scratch_mark mark = scratch_mark(c->scratch);
-    int64_t rows = 0;
-    void *mem, *sorted;
-    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(l->n_cols + 1), &mem));
-    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(l->to.n_cols + 1), &sorted));
-    struct column *cols = mem, *in_order = sorted;
-    TRY(csv_parser_feed(c, l->parser, bytes, len, last, cols, &rows));
-    for (int i = 0; i < l->to.n_cols; i++) {
-        if (l->order[i] >= 0)
-            in_order[i] = cols[l->order[i]];
-        else
-            TRY(default_column(c, &l->target->attrs[i - l->n_dims], rows, &in_order[i]));
-    }
-    enum status st = rows ? write_rows(c, &l->to, in_order, rows, n) : OK;
-    scratch_release(c->scratch, mark);
-    return st;
-}
-
-static enum status stream_rows(struct ctx *c, struct stream_load *l, int64_t *n)
-{
-    static const size_t PIECE = 1 << 20;
-    struct strbuf pending = STRBUF_INIT;
-    enum status st = OK;
-    for (bool last = false; st == OK && !last;) {
-        const char *bytes;
-        size_t len;
-        st = check_cancel(c);
-        if (st == OK) st = l->cl->copy_in_read(c, l->cl, &bytes, &len);
-        if (st < 0) break;
-        last = len == 0;
-        if (!last) strbuf_add(&pending, bytes, len);
-        if (!last && pending.len < PIECE) continue;
-        st = feed(c, l, pending.s ? pending.s : "", pending.len, last, n);
-        strbuf_clear(&pending);
-    }
-    strbuf_release(&pending);
-    return st;
-}
-
-/* Dimensions first, then the attributes that come; all: the others too. */
-static enum status order_columns(struct ctx *c, struct stream_load *l, const char *const *names,
-                                 int n, bool all, int *attrs, int *n_attrs)
-{
-    int at_col = 0, n_missing = 0;
-    l->n_dims = l->to.numbered ? 0 : l->target->n_dims;
-    for (int d = 0; d < l->n_dims; d++) {
-        int found = -1;
-        for (int i = 0; i < n; i++)
-            if (!strcmp(names[i], l->target->dims[d].name)) found = i;
-        if (found < 0)
-            return fail(c, ERR_NOT_NULL, "dimension \"%s\" of array \"%s\" is missing",
-                        l->target->dims[d].name, l->target->name);
-        l->order[at_col++] = found;
-    }
-    for (int k = 0; k < l->target->n_attrs; k++) {
-        int found = 0;
-        for (int i = 0; i < n; i++)
-            if (!strcmp(names[i], l->target->attrs[k].name)) {
-                l->order[at_col++] = i;
-                attrs[(*n_attrs)++] = k;
-                found++;
-            }
-        if (found || !all) continue;
-        l->order[at_col++] = -1;
-        attrs[(*n_attrs)++] = k;
-        n_missing++;
-    }
-    l->to.n_cols = at_col;
-    if (at_col - n_missing != n)
-        return fail(c, ERR_DUPLICATE_COLUMN, "a column is named more than once");
-    return OK;
-}
-
-/* CHECKs are compiled, and rows are held back where the first of a cell counts, or none may stand
- * twice. */
-static enum status prepare_rows(struct ctx *c, struct run *r, const struct copy_options *o,
-                                struct array *array, const struct held_row *row, const int *attrs,
-                                int n_attrs, struct row_target *to)
-{
-    struct env *env = arena_new_of(c->arena, struct env);
-    env->statement_us = txn_time_us(r->s->txn);
-    const struct schema *target = writer_schema(to->writer);
-    if (to->numbered) to->next_row = target->dims[0].axis.hi;
-    TRY(checker_new(c, row, target->n_attrs, target->name, env, &to->checker));
-    if (o->conflict == CONFLICT_ERROR) return OK;
-    enum type *types = arena_array(c->arena, enum type, n_attrs + 1);
-    for (int i = 0; i < n_attrs; i++)
-        types[i] = target->attrs[attrs[i]].type;
-    struct hold h = {.writer = to->writer,
-                     .env = env,
-                     .tmp_dir = db_tmp(r->s->engine->db),
-                     .mode = o->conflict,
-                     .before = array,
-                     .row = row,
-                     .values = types,
-                     .n_values = n_attrs,
-                     .n_written = n_attrs};
-    return held_new(c, &h, &to->held);
-}
-
-static enum status copy_from_client(struct ctx *c, struct run *r, const struct copy_options *o,
-                                    struct array *array, int64_t *n)
-{
-    const struct schema *target = array_schema(array);
-    const char *const *names;
-    int n_cols, n_attrs = 0;
-    struct rowset *none;
-    struct held_row row;
-    struct bind_env env = session_bind_env(r);
-    if (strcmp(o->format, "csv") != 0 && strcmp(o->format, "text") != 0)
-        return fail_at(c, ERR_UNSUPPORTED, r->stmt->pos,
-                       "COPY FROM STDIN with format \"%s\" is not available yet", o->format);
-    TRY(copy_columns(c, r->stmt, target, &names, &n_cols));
-    TRY(bind_checks(c, &env, target, &row));
-    struct stream_load l = {.cl = r->cl, .target = target, .n_cols = n_cols};
-    l.to.numbered = target->is_table;
-    int most = n_cols + target->n_attrs + 1;
-    int *attrs = arena_array(c->arena, int, most);
-    l.order = arena_array(c->arena, int, most);
-    TRY(order_columns(c, &l, names, n_cols, row.checks.n > 0, attrs, &n_attrs));
-    struct source_options so = source_options_of(o);
-    TRY(csv_parser_new(c, &so, row_schema(c, target, names, n_cols), &l.parser));
-    enum status st =
-        writer_open(c, r->s->txn, target->name, o->conflict, attrs, n_attrs, &l.to.writer);
-    if (st == OK) st = prepare_rows(c, r, o, array, &row, attrs, n_attrs, &l.to);
-    if (st == OK) st = r->cl->copy_in_begin(c, r->cl, n_cols, false);
-    if (st == OK) st = stream_rows(c, &l, n);
-    if (st == OK && l.to.held) st = held_write(c, l.to.held, n, &none);
-    if (st == OK) st = writer_finish(c, l.to.writer);
-    held_free(l.to.held);
-    writer_free(l.to.writer);
-    csv_parser_free(l.parser);
-    return st;
-}
-
 /* ---- either way ---- */
 
 static enum status run_copy_from(struct ctx *c, struct run *r, const struct copy_options *o)
@@ -442,14 +284,11 @@ static enum status run_copy_from(struct ctx *c, struct run *r, const struct copy
     int64_t n = 0;
     TRY(want_write(c, r->s, "COPY FROM"));
     TRY(need_txn(c, r->s));
-    if (r->stmt->where)
-        return fail_at(c, ERR_UNSUPPORTED, r->stmt->where->pos,
-                       "COPY … WHERE is not available yet");
     TRY(array_open(c, r->s->txn, &ref, &a));
-    if (r->stmt->end_kind == COPY_FILE)
+    if (r->stmt->end_kind == COPY_FILE && strcmp(o->format, "binary") != 0)
         TRY(copy_from_file(c, r, o, a, &n));
     else
-        TRY(copy_from_client(c, r, o, a, &n));
+        TRY(copy_from_rows(c, r, o, a, &n));
     return tag(r, "COPY %lld", (long long)n);
 }
 

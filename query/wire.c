@@ -273,3 +273,37 @@ enum status wire_get(struct ctx *c, uint32_t oid, const char *bytes, size_t n, s
     *out = r;
     return OK;
 }
+
+/* A numeric that is a whole number of 64 bits, exactly. */
+static enum status get_uint64(struct ctx *c, const unsigned char *p, size_t n, struct value *out)
+{
+    if (n < 8) return fail(c, ERR_PROTOCOL, "insufficient data left in message");
+    int n_digits = p[0] << 8 | p[1], sign = p[4] << 8 | p[5];
+    int weight = (int16_t)(p[2] << 8 | p[3]);
+    uint64_t v = 0;
+    if (n != 8 + 2 * (size_t)n_digits)
+        return fail(c, ERR_INVALID_BINARY, "incorrect binary data format");
+    bool fits = sign == 0 || n_digits == 0;
+    for (int i = 0; i < n_digits && fits; i++) {
+        uint64_t digit = (uint64_t)(p[8 + 2 * i] << 8 | p[9 + 2 * i]);
+        fits = digit < 10000 && (i <= weight || digit == 0);
+        if (i > weight) continue;
+        fits =
+            fits && !__builtin_mul_overflow(v, 10000, &v) && !__builtin_add_overflow(v, digit, &v);
+    }
+    for (int i = n_digits; i <= weight && v > 0 && fits; i++)
+        fits = !__builtin_mul_overflow(v, 10000, &v);
+    if (!fits) return fail(c, ERR_OVERFLOW, "ubigint out of range");
+    *out = (struct value){.type = T_UINT64, .u = v};
+    return OK;
+}
+
+enum status wire_get_as(struct ctx *c, enum type t, const char *bytes, size_t n, struct value *out)
+{
+    struct value v;
+    if (t == T_UINT64) return get_uint64(c, (const unsigned char *)bytes, n, out);
+    if (t == T_TEXT) TRY(check_utf8(c, bytes, n));
+    TRY(wire_get(c, type_oid(t), bytes, n, &v));
+    if (v.type == t) return *out = v, OK;
+    return value_cast(c, &v, t, out);
+}

@@ -86,6 +86,11 @@ static enum status find_paths(struct ctx *c, const char *pattern, struct paths *
     return OK;
 }
 
+enum status source_paths(struct ctx *c, const char *pattern, const char *root, struct paths *out)
+{
+    return find_paths(c, with_root(c, pattern, root), out);
+}
+
 /* ---- formats ---- */
 
 static bool ends_with(const char *s, const char *end)
@@ -138,7 +143,7 @@ enum status source_open(struct ctx *c, const char *pattern, const struct source_
     struct paths paths;
     struct source_options options = *o;
     const char *format = o->format;
-    TRY(find_paths(c, with_root(c, pattern, o->root), &paths));
+    TRY(source_paths(c, pattern, o->root, &paths));
     if (!format) format = source_format_of_name(paths.v[0]);
     if (!format) TRY(format_by_content(c, paths.v[0], &format));
     if (strcmp(format, "npy") == 0) return npy_open(c, &paths, o->target, out);

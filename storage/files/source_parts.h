@@ -25,6 +25,9 @@ struct paths {
     const char **v;
 };
 
+/* The files that a pattern names, sorted; relative names start at the root. ERR_FILE_MISSING. */
+enum status source_paths(struct ctx *c, const char *pattern, const char *root, struct paths *out);
+
 /* target: what the file is loaded into; NULL: nothing. */
 enum status npy_open(struct ctx *c, const struct paths *paths, const struct schema *target,
                      struct source **out);

@@ -309,12 +309,103 @@ def netcdf_out(f):
     f.error("COPY z TO STDOUT (FORMAT netcdf)", "0A000", "goes to a file only")
 
 
+# ---- PostgreSQL's binary format ----
+
+
+PG_TYPES = ["timestamp", "float8", "text", "bool", "int2", "int2", "int4", "int8", "int2", "int4", "int8", "numeric", "float4", "float8", "date",
+            "timestamp", "text"]
+
+
+def binary(f):
+    make_array(f, "z", True)
+    cols = "time, lat, k, " + ", ".join(f"a_{k}" for k in ALL_TYPES)
+    want = f.rows(f"SELECT {cols} FROM z")
+    with f.conn.cursor().copy(f"COPY (SELECT {cols} FROM z) TO STDOUT (FORMAT binary)") as out:
+        out.set_types(PG_TYPES)
+        got = list(out.rows())
+    exact = f.conn.cursor(binary=True).execute(f"SELECT {cols} FROM z").fetchall()
+    f.count.equal(repr(got), repr(exact), "binary COPY TO STDOUT")
+    f.conn.execute("CREATE ARRAY y AS SELECT * FROM z")
+    for part in (1, 5000):
+        f.conn.execute("TRUNCATE y")
+        with f.conn.cursor().copy("COPY z TO STDOUT (FORMAT binary)") as out:
+            blob = b"".join(bytes(b) for b in out)
+        with f.conn.cursor().copy("COPY y FROM STDIN WITH BINARY") as into:
+            for at in range(0, len(blob), part if part > 1 else 7):
+                into.write(blob[at:at + (part if part > 1 else 7)])
+        f.count.equal(repr(f.rows(f"SELECT {cols} FROM y")), repr(want), f"binary in pieces of {part}")
+    f.conn.execute("TRUNCATE y")
+    with f.conn.cursor().copy("COPY y FROM STDIN (FORMAT binary)") as into:
+        into.set_types(PG_TYPES)
+        for r in want:
+            into.write_row(r)
+    f.count.equal(repr(f.rows(f"SELECT {cols} FROM y")), repr(want), "psycopg's binary rows")
+    path = f.path("z.bin")
+    f.count.equal(f.conn.execute(f"COPY z TO '{path}' (FORMAT binary)").rowcount, len(want), "binary to a file")
+    f.count.equal(open(path, "rb").read(), blob, "the file is what the client gets")
+    f.conn.execute("TRUNCATE y")
+    f.conn.execute(f"COPY y FROM '{path}' (FORMAT binary) WHERE lat > 0 AND a_i4 IS NOT NULL")
+    f.count.equal(repr(f.rows(f"SELECT {cols} FROM y")), repr(f.rows(f"SELECT {cols} FROM z WHERE lat > 0 AND a_i4 IS NOT NULL")), "binary WHERE")
+    f.conn.execute("CREATE TABLE big (i BIGINT, s TEXT)")
+    f.conn.execute(f"COPY (SELECT i, 'n' || i::text AS s FROM GRID [i => 0 : 199999]) TO '{f.path('big.bin')}' (FORMAT binary)")
+    f.count.equal(f.conn.execute(f"COPY big FROM '{f.path('big.bin')}' (FORMAT binary)").rowcount, 200000, "many rows")
+    f.count.equal(f.rows("SELECT count(*), sum(i), max(s) FROM big"), [(200000, 19999900000, "n99999")], "many rows back")
+    f.conn.execute("DROP ARRAY y")
+    f.conn.execute("DROP ARRAY big")
+
+    f.conn.execute("CREATE TABLE t (a INTEGER, b TINYINT, s TEXT)")
+    head, end = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
+    row = lambda *fields: len(fields).to_bytes(2, "big") + b"".join(  # noqa: E731
+        b"\xff\xff\xff\xff" if x is None else len(x).to_bytes(4, "big") + x for x in fields)
+    good = row(b"\0\0\0\x07", b"\0\x08", b"x")
+    for data, state, part in ((b"PGCOPX", "22P04", "signature"), (b"", "22P04", "signature"), (head[:15], "22P04", "header"),
+                              (head[:11] + b"\0\1\0\0" + bytes(4) + end, "22P04", "OIDS"), (head[:11] + b"\1\0\0\0" + bytes(4), "22P04", "critical flags"),
+                              (head + good[:-1], "22P04", "unexpected EOF"), (head + row(b"1"), "22P04", "row field count is 1, expected 3"),
+                              (head + good + end + b"x", "22P04", "after EOF"), (head + row(b"\0\0\7", b"\0\7", b"x") + end, "08P01", "insufficient data"),
+                              (head + row(b"\0\0\0\0\7", b"\0\7", b"x") + end, "22P03", "incorrect binary"),
+                              (head + row(b"\0\0\0\7", b"\1\0", b"x") + end, "22003", "tinyint"), (head + row(None, None, b"\xff") + end, "22021", "UTF8"),
+                              (head + b"\0\3\xff\xff\xff\xf0" + end, "22P04", "field size")):
+        try:
+            with f.conn.cursor().copy("COPY t FROM STDIN (FORMAT binary)") as into:
+                into.write(data)
+                into.write(b"")
+            f.count.check(False, f"no error for {data!r}")
+        except psycopg.Error as e:
+            f.count.check(e.sqlstate == state and part in str(e), f"{data!r}: {e.sqlstate} {e}, wanted {state} {part}")
+    f.error("COPY t FROM STDIN (FORMAT binary, DELIMITER ',')", "42601", "not an option")
+    f.error("COPY t TO STDOUT (FORMAT binary, HEADER)", "42601", "not an option")
+    f.error("COPY t TO STDOUT (VERSION 3)", "42601", "not an option")
+    f.error("COPY t TO STDOUT (QUOTE '#')", "42601", "FORMAT csv")
+
+
+def where(f):
+    f.conn.execute("DROP TABLE IF EXISTS w")
+    f.conn.execute("CREATE ARRAY w (i INTEGER DIMENSION [0 : *], v DOUBLE, s TEXT)")
+    with f.conn.cursor().copy("COPY w (i, v, s) FROM STDIN WHERE v > 2 AND s LIKE 'a%'") as out:
+        for i in range(1000):
+            out.write_row((i, i % 7 if i % 5 else None, "ab"[i % 2]))
+    keep = [i for i in range(1000) if i % 5 and i % 7 > 2 and i % 2 == 0]
+    f.count.equal([r[0] for r in f.rows("SELECT i FROM w")], keep, "WHERE from the client")
+    np.save(f.path("w.npy"), np.arange(1000) / 4)
+    f.conn.execute("TRUNCATE w")
+    f.conn.execute(f"COPY w (i, v) FROM '{f.path('w.npy')}' WHERE i % 10 = 3 OR v > 240")
+    f.count.equal(f.rows("SELECT i, v FROM w"), [(i, i / 4) for i in range(1000) if i % 10 == 3 or i / 4 > 240], "WHERE from npy")
+    with open(f.path("w.csv"), "w") as out:
+        out.write("i,v,s\n" + "".join(f"{i},{i / 8},x{i}\n" for i in range(1000)))
+    f.conn.execute("TRUNCATE w")
+    f.conn.execute(f"COPY w FROM '{f.path('w.csv')}' WHERE s LIKE '%7' AND v < 50")
+    f.count.equal(f.rows("SELECT i, s FROM w"), [(i, f"x{i}") for i in range(1000) if i % 10 == 7 and i / 8 < 50], "WHERE from csv")
+    f.error("COPY w FROM STDIN WHERE nothing > 1", "42703", "nothing")
+    f.error("COPY w FROM STDIN WHERE v", "42804", "boolean")
+    f.error("COPY w FROM STDIN WHERE v > (SELECT max(v) FROM w)", "0A000", "subquery")
+
+
 def main():
     rng = np.random.default_rng(seed())
     count = Count()
     with Server() as server:
         f = Files(count, server, rng)
-        for test in (zarr_from_xarray, zarr_from_numpy, zarr_refusals, zarr_out, netcdf_out):
+        for test in (zarr_from_xarray, zarr_from_numpy, zarr_refusals, zarr_out, netcdf_out, binary, where):
             test(f)
         f.done()
     return count.finish()
