@@ -248,6 +248,41 @@ static void format_aggregate(const struct plan *p, struct strbuf *out)
     if (p->unique) strbuf_adds(out, " unique");
 }
 
+static void format_window_dim(const struct window_dim *w, const struct rel *in, struct strbuf *out)
+{
+    const char *name = in->dims[w->dim].name;
+    strbuf_addf(out, "%s%s => ", w->by_position ? "#" : "", name ? name : "?");
+    if (w->lo)
+        expr_format(w->lo, in, out);
+    else
+        strbuf_addc(out, '*');
+    strbuf_adds(out, " : ");
+    if (w->hi)
+        expr_format(w->hi, in, out);
+    else
+        strbuf_addc(out, '*');
+}
+
+static void format_cell_windows(const struct plan *p, struct strbuf *out)
+{
+    static const char *const edges[] = {"", " edge null", " edge nearest", " edge reflect",
+                                        " edge wrap"};
+    const struct rel *in = &p->in[0]->rel;
+    int n = 0;
+    for (int i = 0; i < p->n_cell_windows; i++) {
+        const struct cell_window *w = &p->cell_windows[i];
+        add_list(out, " (", &n);
+        format_call(&w->call, in, out);
+        strbuf_adds(out, " over [");
+        for (int d = 0; d < w->n_dims; d++) {
+            if (d) strbuf_adds(out, ", ");
+            format_window_dim(&w->dims[d], in, out);
+        }
+        strbuf_addf(out, "]%s", edges[w->edge]);
+    }
+    end_list(out, n, ")");
+}
+
 static void format_order(const struct sort_key *keys, int n, const struct rel *in,
                          struct strbuf *out)
 {
@@ -406,6 +441,9 @@ static void format_node(const struct plan *p, struct strbuf *out)
         break;
     case P_AGGREGATE:
         format_aggregate(p, out);
+        break;
+    case P_WINDOW_CELLS:
+        format_cell_windows(p, out);
         break;
     case P_SORT:
         format_sort(p, out);

@@ -27,6 +27,7 @@ struct agg; /* query/agg.h: an aggregate's overload */
     X(P_JOIN, "join")           /* on dimensions, with broadcasting */                             \
     X(P_HASH_JOIN, "hash join") /* by value: equalities and a condition */                         \
     X(P_ASOF_JOIN, "asof join") /* each left cell with the latest right row */                     \
+    X(P_WINDOW_CELLS, "window") /* aggregates over the cells around each cell */                   \
     X(P_AGGREGATE, "aggregate")                                                                    \
     X(P_DISTINCT, "distinct")                                                                      \
     X(P_SORT, "sort") /* rows; top-k when limit is known */                                        \
@@ -124,6 +125,20 @@ struct row_call {
     enum type type;       /* of the result */
 };
 
+/* A dimension of a window of cells: from lo to hi, both inclusive, in coordinates or positions (#d)
+ * as expressions over that dimension alone. */
+struct window_dim {
+    int dim;
+    bool by_position;
+    struct expr *lo, *hi; /* NULL: the dimension's first, last cell */
+};
+struct cell_window { /* dimensions not named stay at the cell */
+    struct agg_call call;
+    struct window_dim *dims;
+    int n_dims;
+    enum ast_edge edge;
+};
+
 struct join_dim { /* a pair of aligned dimensions */
     int left, right;
     int64_t shift;      /* right position = left position + shift */
@@ -173,7 +188,8 @@ struct plan {
     int *dim_of;
     struct box region; /* SLICE: over the input's dimensions; TRANSPOSE: the output's. REBASE:
                           output position rel.dims[d].lo + k is input position region.lo[d] + k ×
-                          the input's stride */
+                          the input's stride. WINDOW_CELLS: where the input's edges are, however far
+                          rules narrow it */
     /* FILTER, MAP */
     struct expr **exprs;
     int n_exprs; /* FILTER: one; MAP: one per column */
@@ -210,6 +226,9 @@ struct plan {
     bool by_dims; /* every key has dim ≥ 0: rel.dims are the keys, rel.cols the aggregates; else one
                      dimension (row), rel.cols the keys, then the aggregates */
     bool unique; /* a bracketed SELECT: two cells in one group are ERR_DUPLICATE_CELL */
+    /* WINDOW_CELLS: rel.cols are the input's, then one a window */
+    struct cell_window *cell_windows;
+    int n_cell_windows;
     /* SORT, LIMIT */
     struct sort_key *sort;
     int n_sort;

@@ -114,6 +114,8 @@ bool op_reach(const struct op *op, int i, const struct box *want, struct box *ou
     case P_JOIN:
         reach_side(op, i, want, out);
         break;
+    case P_WINDOW_CELLS:
+        return window_reach(op, want, out);
     default:
         return false;
     }
@@ -173,6 +175,7 @@ static struct box like(const struct op *in, const struct box *box)
 static double cost(const struct op *op, const struct box *box)
 {
     double bytes = (double)box_cells(box) * own_cell_bytes(op), most = 0;
+    if (op->plan->kind == P_WINDOW_CELLS) bytes += window_bytes(op, box);
     bool passes = op->plan->kind == P_LIMIT || op->plan->kind == P_CONCAT;
     struct reach r[REACH_MAX];
     int n = op_reaches(op, box, r);

@@ -47,6 +47,9 @@ bool fft_reach(const struct op *op, const struct box *want, struct box *out);
 /* Rows of the reached box that a regrid asks for at once. */
 int64_t regrid_slab(const struct box *reach);
 void scan_read_ahead(struct ctx *c, const struct op *op, const struct box *box); /* op_scan.c */
+/* op_window.c: about what a box's windows are made from; bytes that they take besides. */
+bool window_reach(const struct op *op, const struct box *want, struct box *out);
+double window_bytes(const struct op *op, const struct box *box);
 
 /* Cuts the operator's box to the region that its relation says, where that is known: a rule may
  * have narrowed the relation and not what its input gives. */

@@ -169,6 +169,7 @@ void drop_identities(struct plan **slot)
         drop_identities(&p->in[i]);
     bool idle = (p->kind == P_MAP && keeps_columns(p)) || (p->kind == P_SLICE && keeps_region(p)) ||
                 (p->kind == P_FILTER && always_true(p->exprs[0])) ||
+                (p->kind == P_WINDOW_CELLS && p->n_cell_windows == 0 && keeps_region_of_input(p)) ||
                 (p->kind == P_WINDOW_ROWS && p->n_calls == 0) ||
                 (p->kind == P_FETCH && p->n_fetched == 0 && keeps_region_of_input(p));
     if (!idle) return;

@@ -353,6 +353,34 @@ static void prune_windows(struct ctx *c, struct plan *p, const bool *need, int *
     p->rel.n_cols = in->n_cols + n_calls;
 }
 
+/* The input's columns that somebody needs stay first, then the windows that somebody needs. */
+static void prune_cell_windows(struct ctx *c, struct plan *p, const bool *need, int *map)
+{
+    int n_in = p->in[0]->rel.n_cols, n = 0;
+    bool *below = arena_array(c->arena, bool, n_in + 1);
+    struct cell_window *kept = arena_array(c->arena, struct cell_window, p->n_cell_windows + 1);
+    copy_need(need, n_in, below);
+    for (int i = 0; i < p->n_cell_windows; i++)
+        if (need[n_in + i]) use_call(&p->cell_windows[i].call, below);
+    prune_columns(c, p->in[0], below, map);
+    const struct rel *in = &p->in[0]->rel;
+    struct rel_col *cols =
+        arena_array(c->arena, struct rel_col, in->n_cols + p->n_cell_windows + 1);
+    memcpy(cols, in->cols, sizeof *cols * (size_t)in->n_cols);
+    for (int i = 0; i < p->n_cell_windows; i++) {
+        map[n_in + i] = -1;
+        if (!need[n_in + i]) continue;
+        kept[n] = p->cell_windows[i];
+        renumber_call(c, &kept[n].call, map);
+        map[n_in + i] = in->n_cols + n;
+        cols[in->n_cols + n++] = p->rel.cols[n_in + i];
+    }
+    p->cell_windows = kept;
+    p->n_cell_windows = n;
+    p->rel.cols = cols;
+    p->rel.n_cols = in->n_cols + n;
+}
+
 static void prune_concat(struct ctx *c, struct plan *p, const bool *need, int *map)
 {
     for (int i = 0; i < p->n_in; i++)
@@ -436,6 +464,9 @@ void prune_columns(struct ctx *c, struct plan *p, const bool *need, int *map)
         break;
     case P_AGGREGATE:
         prune_aggregate(c, p, need, map);
+        break;
+    case P_WINDOW_CELLS:
+        prune_cell_windows(c, p, need, map);
         break;
     case P_CONCAT:
         prune_concat(c, p, need, map);

@@ -159,6 +159,29 @@ static enum status below_aggregate(struct ctx *c, struct plan *p, struct expr *e
     return s.fits ? sink_into(c, &p->in[0], expr_map(c, e, to_keys, p)) : OK;
 }
 
+/* ---- windows ---- */
+
+static bool note_still(const struct expr *e, void *self)
+{
+    struct side *s = self;
+    if (e->kind == E_COL) s->fits = false;
+    if (e->kind != E_DIM && e->kind != E_POS) return true;
+    for (int i = 0; i < s->join->n_cell_windows; i++)
+        for (int k = 0; k < s->join->cell_windows[i].n_dims; k++)
+            s->fits &= s->join->cell_windows[i].dims[k].dim != e->index;
+    return true;
+}
+
+/* A condition on dimensions along which no window reaches holds for all cells of a window or none.
+ */
+static enum status below_windows(struct ctx *c, struct plan *p, struct expr *e, bool *done)
+{
+    struct side s = {p, false, true};
+    expr_walk(e, note_still, &s);
+    *done = s.fits;
+    return s.fits ? sink_into(c, &p->in[0], e) : OK;
+}
+
 /* ---- pivots ---- */
 
 static struct expr *to_rows(struct ctx *c, const struct expr *e, void *self)
@@ -273,6 +296,9 @@ static enum status go_below(struct ctx *c, struct plan *p, struct expr *e, bool 
     case P_FETCH:
         if (!safe) break;
         return below_fetch(c, p, e, done);
+    case P_WINDOW_CELLS:
+        if (!safe) break;
+        return below_windows(c, p, e, done);
     case P_DISTINCT:
         if (r.dims || r.positions) break;
         return sink_into(c, &p->in[0], e);

@@ -91,6 +91,15 @@ static void note_lows(const struct plan *p, int64_t *lo)
         lo[d] = p->in[0]->rel.dims[d].lo;
 }
 
+/* A window gives no cell that its input lacks, and fewer where nobody asks for the others. */
+static void follow_window(struct plan *p)
+{
+    for (int d = 0; d < p->rel.n_dims; d++) {
+        const struct rel_dim *in = &p->in[0]->rel.dims[d];
+        if (dim_known(in)) narrow_dim(&p->rel.dims[d], in->lo, in->hi);
+    }
+}
+
 /* The inputs' regions have changed. */
 static void follow(struct plan *p, const int64_t *old_lo)
 {
@@ -119,6 +128,9 @@ static void follow(struct plan *p, const int64_t *old_lo)
         break;
     case P_AGGREGATE:
         follow_groups(p, old_lo);
+        break;
+    case P_WINDOW_CELLS:
+        follow_window(p);
         break;
     default:
         break;
@@ -165,6 +177,19 @@ static void narrow_input_of_groups(struct plan *p, const struct box *want)
         if (want->lo[k] > in.lo[d]) in.lo[d] = want->lo[k];
         if (want->hi[k] < in.hi[d]) in.hi[d] = want->hi[k];
     }
+    narrow(p->in[0], &in);
+}
+
+/* Along dimensions where windows stay at the cell nothing else of the input is looked at. */
+static void narrow_input_of_windows(struct plan *p, const struct box *want)
+{
+    struct box in = *want;
+    for (int i = 0; i < p->n_cell_windows; i++)
+        for (int k = 0; k < p->cell_windows[i].n_dims; k++) {
+            int d = p->cell_windows[i].dims[k].dim;
+            in.lo[d] = p->in[0]->rel.dims[d].lo;
+            in.hi[d] = p->in[0]->rel.dims[d].hi;
+        }
     narrow(p->in[0], &in);
 }
 
@@ -257,6 +282,11 @@ static void narrow(struct plan *p, const struct box *want)
         break;
     case P_JOIN:
         narrow_inputs_of_join(p, &box);
+        break;
+    case P_WINDOW_CELLS:
+        for (int d = 0; d < box.n_dims; d++)
+            narrow_dim(&p->rel.dims[d], box.lo[d], box.hi[d]);
+        narrow_input_of_windows(p, &box);
         break;
     case P_AGGREGATE:
         if (!p->by_dims) return;
