@@ -269,6 +269,10 @@ static void format_cell_windows(const struct plan *p, struct strbuf *out)
                                         " edge wrap"};
     const struct rel *in = &p->in[0]->rel;
     int n = 0;
+    bool all = true;
+    for (int d = 0; d < in->n_dims; d++)
+        all = all && p->rel.dims[d].lo == in->dims[d].lo && p->rel.dims[d].hi == in->dims[d].hi;
+    if (!all) format_region(&p->rel, out);
     for (int i = 0; i < p->n_cell_windows; i++) {
         const struct cell_window *w = &p->cell_windows[i];
         add_list(out, " (", &n);

@@ -12,12 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What cells are ordered by. */
+/* An argument, as what cells are ordered by. */
 struct key {
     const uint64_t *words;
     const struct text *texts; /* NULL: the word is all of it */
     const uint64_t *valid;    /* NULL: none is NULL */
-    bool desc, nulls_first;
 };
 
 struct counts {
@@ -30,7 +29,6 @@ struct counts {
     int32_t *id;   /* of each cell, -1: does not count */
     int32_t *rep;  /* a cell of each number */
     int64_t n_ids, leaves;
-    int n_order, n_keys;      /* keys: of ORDER BY first; none but those: no two are alike */
     bool listed;              /* present is kept */
     int64_t n;                /* values in the window */
     int32_t *tree;            /* node 1 is the root, leaf i is leaves + i: counts */
@@ -52,11 +50,10 @@ static int by_key(const struct key *k, int32_t a, int32_t b)
 {
     if (k->valid) {
         bool x = bit_get(k->valid, a), y = bit_get(k->valid, b);
-        if (!x || !y) return x == y ? 0 : (x == k->nulls_first) ? 1 : -1;
+        if (!x || !y) return y - x;
     }
     int cmp = (k->words[a] > k->words[b]) - (k->words[a] < k->words[b]);
-    if (!cmp && k->texts) cmp = text_order(k->texts[a], k->texts[b]);
-    return k->desc ? -cmp : cmp;
+    return !cmp && k->texts ? text_order(k->texts[a], k->texts[b]) : cmp;
 }
 
 static int by_keys(const struct key *keys, int n, int32_t a, int32_t b)
@@ -79,8 +76,7 @@ static void sort_cells(const struct key *keys, int n_keys, int32_t *cells, int32
         cells[k++] = j < n && by_keys(keys, n_keys, cells[j], room[i]) < 0 ? cells[j++] : room[i++];
 }
 
-static enum status key_of(struct ctx *c, const struct column *col, int64_t n,
-                          const struct agg_order *order, struct key *out)
+static enum status key_of(struct ctx *c, const struct column *col, int64_t n, struct key *out)
 {
     void *words;
     TRY(scratch_alloc(c, (size_t)n * sizeof(uint64_t), &words));
@@ -96,28 +92,7 @@ static enum status key_of(struct ctx *c, const struct column *col, int64_t n,
     sortkey_encode(col->type, zeroed.values, n, words);
     *out = (struct key){.words = words,
                         .texts = type_is_varlen(col->type) ? zeroed.values : NULL,
-                        .valid = col->valid,
-                        .desc = order && order->desc,
-                        .nulls_first = order && order->nulls_first};
-    return OK;
-}
-
-/* What ORDER BY says, then the values themselves where equal ones are one. */
-static enum status make_keys(struct ctx *c, struct counts *k, const struct agg_input *in,
-                             struct key **out)
-{
-    const struct agg_bound *b = k->k;
-    int n = 0;
-    void *mem;
-    TRY(scratch_alloc(c, sizeof(struct key) * (size_t)(b->n_order + 3), &mem));
-    struct key *keys = *out = mem;
-    if (b->ordered)
-        for (int i = 0; i < b->n_order; i++)
-            TRY(key_of(c, &in->cols[b->order_slots[i]], k->ch->n, &b->order[i], &keys[n++]));
-    k->n_order = n;
-    for (int i = 0; i < b->n_args && (b->distinct || !b->ordered); i++)
-        TRY(key_of(c, k->in->args[i], k->ch->n, NULL, &keys[n++]));
-    k->n_keys = n;
+                        .valid = col->valid};
     return OK;
 }
 
@@ -130,7 +105,7 @@ static enum status alloc(struct ctx *c, int64_t n, int32_t **out)
     return OK;
 }
 
-static enum status number_values(struct ctx *c, struct counts *k, const struct agg_input *in)
+static enum status number_values(struct ctx *c, struct counts *k)
 {
     int64_t n = k->ch->n, m = 0;
     void *mem;
@@ -141,17 +116,19 @@ static enum status number_values(struct ctx *c, struct counts *k, const struct a
     memset(k->id, 0xff, (size_t)n * sizeof(int32_t));
     int64_t total = k->in->mask ? bits_count(k->in->mask, 0, n) : n;
     TRY(alloc(c, total, &k->rep));
-    struct key *keys;
+    struct key keys[2];
     int32_t *cells, *room;
-    TRY(make_keys(c, k, in, &keys));
+    /* Values in the cells' order have numbers of their own. */
+    int n_keys = k->k->ordered && !k->k->distinct ? 0 : k->k->n_args;
+    for (int i = 0; i < n_keys; i++)
+        TRY(key_of(c, k->in->args[i], n, &keys[i]));
     TRY(alloc(c, total, &cells));
     TRY(alloc(c, total, &room));
     for (int64_t i = 0; i < n; i++)
         if (!k->in->mask || bit_get(k->in->mask, i)) cells[m++] = (int32_t)i;
-    sort_cells(keys, k->n_keys, cells, room, m);
+    sort_cells(keys, n_keys, cells, room, m);
     for (int64_t i = 0; i < m; i++) {
-        bool fresh = i == 0 || k->n_keys == k->n_order ||
-                     by_keys(keys + k->n_order, k->n_keys - k->n_order, cells[i - 1], cells[i]);
+        bool fresh = i == 0 || !n_keys || by_keys(keys, n_keys, cells[i - 1], cells[i]);
         if (fresh) k->rep[k->n_ids++] = cells[i];
         k->id[cells[i]] = (int32_t)(k->n_ids - 1);
     }
@@ -271,53 +248,28 @@ static void quantile_at(const struct counts *k, struct column *out, int64_t i)
     *to = quantile_between(a, b, t);
 }
 
-static enum status take_value(struct ctx *c, const struct counts *k, int64_t id, struct column *out,
-                              int64_t i)
-{
-    size_t bytes = type_bytes(out->type);
-    char *to = (char *)out->values + (size_t)i * bytes;
-    memcpy(to, (const char *)k->in->args[0]->values + (size_t)k->rep[id] * bytes, bytes);
-    if (type_is_varlen(out->type)) return window_keep_text(c, out, i);
-    uint64_t word;
-    sortkey_encode(out->type, to, 1, &word);
-    sortkey_decode(out->type, &word, 1, to);
-    return OK;
-}
-
-static bool descends(const struct counts *k)
-{
-    return k->k->agg->within && k->s->k->plan->call.order[0].desc;
-}
-
-/* Of values that are as frequent the first in order; of distinct ones just that. */
+/* Of values that are as frequent the least; of distinct ones just the least. */
 static enum status mode_at(struct ctx *c, const struct counts *k, struct column *out, int64_t i)
 {
     int64_t node = 1;
-    bool last = descends(k);
     if (k->n == 0) {
         column_put_null(out, i);
         return OK;
     }
     while (node < k->leaves) {
         node *= 2;
-        int64_t first = node + last, other = node + !last;
-        bool here = k->most ? k->tree[first] == k->tree[node / 2] : k->tree[first] > 0;
-        node = here ? first : other;
+        bool left = k->most ? k->tree[node] == k->tree[node / 2] : k->tree[node] > 0;
+        if (!left) node++;
     }
-    return take_value(c, k, node - k->leaves, out, i);
-}
-
-/* The first value that so large a part of all does not come after. */
-static enum status disc_at(struct ctx *c, const struct counts *k, struct column *out, int64_t i)
-{
-    int64_t n = k->k->distinct ? k->n_present : k->n;
-    if (n == 0) {
-        column_put_null(out, i);
-        return OK;
-    }
-    int64_t rank = (int64_t)ceil(k->k->q * (double)n) - 1;
-    rank = rank < 0 ? 0 : rank < n ? rank : n - 1;
-    return take_value(c, k, at_rank(k, descends(k) ? n - 1 - rank : rank), out, i);
+    size_t bytes = type_bytes(out->type);
+    char *to = (char *)out->values + (size_t)i * bytes;
+    int64_t cell = k->rep[node - k->leaves];
+    memcpy(to, (const char *)k->in->args[0]->values + (size_t)cell * bytes, bytes);
+    if (type_is_varlen(out->type)) return window_keep_text(c, out, i);
+    uint64_t word;
+    sortkey_encode(out->type, to, 1, &word);
+    sortkey_decode(out->type, &word, 1, to);
+    return OK;
 }
 
 static int by_number(const void *a, const void *b)
@@ -375,8 +327,6 @@ static enum status result_at(struct ctx *c, struct counts *k, struct column *out
     case AGG_APPROX_QUANTILE:
         quantile_at(k, out, i);
         return OK;
-    case AGG_PERCENTILE_DISC:
-        return disc_at(c, k, out, i);
     case AGG_MODE:
         return mode_at(c, k, out, i);
     default:
@@ -452,15 +402,14 @@ enum status window_ordered(struct ctx *c, const struct window_source *s, const s
     struct agg_input in;
     enum agg_id id = k.k->agg->id;
     k.most = id == AGG_MODE && !k.k->distinct;
-    k.ranked = id == AGG_MODE || id == AGG_QUANTILE || id == AGG_APPROX_QUANTILE ||
-               id == AGG_PERCENTILE_DISC;
+    k.ranked = id == AGG_MODE || id == AGG_QUANTILE || id == AGG_APPROX_QUANTILE;
     k.listed = k.k->distinct || k.k->ordered;
     for (int i = 0; i < s->k->n_axes; i++)
         if (s->k->axes[i].dim > k.axis) k.axis = s->k->axes[i].dim;
     if (s->have->n_present) {
         TRY(agg_input_make(c, &s->k->set, s->have, s->have->cols, &s->outer, &in));
         k.in = &in.calls[0];
-        if (!k.in->none) TRY(number_values(c, &k, &in));
+        if (!k.in->none) TRY(number_values(c, &k));
     }
     if (!k.ranked) {
         k.plain = agg_bound_of_values(k.k);

@@ -159,7 +159,7 @@ static enum status below_aggregate(struct ctx *c, struct plan *p, struct expr *e
     return s.fits ? sink_into(c, &p->in[0], expr_map(c, e, to_keys, p)) : OK;
 }
 
-/* ---- windows ---- */
+/* ---- windows of cells ---- */
 
 static bool note_still(const struct expr *e, void *self)
 {
@@ -174,7 +174,7 @@ static bool note_still(const struct expr *e, void *self)
 
 /* A condition on dimensions along which no window reaches holds for all cells of a window or none.
  */
-static enum status below_windows(struct ctx *c, struct plan *p, struct expr *e, bool *done)
+static enum status below_cell_windows(struct ctx *c, struct plan *p, struct expr *e, bool *done)
 {
     struct side s = {p, false, true};
     expr_walk(e, note_still, &s);
@@ -298,7 +298,7 @@ static enum status go_below(struct ctx *c, struct plan *p, struct expr *e, bool 
         return below_fetch(c, p, e, done);
     case P_WINDOW_CELLS:
         if (!safe) break;
-        return below_windows(c, p, e, done);
+        return below_cell_windows(c, p, e, done);
     case P_DISTINCT:
         if (r.dims || r.positions) break;
         return sink_into(c, &p->in[0], e);
