@@ -28,12 +28,10 @@ static enum status named_dim(struct binder *b, const struct scope *scope, const 
 {
     const struct scope_col *col;
     struct ast_name name = {.n = 1, .part = (const char *[]){x->dim}, .pos = x->pos};
-    enum status st = scope_find_here(b, scope, &name, &col);
-    if (st == ERR_UNDEFINED_COLUMN) {
-        ctx_clear(b->c);
-        return fail_at(b->c, st, place(b, x->pos), "dimension \"%s\" does not exist", x->dim);
-    }
-    TRY(st);
+    TRY(scope_find_here(b, scope, &name, &col));
+    if (!col)
+        return fail_at(b->c, ERR_UNDEFINED_COLUMN, place(b, x->pos),
+                       "dimension \"%s\" does not exist", x->dim);
     if (!col->is_dim)
         return fail_at(b->c, ERR_WRONG_OBJECT, place(b, x->pos), "\"%s\" is not a dimension",
                        x->dim);
