@@ -1,15 +1,10 @@
 /* What do the functions that make arrays of arrays mean: regrid, fft …? One row a function. */
-#include "query/bind_internal.h"
+#include "query/bind_array.h"
 #include "storage/base/names.h"
-
-typedef enum status array_fn(struct binder *b, const struct ast_from *f, struct scope *out);
 
 /* ---- arguments ---- */
 
-/* An array as an argument: a name, with or without a slice, a function's result, (SELECT …). Its
- * positions start afresh. */
-static enum status array_arg(struct binder *b, const struct ast_expr *call, int i,
-                             struct scope *out)
+enum status array_arg(struct binder *b, const struct ast_expr *call, int i, struct scope *out)
 {
     const struct ast_expr *e = i < call->args.n ? call->args.v[i] : NULL;
     const char *name = call->name.part[call->name.n - 1];
@@ -47,9 +42,8 @@ static enum status array_arg(struct binder *b, const struct ast_expr *call, int 
     return start_afresh(b, out->plan, &out->plan);
 }
 
-/* The scope's column of a dimension by name. */
-static enum status dim_arg(struct binder *b, const struct scope *s, const char *name, int pos,
-                           const struct scope_col **out)
+enum status dim_arg(struct binder *b, const struct scope *s, const char *name, int pos,
+                    const struct scope_col **out)
 {
     const char *names[MAX_DIMS];
     int n = 0;
@@ -64,8 +58,8 @@ static enum status dim_arg(struct binder *b, const struct scope *s, const char *
     return near ? hint(b->c, "Perhaps you meant \"%s\".", near) : ERR_UNDEFINED_COLUMN;
 }
 
-static enum status dim_name_arg(struct binder *b, const struct scope *s,
-                                const struct ast_expr *call, int i, const struct scope_col **out)
+enum status dim_name_arg(struct binder *b, const struct scope *s, const struct ast_expr *call,
+                         int i, const struct scope_col **out)
 {
     const struct ast_expr *e = i < call->args.n ? call->args.v[i] : NULL;
     if (!plain_name(e))
@@ -75,13 +69,60 @@ static enum status dim_name_arg(struct binder *b, const struct scope *s,
     return dim_arg(b, s, e->name.part[0], e->pos, out);
 }
 
-static enum status count_args(struct binder *b, const struct ast_expr *call, int least, int most,
-                              const char *usage)
+enum status int_arg(struct binder *b, const struct ast_expr *call, int i, int64_t missing,
+                    int64_t *out)
 {
-    if (call->args.n >= least && call->args.n <= most && !call->arg_names) return OK;
+    struct value v;
+    bool known;
+    *out = missing;
+    if (i >= call->args.n) return OK;
+    const char *name = call->name.part[call->name.n - 1];
+    TRY(bind_value(b, call->args.v[i], name, T_INT64, &v, &known));
+    if (!known) return OK;
+    if (v.null || !type_is_integer(v.type) || (type_is_unsigned(v.type) && v.u > INT64_MAX))
+        return fail_at(b->c, ERR_DATATYPE_MISMATCH, place(b, call->args.v[i]->pos),
+                       "argument %d of %s must be an integer", i + 1, name);
+    *out = v.i;
+    return OK;
+}
+
+enum status wrong_args(struct binder *b, const struct ast_expr *call, const char *usage)
+{
     fail_at(b->c, ERR_UNDEFINED_FUNCTION, place(b, call->pos), "wrong arguments for %s",
             call->name.part[call->name.n - 1]);
     return hint(b->c, "%s", usage);
+}
+
+enum status count_args(struct binder *b, const struct ast_expr *call, int least, int most,
+                       const char *usage)
+{
+    if (call->args.n >= least && call->args.n <= most && !call->arg_names) return OK;
+    return wrong_args(b, call, usage);
+}
+
+void name_relation(struct binder *b, const struct scope *s, struct rel *r)
+{
+    r->dims = arena_dup(b->c->arena, r->dims, sizeof *r->dims * (size_t)(r->n_dims));
+    r->cols = arena_dup(b->c->arena, r->cols, sizeof *r->cols * (size_t)(r->n_cols));
+    for (int i = 0; i < s->n_cols; i++) {
+        const struct scope_col *col = &s->cols[i];
+        if (col->is_dim)
+            r->dims[col->index].name = col->name;
+        else
+            r->cols[col->index].name = col->name;
+    }
+}
+
+void scope_of_relation(struct binder *b, const struct ast_from *f, struct plan *p,
+                       struct scope *out)
+{
+    const struct rel *r = &p->rel;
+    const char *item = f->alias ? f->alias : f->call->name.part[f->call->name.n - 1];
+    scope_init(b, out, p, item, r->n_dims + r->n_cols);
+    for (int d = 0; d < r->n_dims; d++)
+        scope_add(out, r->dims[d].name, true, d, dim_type(&r->dims[d]));
+    for (int i = 0; i < r->n_cols; i++)
+        scope_add(out, r->cols[i].name, false, i, r->cols[i].type);
 }
 
 /* A column of the scope for each of the plan's. */
@@ -305,7 +346,17 @@ static enum status bind_fft(struct binder *b, const struct ast_from *f, struct s
 static const struct {
     const char *name;
     array_fn *bind;
-} array_functions[] = {{"regrid", bind_regrid}, {"fft", bind_fft}, {"ifft", bind_fft}};
+} array_functions[] = {
+    {"regrid", bind_regrid},
+    {"fft", bind_fft},
+    {"ifft", bind_fft},
+    {"filled", bind_filled},
+    {"transpose", bind_transpose},
+    {"reshape", bind_reshape},
+    {"concat", bind_concat},
+    {"diff", bind_diff},
+    {"roll", bind_roll},
+};
 
 enum status bind_array_function(struct binder *b, const struct ast_from *f, struct scope *out,
                                 bool *found)

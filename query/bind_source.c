@@ -305,10 +305,9 @@ static enum status bind_file(struct binder *b, const struct ast_from *f, const c
 
 enum status bind_from_function(struct binder *b, const struct ast_from *f, struct scope *out)
 {
-    static const char *const later[] = {"filled", "transpose", "reshape", "concat", "diff",
-                                        "roll",   "solve",     "inverse", "lstsq",  "cholesky",
-                                        "lu",     "qr",        "svd",     "eigh",   "det",
-                                        "trace",  "norm",      "kron",    "outer",  "tensordot"};
+    static const char *const later[] = {"solve", "inverse", "lstsq", "cholesky", "lu",
+                                        "qr",    "svd",     "eigh",  "det",      "trace",
+                                        "norm",  "kron",    "outer", "tensordot"};
     const struct ast_expr *call = f->call;
     const char *name = call->name.part[call->name.n - 1];
     if (f->with_ordinality) return not_yet(b, f->pos, "WITH ORDINALITY is");

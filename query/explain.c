@@ -201,6 +201,28 @@ static void format_fetch(const struct plan *p, struct strbuf *out)
     end_list(out, n, ")");
 }
 
+static void format_fill(const struct plan *p, struct strbuf *out)
+{
+    int n = 0;
+    format_region(&p->rel, out);
+    for (int i = 0; i < p->n_exprs; i++) {
+        add_list(out, " (", &n);
+        strbuf_addf(out, "%s = ", col_name(&p->rel.cols[i]));
+        expr_format(p->exprs[i], &p->rel, out);
+    }
+    end_list(out, n, ")");
+}
+
+static void format_stack(const struct plan *p, struct strbuf *out)
+{
+    format_region(&p->rel, out);
+    for (int i = 0; i < p->n_pieces; i++) {
+        const struct stack_piece *s = &p->pieces[i];
+        strbuf_addf(out, "%s %lld:%lld of %d", i ? "," : " of inputs'",
+                    (long long)(s->lo + s->shift), (long long)(s->hi + s->shift), s->input + 1);
+    }
+}
+
 static void format_key(const struct group_key *g, const struct rel *in, struct strbuf *out)
 {
     if (g->e) {
@@ -438,6 +460,15 @@ static void format_node(const struct plan *p, struct strbuf *out)
         break;
     case P_ASOF_JOIN:
         format_asof_join(p, out);
+        break;
+    case P_FILL:
+        format_fill(p, out);
+        break;
+    case P_STACK:
+        format_stack(p, out);
+        break;
+    case P_RESHAPE:
+        format_region(&p->rel, out);
         break;
     case P_FETCH:
         if (p->n_in == 1) format_region(&p->rel, out);

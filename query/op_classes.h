@@ -27,6 +27,9 @@
     X(P_LIMIT, limit)               /* op_limit.c */                                               \
     X(P_CONCAT, concat)             /* op_concat.c */                                              \
     X(P_FETCH, fetch)               /* op_fetch.c */                                               \
+    X(P_FILL, fill)                 /* op_fill.c */                                                \
+    X(P_RESHAPE, reshape)           /* op_reshape.c */                                             \
+    X(P_STACK, stack)               /* op_stack.c */                                               \
     X(P_PIVOT, pivot)               /* op_pivot.c */                                               \
     X(P_ROWS, rows)                 /* op_rows.c */                                                \
     X(P_REGRID, regrid)             /* op_regrid.c */                                              \

@@ -36,6 +36,9 @@ struct agg; /* query/agg.h: an aggregate's overload */
     X(P_REGRID, "regrid") /* the cells over other axes */                                          \
     X(P_FFT, "fft")                                                                                \
     X(P_FETCH, "fetch")        /* values at other cells: v[#i - 1] */                              \
+    X(P_FILL, "fill")          /* EMPTY cells get values */                                        \
+    X(P_RESHAPE, "reshape")    /* the same cells in C order over other dimensions */               \
+    X(P_STACK, "stack")        /* pieces of arrays side by side: concat, roll */                   \
     X(P_PIVOT, "pivot")        /* rows with key columns to an array over them */                   \
     X(P_ROWS, "rows")          /* the cells of an array as a list: one dimension, row */           \
     X(P_WINDOW_ROWS, "window") /* a column for each OVER (…), over the same dimensions */
@@ -160,6 +163,12 @@ struct fetch_col {
     int point, col; /* of the source */
 };
 
+/* A range of the result's positions along one dimension, and the input that it comes from. */
+struct stack_piece {
+    int input;
+    int64_t lo, hi, shift; /* input position = position + shift */
+};
+
 struct plan {
     enum plan_kind kind;
     struct rel rel;
@@ -240,6 +249,11 @@ struct plan {
     int n_points;
     struct fetch_col *fetched;
     int n_fetched;
+    /* FILL: exprs are a constant for each column. RESHAPE: region is the input's, as it was bound.
+     * STACK: pieces in order along stack_dim, of inputs with the same columns. */
+    int stack_dim;
+    struct stack_piece *pieces;
+    int n_pieces;
     /* PIVOT: rel.dims come from the first rel.n_dims columns of the input, its rel.cols from the
      * rest. rel.dims[d].axis is &axes[d], which has its type only when rel.dims[d].hi is
      * ROWS_UNKNOWN: open() fills it in, for all nodes above too. Else it is known, from 0. */

@@ -85,6 +85,10 @@ bool op_reach(const struct op *op, int i, const struct box *want, struct box *ou
     const struct plan *p = op->plan;
     if (box_empty(want)) return false;
     switch (p->kind) {
+    case P_RESHAPE:
+        if (!reshape_reach(op, want, out)) return false;
+        break;
+    case P_FILL:
     case P_FILTER:
     case P_MAP:
         *out = *want;
@@ -126,6 +130,7 @@ int op_reaches(const struct op *op, const struct box *want, struct reach *out)
 {
     int n = 0;
     if (op->plan->kind == P_FETCH) return fetch_reaches(op, want, out, NULL);
+    if (op->plan->kind == P_STACK) return stack_reaches(op, want, out);
     for (int i = 0; i < op->n_in && n < REACH_MAX; i++) {
         out[n].input = i;
         if (op_reach(op, i, want, &out[n].box)) n++;
@@ -184,6 +189,7 @@ static double cost(const struct op *op, const struct box *box)
         bytes += cost(op->in[r[i].input], &r[i].box);
     }
     if (op->plan->kind == P_FETCH) bytes += fetch_cost(op, box);
+    if (op->plan->kind == P_RESHAPE) bytes += reshape_cost(op, box);
     for (int i = 0; passes && i < op->n_in; i++) {
         if (op->in[i]->box.n_dims != box->n_dims) continue;
         struct box in = like(op->in[i], box);

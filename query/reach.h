@@ -19,6 +19,11 @@ int op_reaches(const struct op *op, const struct box *want, struct reach *out);
  * NULL. And what its look-ups cell by cell add to the cost of a box. */
 int fetch_reaches(const struct op *op, const struct box *want, struct reach *out, int *of);
 double fetch_cost(const struct op *op, const struct box *want);
+/* op_stack.c */
+int stack_reaches(const struct op *op, const struct box *want, struct reach *out);
+/* op_reshape.c: false when the box is put together of too many pieces to be one. */
+bool reshape_reach(const struct op *op, const struct box *want, struct box *out);
+double reshape_cost(const struct op *op, const struct box *want);
 /* Slice, rebase and transpose as one: output dimension d is input dimension from[d], at position
  * origin[d] + step[d] × the output's; the other input dimensions stand still. */
 struct shape {

@@ -407,6 +407,15 @@ static void prune_fft(struct ctx *c, struct plan *p, const bool *need, int *map)
     p->rel.n_cols = n;
 }
 
+static void prune_fill(struct ctx *c, struct plan *p, const bool *need, int *map)
+{
+    int n_old = p->rel.n_cols;
+    prune_concat(c, p, need, map);
+    for (int i = 0; i < n_old; i++)
+        if (map[i] >= 0) p->exprs[map[i]] = p->exprs[i];
+    p->n_exprs = p->rel.n_cols;
+}
+
 static void prune_pivot(struct ctx *c, struct plan *p, const bool *need, int *map)
 {
     int n_keys = p->rel.n_dims;
@@ -447,6 +456,7 @@ void prune_columns(struct ctx *c, struct plan *p, const bool *need, int *map)
     case P_TRANSPOSE:
     case P_LIMIT:
     case P_ROWS:
+    case P_RESHAPE:
         prune_passing(c, p, need, map);
         break;
     case P_JOIN:
@@ -468,6 +478,10 @@ void prune_columns(struct ctx *c, struct plan *p, const bool *need, int *map)
     case P_WINDOW_CELLS:
         prune_cell_windows(c, p, need, map);
         break;
+    case P_FILL:
+        prune_fill(c, p, need, map);
+        break;
+    case P_STACK:
     case P_CONCAT:
         prune_concat(c, p, need, map);
         break;

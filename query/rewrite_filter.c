@@ -305,6 +305,11 @@ static enum status go_below(struct ctx *c, struct plan *p, struct expr *e, bool 
     case P_SORT:
         if (r.dims || r.positions || p->limit) break;
         return sink_into(c, &p->in[0], e);
+    case P_STACK:
+    case P_RESHAPE:
+        if (!safe) break;
+        if (r.dims || r.positions) break;
+        return below_concat(c, p, e);
     case P_CONCAT:
         if (r.dims || r.positions) break;
         return below_concat(c, p, e);

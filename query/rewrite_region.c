@@ -227,6 +227,12 @@ static void narrow_made(struct plan *p, const struct box *box)
     narrow(p->in[0], &in);
 }
 
+static void narrow_own(struct plan *p, const struct box *box)
+{
+    for (int d = 0; d < box->n_dims; d++)
+        narrow_dim(&p->rel.dims[d], box->lo[d], box->hi[d]);
+}
+
 /* Makes the node give no more than the box, where it can; its relation then says so. */
 static void narrow(struct plan *p, const struct box *want)
 {
@@ -246,16 +252,22 @@ static void narrow(struct plan *p, const struct box *want)
     case P_SCAN:
     case P_FILE:
     case P_GRID:
-        for (int d = 0; d < box.n_dims; d++)
-            narrow_dim(&p->rel.dims[d], box.lo[d], box.hi[d]);
+        narrow_own(p, &box);
         return;
     case P_FETCH:
         if (p->n_in == 2) {
             narrow(p->in[0], &box);
             break;
         }
-        for (int d = 0; d < box.n_dims; d++) /* other cells of the input are looked at too */
-            narrow_dim(&p->rel.dims[d], box.lo[d], box.hi[d]);
+        narrow_own(p, &box); /* other cells of the input are looked at too */
+        return;
+    case P_FILL: /* cells that the input lacks are there too */
+        narrow_own(p, &box);
+        narrow(p->in[0], &box);
+        return;
+    case P_RESHAPE:
+    case P_STACK:
+        narrow_own(p, &box);
         return;
     case P_FILTER:
     case P_MAP:
