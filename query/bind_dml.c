@@ -499,7 +499,7 @@ void push_ctes(struct binder *b, const struct ast_stmt *s)
 {
     struct cte *ctes = arena_array(b->c->arena, struct cte, s->n_ctes + 1);
     for (int i = 0; i < s->n_ctes; i++) {
-        ctes[i] = (struct cte){b->ctes, &s->ctes[i], NULL};
+        ctes[i] = (struct cte){.next = b->ctes, .ast = &s->ctes[i]};
         b->ctes = &ctes[i];
     }
 }
@@ -520,7 +520,7 @@ enum status bind_insert(struct ctx *c, struct bind_env *env, const struct ast_st
     } else if (plain_values(s->select)) {
         TRY(insert_values(&b, s, target, &k, &out->query));
     } else {
-        TRY(bind_source(&b, s->select, &out->query));
+        TRY(bind_source(&b, s->select, NULL, &out->query));
         TRY(fit_columns(&b, s, out->query.n_outs, s->select->pos, &k));
     }
     TRY(check_given(&b, s, target, &k));

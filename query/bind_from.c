@@ -193,12 +193,13 @@ static bool names_cte(const struct ast_from *f, const struct cte *cte)
     return false;
 }
 
-static enum status bind_cte(struct binder *b, const struct ast_from *f, const struct cte *cte,
+static enum status bind_cte(struct binder *b, const struct ast_from *f, struct cte *cte,
                             struct scope *out)
 {
     const struct ast_cte *ast = cte->ast;
     struct binder inner = *b;
     inner.ctes = cte->next;
+    cte->used = true;
     if (ast->call)
         return not_yet(b, ast->pos, "%s in WITH is", ast->call->name.part[ast->call->name.n - 1]);
     if (ast->stmt->kind != S_SELECT)
@@ -210,6 +211,17 @@ static enum status bind_cte(struct binder *b, const struct ast_from *f, const st
     const char *item = f->alias ? f->alias : ast->name;
     TRY(bind_sub_select(&inner, ast->stmt->select, cte->outer, item, out));
     return rename_columns(b, ast->pos, item, &ast->columns, out);
+}
+
+enum status check_cte(struct binder *b, struct cte *cte)
+{
+    struct ast_from f = {.kind = FROM_NAME, .pos = cte->ast->pos};
+    struct scope unused;
+    int n_subqueries = b->shared->n_subqueries;
+    if (cte->ast->call) return OK;
+    TRY(bind_cte(b, &f, cte, &unused));
+    b->shared->n_subqueries = n_subqueries;
+    return OK;
 }
 
 /* ---- names ---- */
@@ -230,7 +242,7 @@ static enum status bind_named(struct binder *b, const struct ast_from *f, struct
     if (schema && strcmp(schema, "public") != 0)
         return fail_at(c, ERR_UNDEFINED_TABLE, place(b, f->pos),
                        "relation \"%s.%s\" does not exist", schema, name);
-    for (const struct cte *cte = b->ctes; cte && !schema; cte = cte->next)
+    for (struct cte *cte = b->ctes; cte && !schema; cte = cte->next)
         if (names_cte(f, cte)) return bind_cte(b, f, cte, out);
     const char *text;
     TRY(object_get(c, b->env->txn, OBJECT_VIEW, name, &text));

@@ -36,9 +36,10 @@ struct scope {
 };
 
 struct cte { /* WITH, seen from where it may be named */
-    const struct cte *next;
+    struct cte *next;
     const struct ast_cte *ast;
     const struct scope *outer; /* of the query that it stands before */
+    bool used;
 };
 
 /* A sub-query being bound, and what it takes from the queries around it. */
@@ -64,7 +65,7 @@ struct binder {
     struct ctx *c;
     struct bind_env *env;
     struct bind_shared *shared;
-    const struct cte *ctes;
+    struct cte *ctes;
     struct correlation *corr; /* NULL: the statement itself */
     int fixed_pos; /* ≥ 0: where every error is, as the text being bound is not the statement's */
     int depth;     /* views in views */
@@ -242,6 +243,8 @@ enum status bind_array_function(struct binder *b, const struct ast_from *f, stru
 /* Positions from 0 on axes of just the cells that are left: what a sub-query and an argument give.
  */
 enum status start_afresh(struct binder *b, struct plan *in, struct plan **out);
+/* The mistakes of a WITH query that nobody names. */
+enum status check_cte(struct binder *b, struct cte *cte);
 enum status bind_grid(struct binder *b, const struct ast_from *f, struct scope *out);
 enum status bind_sys(struct binder *b, const struct ast_from *f, const char *name,
                      struct scope *out);
@@ -270,8 +273,14 @@ enum status axis_value(struct binder *b, const struct axis *a, const struct valu
 enum want { WANT_ROWS, WANT_ARRAY, WANT_CELLS };
 enum status bind_query(struct binder *b, const struct ast_select *s, const struct scope *outer,
                        enum want want, struct query *out);
-/* INSERT's: literals keep their unknown type, to be cast as the target wants them. */
-enum status bind_source(struct binder *b, const struct ast_select *s, struct query *out);
+/* A side of a set operation, or INSERT's source: literals keep their unknown type, to be cast as
+ * what they meet wants them. */
+enum status bind_source(struct binder *b, const struct ast_select *s, const struct scope *outer,
+                        struct query *out);
+/* UNION, INTERSECT, EXCEPT (bind_set.c). */
+enum status bind_set(struct binder *b, const struct ast_select *s, const struct scope *outer,
+                     struct query *out);
+void add_distinct(struct ctx *c, struct query *q);
 enum status bind_values(struct binder *b, const struct ast_select *s, const struct scope *outer,
                         struct query *out);
 /* Cells as rows: every output a column, none a dimension. */

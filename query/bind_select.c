@@ -241,7 +241,7 @@ static enum status add_limit(struct binder *b, const struct ast_select *s, struc
     return OK;
 }
 
-static void add_distinct(struct ctx *c, struct query *q)
+void add_distinct(struct ctx *c, struct query *q)
 {
     struct plan *p = plan_new(c, P_DISTINCT, q->root->pos, 1);
     p->in[0] = q->root;
@@ -428,78 +428,45 @@ static enum status bind_plain(struct binder *b, const struct ast_select *s,
     return finish_rows(b, s, want, NULL, q.sort_keys, q.n_visible, out);
 }
 
-/* ---- set operations ---- */
+/* ---- set operations, VALUES, WITH ---- */
 
-static enum status bind_body(struct binder *b, const struct ast_select *s,
-                             const struct scope *outer, enum want want, bool keep_unknown,
-                             struct query *out);
-
-/* The list's columns as expressions that may still be cast. */
-static struct plan *castable(struct ctx *c, struct query *q)
-{
-    query_to_list(c, q);
-    if (q->root->kind == P_MAP) return q->root;
-    struct expr **es = arena_array(c->arena, struct expr *, q->n_outs + 1);
-    const char **names = arena_array(c->arena, const char *, q->n_outs + 1);
-    for (int i = 0; i < q->n_outs; i++) {
-        es[i] = col_ref(c, &q->root->rel, q->outs[i].index);
-        names[i] = q->outs[i].name;
-    }
-    return plan_map(c, q->root, es, names, q->n_outs);
-}
-
-static enum status match_columns(struct binder *b, const char *what, struct plan **sides,
-                                 struct query *out)
-{
-    for (int i = 0; i < out->n_outs; i++) {
-        struct expr *both[2] = {sides[0]->exprs[i], sides[1]->exprs[i]};
-        enum type t;
-        TRY(at(b->c, expr_common_type(b->c, both, 2, what, &t), place(b, sides[1]->pos)));
-        for (int k = 0; k < 2; k++) {
-            sides[k]->exprs[i] = both[k];
-            sides[k]->rel.cols[i].type = t;
-        }
-        out->outs[i].type = t;
-    }
-    return OK;
-}
-
-static enum status bind_set(struct binder *b, const struct ast_select *s, const struct scope *outer,
-                            struct query *out)
+/* A key of VALUES' ORDER BY that is no output: one more column. */
+static enum status order_computed(struct binder *b, const struct scope *outer,
+                                  const struct ast_expr *e, struct query *q, int *key)
 {
     struct ctx *c = b->c;
-    struct query left = {0}, right = {0};
-    if (s->set != SET_UNION)
-        return not_yet(b, s->right->pos, "%s is", s->set == SET_EXCEPT ? "EXCEPT" : "INTERSECT");
-    TRY(bind_body(b, s->left, outer, WANT_CELLS, true, &left));
-    TRY(bind_body(b, s->right, outer, WANT_CELLS, true, &right));
-    if (left.n_outs != right.n_outs)
-        return fail_at(c, ERR_SYNTAX, place(b, s->right->pos),
-                       "each UNION query must have the same number of columns");
-    struct plan *sides[2] = {castable(c, &left), castable(c, &right)};
-    sides[1]->pos = place(b, s->right->pos);
-    *out = left;
-    out->root = NULL;
-    TRY(match_columns(b, "UNION", sides, out));
-    struct plan *p = plan_new(c, P_CONCAT, place(b, s->pos), 2);
-    p->in[0] = sides[0];
-    p->in[1] = sides[1];
-    rel_list(c, &p->rel, -1, out->n_outs);
-    for (int i = 0; i < out->n_outs; i++) {
-        out->outs[i].is_dim = false;
-        out->outs[i].index = i;
-        p->rel.cols[i] = (struct rel_col){.name = out->outs[i].name, .type = out->outs[i].type};
+    int n = q->n_outs;
+    struct scope s;
+    struct expr *x, **es = arena_array(c->arena, struct expr *, n + 1);
+    const char **names = arena_array(c->arena, const char *, n + 1);
+    scope_init(b, &s, q->root, NULL, n);
+    s.outer = outer;
+    for (int i = 0; i < n; i++)
+        scope_add(&s, q->outs[i].name, false, i, q->outs[i].type);
+    struct expr_place in = {.scope = &s, .clause = "ORDER BY"};
+    TRY(bind_expr(b, &in, e, &x));
+    TRY(expr_resolve_unknown(c, &x));
+    for (int i = 0; i < n; i++) {
+        es[i] = col_ref(c, &q->root->rel, i);
+        names[i] = q->outs[i].name;
     }
-    out->root = p;
-    out->is_array = false;
-    if (!s->set_all) add_distinct(c, out);
+    es[n] = x;
+    names[n] = "?column?";
+    q->root = plan_map(c, q->root, es, names, n + 1);
+    struct out_col *outs = arena_array(c->arena, struct out_col, n + 1);
+    memcpy(outs, q->outs, sizeof *outs * (size_t)n);
+    outs[n] = (struct out_col){"?column?", x->type, false, n};
+    q->outs = outs;
+    q->n_outs = n + 1;
+    *key = n;
     return OK;
 }
 
-/* ORDER BY over a set operation or VALUES: by outputs alone. */
+/* ORDER BY over a set operation, by outputs alone, or VALUES. */
 static enum status order_outputs(struct binder *b, const struct ast_select *s,
-                                 const struct query *q, int **out)
+                                 const struct scope *outer, struct query *q, int **out)
 {
+    int n_visible = q->n_outs;
     struct target *ts = arena_array(b->c->arena, struct target, q->n_outs + 1);
     int *keys = arena_array(b->c->arena, int, s->order.n + 1);
     for (int i = 0; i < q->n_outs; i++) {
@@ -508,13 +475,50 @@ static enum status order_outputs(struct binder *b, const struct ast_select *s,
     }
     for (int i = 0; i < s->order.n; i++) {
         const struct ast_expr *e = s->order.v[i].e;
-        TRY(order_output(b, e, "ORDER BY", ts, q->n_outs, &keys[i]));
+        TRY(order_output(b, e, "ORDER BY", ts, n_visible, &keys[i]));
         if (keys[i] >= 0) continue;
+        if (s->n_rows) {
+            TRY(order_computed(b, outer, e, q, &keys[i]));
+            continue;
+        }
         fail_at(b->c, plain_name(e) ? ERR_UNDEFINED_COLUMN : ERR_UNSUPPORTED, place(b, e->pos),
                 "invalid UNION/INTERSECT/EXCEPT ORDER BY clause");
         return hint(b->c, "Only result column names can be used, not expressions or functions.");
     }
     *out = keys;
+    return OK;
+}
+
+/* The query below its WITH. */
+static enum status bind_rows(struct binder *b, const struct ast_select *s,
+                             const struct scope *outer, enum want want, bool keep_unknown,
+                             struct query *out)
+{
+    *out = (struct query){0};
+    if (s->set == SET_NONE && s->n_rows == 0) {
+        bool tail = s->order.n || s->limit || s->offset || s->distinct;
+        return bind_plain(b, s, outer, want, keep_unknown && !tail, out);
+    }
+    int *keys;
+    if (s->n_rows)
+        TRY(bind_values(b, s, outer, out));
+    else
+        TRY(bind_set(b, s, outer, out));
+    int n_visible = out->n_outs;
+    TRY(order_outputs(b, s, outer, out, &keys));
+    return finish_rows(b, s, want, NULL, keys, n_visible, out);
+}
+
+static enum status push_cte(struct binder *b, const struct ast_select *s, int i,
+                            const struct scope *outer, struct cte *cte)
+{
+    const struct ast_cte *ast = &s->ctes[i];
+    *cte = (struct cte){.next = b->ctes, .ast = ast, .outer = outer};
+    for (int k = 0; k < i; k++)
+        if (ast->name && s->ctes[k].name && !strcmp(ast->name, s->ctes[k].name))
+            return fail_at(b->c, ERR_DUPLICATE_ALIAS, place(b, ast->pos),
+                           "WITH query name \"%s\" specified more than once", ast->name);
+    b->ctes = cte;
     return OK;
 }
 
@@ -525,26 +529,12 @@ static enum status bind_body(struct binder *b, const struct ast_select *s,
     struct binder inner = *b;
     if (s->recursive) return not_yet(b, s->pos, "WITH RECURSIVE is");
     struct cte *ctes = arena_array(b->c->arena, struct cte, s->n_ctes + 1);
-    for (int i = 0; i < s->n_ctes; i++) {
-        ctes[i] = (struct cte){inner.ctes, &s->ctes[i], outer};
-        for (int k = 0; k < i; k++)
-            if (s->ctes[i].name && s->ctes[k].name && !strcmp(s->ctes[i].name, s->ctes[k].name))
-                return fail_at(b->c, ERR_DUPLICATE_ALIAS, place(b, s->ctes[i].pos),
-                               "WITH query name \"%s\" specified more than once", s->ctes[i].name);
-        inner.ctes = &ctes[i];
-    }
-    *out = (struct query){0};
-    if (s->set == SET_NONE && s->n_rows == 0) {
-        bool tail = s->order.n || s->limit || s->offset || s->distinct;
-        return bind_plain(&inner, s, outer, want, keep_unknown && !tail, out);
-    }
-    int *keys;
-    if (s->n_rows)
-        TRY(bind_values(&inner, s, outer, out));
-    else
-        TRY(bind_set(&inner, s, outer, out));
-    TRY(order_outputs(&inner, s, out, &keys));
-    return finish_rows(&inner, s, want, NULL, keys, out->n_outs, out);
+    for (int i = 0; i < s->n_ctes; i++)
+        TRY(push_cte(&inner, s, i, outer, &ctes[i]));
+    TRY(bind_rows(&inner, s, outer, want, keep_unknown, out));
+    for (int i = s->n_ctes - 1; i >= 0; i--)
+        if (!ctes[i].used) TRY(check_cte(b, &ctes[i]));
+    return OK;
 }
 
 enum status bind_query(struct binder *b, const struct ast_select *s, const struct scope *outer,
@@ -553,7 +543,8 @@ enum status bind_query(struct binder *b, const struct ast_select *s, const struc
     return bind_body(b, s, outer, want, false, out);
 }
 
-enum status bind_source(struct binder *b, const struct ast_select *s, struct query *out)
+enum status bind_source(struct binder *b, const struct ast_select *s, const struct scope *outer,
+                        struct query *out)
 {
-    return bind_body(b, s, NULL, WANT_CELLS, true, out);
+    return bind_body(b, s, outer, WANT_CELLS, true, out);
 }

@@ -26,6 +26,7 @@
     X(P_SORT, sort)                 /* op_sort.c */                                                \
     X(P_LIMIT, limit)               /* op_limit.c */                                               \
     X(P_CONCAT, concat)             /* op_concat.c */                                              \
+    X(P_REPEAT, repeat)             /* op_repeat.c */                                              \
     X(P_FETCH, fetch)               /* op_fetch.c */                                               \
     X(P_FILL, fill)                 /* op_fill.c */                                                \
     X(P_RESHAPE, reshape)           /* op_reshape.c */                                             \

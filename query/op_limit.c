@@ -21,7 +21,10 @@ static enum status count_of(struct ctx *c, struct op *op, const struct expr *e, 
     TRY(expr_eval_const(c, e, exec_env(op->exec), &v));
     if (v.null) return OK;
     TRY(value_cast(c, &v, T_INT64, &v));
-    if (v.i < 0) return fail_at(c, ERR_INVALID_LIMIT, e->pos, "%s must not be negative", what);
+    bool is_offset = !strcmp(what, "OFFSET");
+    if (v.i < 0)
+        return fail_at(c, is_offset ? ERR_INVALID_OFFSET : ERR_INVALID_LIMIT, e->pos,
+                       "%s must not be negative", what);
     *out = v.i;
     return OK;
 }

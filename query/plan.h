@@ -33,6 +33,7 @@ struct agg; /* query/agg.h: an aggregate's overload */
     X(P_SORT, "sort") /* rows; top-k when limit is known */                                        \
     X(P_LIMIT, "limit")                                                                            \
     X(P_CONCAT, "append") /* UNION ALL: rows after rows */                                         \
+    X(P_REPEAT, "repeat") /* each row as often as its last column says, without that column */     \
     X(P_REGRID, "regrid") /* the cells over other axes */                                          \
     X(P_FFT, "fft")                                                                                \
     X(P_FETCH, "fetch")        /* values at other cells: v[#i - 1] */                              \

@@ -427,6 +427,16 @@ static void prune_pivot(struct ctx *c, struct plan *p, const bool *need, int *ma
     p->rel.n_cols = keep_columns(c, p, need, map);
 }
 
+static void prune_repeat(struct ctx *c, struct plan *p, const bool *need, int *map)
+{
+    int n = p->rel.n_cols;
+    bool *below = arena_array(c->arena, bool, n + 2);
+    copy_need(need, n, below);
+    below[n] = true;
+    prune_exactly(c, &p->in[0], below);
+    p->rel.n_cols = keep_columns(c, p, need, map);
+}
+
 static void prune_distinct(struct ctx *c, struct plan *p, int *map)
 {
     bool *all = arena_array(c->arena, bool, p->rel.n_cols + 1);
@@ -493,6 +503,9 @@ void prune_columns(struct ctx *c, struct plan *p, const bool *need, int *map)
         break;
     case P_PIVOT:
         prune_pivot(c, p, need, map);
+        break;
+    case P_REPEAT:
+        prune_repeat(c, p, need, map);
         break;
     case P_DISTINCT:
         prune_distinct(c, p, map);

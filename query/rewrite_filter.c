@@ -300,6 +300,7 @@ static enum status go_below(struct ctx *c, struct plan *p, struct expr *e, bool 
         if (!safe) break;
         return below_cell_windows(c, p, e, done);
     case P_DISTINCT:
+    case P_REPEAT:
         if (r.dims || r.positions) break;
         return sink_into(c, &p->in[0], e);
     case P_SORT:
