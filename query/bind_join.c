@@ -412,7 +412,7 @@ static void add_coordinates(struct joining *j)
         names[n++] = r->dims[d].name;
         j->pos_col[d] = n;
         es[n] = expr_make_ref(c, E_POS, d, T_INT64, -1);
-        names[n++] = r->dims[d].name;
+        names[n++] = arena_printf(c->arena, "#%s", r->dims[d].name ? r->dims[d].name : "row");
     }
     if (j->n_pairs) j->right->plan = plan_map(c, j->right->plan, es, names, n);
 }

@@ -35,7 +35,8 @@ static struct listed list_columns(struct ctx *c, struct plan *in)
         int i = r->n_cols + d, k = i + r->n_dims;
         es[i] = dim_ref(c, r, d);
         es[k] = r->dims[d].axis ? expr_make_ref(c, E_POS, d, T_INT64, -1) : dim_ref(c, r, d);
-        names[i] = names[k] = r->dims[d].name;
+        names[i] = r->dims[d].name ? r->dims[d].name : "row";
+        names[k] = arena_printf(c->arena, "#%s", names[i]);
     }
     out.plan = plan_map(c, in, es, names, n);
     for (int d = 0; d < r->n_dims; d++) {

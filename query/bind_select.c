@@ -42,18 +42,23 @@ static bool bracket_has(const struct selecting *q, const char *name)
 
 /* A dimension that is listed already (a.*, b.* of a join on it) is a plain column; another one of
  * the same name gets a number. */
-static void star_column(struct selecting *q, const struct scope_col *col, int pos)
+static void star_column(struct selecting *q, const struct scope_col *col, bool bracket, int pos)
 {
     struct expr *e = scope_ref(q->b, col, pos);
     const char *name = col->name;
-    bool bracket = col->is_dim, twice = bracket && bracket_has(q, name);
-    if (twice && e->kind != E_DIM) bracket = false;
+    bool twice = bracket && bracket_has(q, name);
     for (int i = 0; i < q->n; i++)
         if (twice && q->ts[i].bracket && expr_equal(q->ts[i].e, e)) bracket = false;
     for (int k = 2; bracket && bracket_has(q, name); k++)
         name = arena_printf(q->b->c->arena, "%s_%d", col->name, k);
     struct target *t = new_target(q);
     *t = (struct target){.e = e, .name = name, .bracket = bracket, .pos = place(q->b, pos)};
+}
+
+/* What `[*]` means beside dimensions: those that a join by value made columns of. */
+static bool was_dim(const struct scope_col *col)
+{
+    return col->position && !col->paired;
 }
 
 /* `*`: every dimension once, then the attributes; `a.*`: those of one item; `[*]`: dimensions. */
@@ -68,7 +73,8 @@ static enum status expand_star(struct selecting *q, int item, bool dims_only, in
             const struct scope_col *col = &s->cols[i];
             bool listed =
                 item < 0 ? col->in_star : col->item == item && (col->in_star || col->paired);
-            if (listed && col->name && col->is_dim == (pass == 0)) star_column(q, col, pos);
+            bool bracket = col->is_dim || (dims_only && was_dim(col));
+            if (listed && col->name && bracket == (pass == 0)) star_column(q, col, bracket, pos);
         }
     }
     return OK;
