@@ -247,6 +247,13 @@ struct ast_select {
 };
 
 /* ---- definitions ---- */
+struct ast_check { /* CHECK (e), with its text's range */
+    struct ast_expr *e;
+    const char *name; /* CONSTRAINT name; NULL: none */
+    int pos, end;
+};
+AST_LIST(ast_checks, struct ast_check);
+
 enum dim_kind { DIM_NONE, DIM_RANGE, DIM_LABELS, DIM_GROWING };
 struct ast_column {
     const char *name;
@@ -256,9 +263,11 @@ struct ast_column {
     struct ast_exprs labels; /* DIM_LABELS */
     int64_t tile;            /* 0: not given */
     bool not_null, null, primary_key, unique;
+    bool identity; /* GENERATED … AS IDENTITY */
     struct ast_expr *deflt;
     const char *codec;
-    struct ast_expr *check;
+    struct ast_checks checks;
+    const char *constraint; /* CONSTRAINT name, of what follows */
     int pos;
 };
 AST_LIST(ast_columns, struct ast_column);
@@ -293,11 +302,12 @@ enum ast_conflict {
     X(S_SELECT, "SELECT")                                                                          \
     X(S_INSERT, "INSERT")                                                                          \
     X(S_UPDATE, "UPDATE")                                                                          \
-    X(S_DELETE, "DELETE") X(S_TRUNCATE, "TRUNCATE") X(S_CREATE_ARRAY, "CREATE ARRAY") X(           \
-        S_CREATE_ARRAY_AS, "CREATE ARRAY AS") X(S_CREATE_VIEW, "CREATE VIEW") X(S_CREATE_FUNCTION, \
-                                                                                "CREATE FUNCTION") \
-        X(S_CREATE_MATERIALIZED,                                                                   \
-          "CREATE MATERIALIZED ARRAY") X(S_REFRESH, "REFRESH") X(S_CREATE_INDEX, "CREATE INDEX")   \
+    X(S_DELETE, "DELETE")                                                                          \
+    X(S_TRUNCATE, "TRUNCATE") X(S_CREATE_ARRAY, "CREATE ARRAY") X(S_CREATE_ARRAY_AS,               \
+                                                                  "CREATE ARRAY AS")               \
+        X(S_CREATE_VIEW, "CREATE VIEW") X(S_CREATE_FUNCTION, "CREATE FUNCTION") X(                 \
+            S_CREATE_MATERIALIZED,                                                                 \
+            "CREATE MATERIALIZED ARRAY") X(S_REFRESH, "REFRESH") X(S_CREATE_INDEX, "CREATE INDEX") \
             X(S_CREATE_SCHEMA, "CREATE SCHEMA") X(S_DROP, "DROP") X(S_ALTER, "ALTER ARRAY") X(     \
                 S_COMMENT, "COMMENT") X(S_COPY, "COPY") X(S_BEGIN, "BEGIN") X(S_COMMIT, "COMMIT")  \
                 X(S_ROLLBACK, "ROLLBACK") X(S_SAVEPOINT, "SAVEPOINT") X(S_ROLLBACK_TO, "ROLLBACK") \
@@ -386,7 +396,7 @@ struct ast_stmt {
     struct ast_names primary_key; /* table constraint */
     int n_uniques;
     struct ast_names *uniques; /* table constraints */
-    struct ast_exprs checks;   /* table constraints */
+    struct ast_checks checks;  /* table constraints */
     struct ast_options options;
     struct ast_names params; /* CREATE FUNCTION */
     struct ast_expr *expr;   /* CREATE FUNCTION's body, with body_pos, body_end its text */

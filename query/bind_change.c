@@ -64,7 +64,7 @@ static enum status bind_returning(struct binder *b, const struct ast_targets *li
 
 /* ---- CHECK ---- */
 
-/* They are kept as the text of a query: SELECT (v > 0) AS "name", … */
+/* They are kept as texts of queries: SELECT (v > 0) AS "name"; … */
 static enum status bind_constraints(struct binder *b, const struct schema *t,
                                     const struct scope *scope, struct checks *out)
 {
@@ -77,13 +77,16 @@ static enum status bind_constraints(struct binder *b, const struct schema *t,
     if (!text) return OK;
     inner.fixed_pos = 0; /* its errors are none of the statement's text */
     TRY(parse_script(c, text, strlen(text), &script));
-    const struct ast_targets *list = &script.v[0]->select->targets;
     struct expr_place in = {.scope = scope, .clause = "CHECK"};
-    out->es = arena_array(c->arena, struct expr *, list->n + 1);
-    out->names = arena_array(c->arena, const char *, list->n + 1);
-    for (int i = 0; i < list->n; i++) {
-        TRY(bind_condition(&inner, &in, list->v[i].e, &out->es[i]));
-        out->names[out->n++] = list->v[i].alias;
+    out->es = arena_array(c->arena, struct expr *, script.n + 1);
+    out->names = arena_array(c->arena, const char *, script.n + 1);
+    for (int i = 0; i < script.n; i++) {
+        const struct ast_target *check = &script.v[i]->select->targets.v[0];
+        int n_before = b->shared->n_subqueries;
+        TRY(bind_condition(&inner, &in, check->e, &out->es[i]));
+        if (b->shared->n_subqueries != n_before)
+            return fail_at(c, ERR_UNSUPPORTED, 0, "cannot use subquery in check constraint");
+        out->names[out->n++] = check->alias;
     }
     return OK;
 }
@@ -383,7 +386,10 @@ enum status bind_change(struct ctx *c, struct bind_env *env, const struct ast_st
         if (s->returning.n || checks) see_new_values(&b, t, &scope, out, es);
     }
     TRY(bind_returning(&b, &s->returning, &scope, &out->returning));
-    if (checks) TRY(bind_constraints(&b, t, &scope, &out->checks));
+    if (checks) {
+        scope.n_cols = t->n_dims + t->n_attrs; /* of FROM's columns they know nothing */
+        TRY(bind_constraints(&b, t, &scope, &out->checks));
+    }
     change_outputs(&b, t, &scope, es, out);
     return binder_finish(&b, &out->query);
 }

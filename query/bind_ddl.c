@@ -50,16 +50,37 @@ static enum status bind_default(struct ctx *c, struct bind_env *env, const struc
     return OK;
 }
 
+/* INTEGER of "serial"; NULL: it is no such type. */
+static const char *serial_type(const struct ast_type *t)
+{
+    static const char *const types[][2] = {{"serial", "int4"},      {"serial4", "int4"},
+                                           {"bigserial", "int8"},   {"serial8", "int8"},
+                                           {"smallserial", "int2"}, {"serial2", "int2"}};
+    for (size_t i = 0; t && i < sizeof types / sizeof *types; i++)
+        if (!strcmp(t->name, types[i][0])) return types[i][1];
+    return NULL;
+}
+
+static enum status key_on_attribute(struct ctx *c, bool primary, const char *name, int pos)
+{
+    fail_at(c, ERR_UNSUPPORTED, pos, "%s on attribute \"%s\" is not available",
+            primary ? "PRIMARY KEY" : "UNIQUE", name);
+    return hint(c,
+                "Dimensions are the key: %s … DIMENSION, or a PRIMARY KEY of a table's first "
+                "columns, which makes them dimensions.",
+                name);
+}
+
 enum status bind_attr(struct ctx *c, struct bind_env *env, const struct ast_column *col,
                       struct attr *out)
 {
     *out = (struct attr){.name = col->name, .not_null = col->not_null};
-    if (col->check)
-        return fail_at(c, ERR_UNSUPPORTED, col->check->pos, "CHECK is not available yet");
-    if (col->primary_key || col->unique) {
-        fail_at(c, ERR_UNSUPPORTED, col->pos, "%s on attribute \"%s\" is not available",
-                col->primary_key ? "PRIMARY KEY" : "UNIQUE", col->name);
-        return hint(c, "An array's dimensions are its key: %s … DIMENSION.", col->name);
+    if (col->primary_key || col->unique)
+        return key_on_attribute(c, col->primary_key, col->name, col->pos);
+    if (col->identity || serial_type(col->type)) {
+        fail_at(c, ERR_UNSUPPORTED, col->pos, "attribute \"%s\" cannot number its rows", col->name);
+        return hint(c, "%s SERIAL PRIMARY KEY, as a table's first column, is its dimension.",
+                    col->name);
     }
     if (!col->type) return fail_at(c, ERR_SYNTAX, col->pos, "column \"%s\" has no type", col->name);
     TRY(bind_type(c, col->type, &out->type));
@@ -153,9 +174,9 @@ static enum status bind_dim(struct ctx *c, struct bind_env *env, const struct as
 {
     enum type t;
     *out = (struct dim){.name = col->name, .tile = col->tile};
-    if (col->deflt || col->codec || col->check || col->unique)
+    if (col->deflt || col->codec)
         return fail_at(c, ERR_INVALID_DEFINITION, col->pos,
-                       "dimension \"%s\" takes no DEFAULT, CODEC, CHECK or UNIQUE", col->name);
+                       "dimension \"%s\" takes no DEFAULT or CODEC", col->name);
     if (col->null)
         return fail_at(c, ERR_INVALID_DEFINITION, col->pos, "dimension \"%s\" cannot be NULL",
                        col->name);
@@ -175,19 +196,6 @@ static enum status row_dim(struct ctx *c, struct schema *out)
     out->dims = arena_array(c->arena, struct dim, 1);
     out->dims[0].name = "row";
     return axis_regular(c, "row", T_INT64, &zero, NULL, NULL, &out->dims[0].axis);
-}
-
-static enum status refuse_parts(struct ctx *c, const struct ast_stmt *s)
-{
-    if (s->temporary)
-        return fail_at(c, ERR_UNSUPPORTED, s->pos, "temporary tables are not available yet");
-    if (s->checks.n)
-        return fail_at(c, ERR_UNSUPPORTED, s->checks.v[0]->pos, "CHECK is not available yet");
-    if (s->n_uniques)
-        return fail_at(c, ERR_UNSUPPORTED, s->pos,
-                       "UNIQUE and PRIMARY KEY of a table are not available: an array's dimensions "
-                       "are its key");
-    return OK;
 }
 
 static enum status check_name(struct ctx *c, const char *name, int pos)
@@ -212,37 +220,122 @@ static enum status check_names(struct ctx *c, const struct ast_columns *defs, bo
     return OK;
 }
 
+/* A table's key: its first columns, which become dimensions. *n: how many. */
+static enum status key_columns(struct ctx *c, const struct ast_stmt *s, int *n)
+{
+    int of_columns = 0;
+    for (int i = 0; i < s->defs.n; i++)
+        of_columns += s->defs.v[i].primary_key;
+    if (of_columns > 1 || (of_columns && s->primary_key.n))
+        return fail_at(c, ERR_INVALID_DEFINITION, s->name.pos,
+                       "multiple primary keys for table \"%s\" are not allowed",
+                       s->name.part[s->name.n - 1]);
+    *n = of_columns ? 1 : s->primary_key.n;
+    for (int i = 0; i < *n; i++) {
+        const char *name = s->primary_key.n ? s->primary_key.v[i] : NULL;
+        const struct ast_column *col = i < s->defs.n ? &s->defs.v[i] : NULL;
+        if (col && (name ? !strcmp(col->name, name) : col->primary_key)) continue;
+        fail_at(c, ERR_UNSUPPORTED, s->name.pos,
+                "a PRIMARY KEY of columns that are not the table's first ones is not available");
+        return hint(c, "The key's columns become the array's dimensions: write them first, in the "
+                       "key's order.");
+    }
+    return OK;
+}
+
+/* A key column as a dimension: labels that join, or numbers given by the engine. */
+static enum status key_dim(struct ctx *c, struct bind_env *env, const struct ast_column *from,
+                           bool alone, struct dim *out)
+{
+    struct ast_column col = *from;
+    const char *serial = serial_type(col.type);
+    col.dim = DIM_GROWING;
+    if (!serial && !col.identity) return bind_dim(c, env, &col, out);
+    if (!alone)
+        return fail_at(c, ERR_UNSUPPORTED, col.pos, "only a key of one column can number its rows");
+    struct ast_type type = *col.type;
+    if (serial) type.name = serial;
+    col.type = &type;
+    col.dim = DIM_GROWING;
+    TRY(bind_dim(c, env, &col, out));
+    enum type t = out->axis.type;
+    if (!type_is_integer(t))
+        return fail_at(c, ERR_INVALID_DEFINITION, col.pos,
+                       "identity column type must be smallint, integer, or bigint");
+    struct value one = value_int(t, 1);
+    out->serial = true;
+    return at(c, axis_regular(c, col.name, t, &one, NULL, NULL, &out->axis), col.pos);
+}
+
+/* UNIQUE holds where all dimensions are among its columns. */
+static enum status unique_holds(struct ctx *c, const struct schema *s, const char *const *names,
+                                int n, bool primary, int pos)
+{
+    int n_dims = 0;
+    for (int i = 0; i < n; i++) {
+        if (schema_dim(s, names[i]) < 0 && schema_attr(s, names[i]) < 0)
+            return fail_at(c, ERR_UNDEFINED_COLUMN, pos,
+                           "column \"%s\" named in key does not exist", names[i]);
+        n_dims += schema_dim(s, names[i]) >= 0;
+    }
+    if (n_dims == s->n_dims && !s->is_table && (!primary || n == n_dims)) return OK;
+    fail_at(c, ERR_UNSUPPORTED, pos, "%s (%s%s) of array \"%s\" is not available",
+            primary ? "PRIMARY KEY" : "UNIQUE", names[0], n > 1 ? ", …" : "", s->name);
+    return hint(c, "An array's key is all of its dimensions together.");
+}
+
+static enum status keys_hold(struct ctx *c, const struct ast_stmt *s, const struct schema *out)
+{
+    if (s->primary_key.n)
+        TRY(unique_holds(c, out, s->primary_key.v, s->primary_key.n, true, s->name.pos));
+    for (int i = 0; i < s->n_uniques; i++)
+        TRY(unique_holds(c, out, s->uniques[i].v, s->uniques[i].n, false, s->name.pos));
+    for (int i = 0; i < s->defs.n; i++) {
+        const struct ast_column *col = &s->defs.v[i];
+        if (col->primary_key || col->unique)
+            TRY(unique_holds(c, out, &col->name, 1, col->primary_key, col->pos));
+    }
+    return OK;
+}
+
 enum status bind_schema(struct ctx *c, struct bind_env *env, const struct ast_stmt *s,
                         struct schema *out)
 {
-    struct schema r = {.name = s->name.part[s->name.n - 1], .is_table = s->is_table};
-    TRY(refuse_parts(c, s));
+    struct schema r = {.name = s->name.part[s->name.n - 1]};
+    int n_key = 0;
+    if (s->temporary)
+        return fail_at(c, ERR_UNSUPPORTED, s->pos, "temporary tables are not available yet");
+    if (s->is_table) TRY(key_columns(c, s, &n_key));
+    r.is_table = s->is_table && n_key == 0;
     TRY(check_name(c, r.name, s->name.pos));
-    TRY(check_names(c, &s->defs, s->is_table));
+    TRY(check_names(c, &s->defs, r.is_table));
     r.dims = arena_array(c->arena, struct dim, s->defs.n + 1);
     r.attrs = arena_array(c->arena, struct attr, s->defs.n + 1);
-    if (s->is_table) TRY(row_dim(c, &r));
+    if (r.is_table) TRY(row_dim(c, &r));
     for (int i = 0; i < s->defs.n; i++) {
         const struct ast_column *col = &s->defs.v[i];
-        if (col->dim == DIM_NONE) {
+        bool key = i < n_key;
+        if (col->dim == DIM_NONE && !key) {
             if (r.n_attrs == MAX_ATTRS)
                 return fail_at(c, ERR_TOO_MANY_COLUMNS, col->pos,
                                "an array has at most %d attributes", MAX_ATTRS);
             TRY(bind_attr(c, env, col, &r.attrs[r.n_attrs++]));
             continue;
         }
-        if (s->is_table)
+        if (s->is_table && col->dim != DIM_NONE)
             return fail_at(c, ERR_INVALID_DEFINITION, col->pos,
                            "a table has no dimensions: use CREATE ARRAY");
         if (r.n_dims == MAX_DIMS)
             return fail_at(c, ERR_TOO_MANY_COLUMNS, col->pos, "an array has at most %d dimensions",
                            MAX_DIMS);
-        TRY(bind_dim(c, env, col, &r.dims[r.n_dims++]));
+        struct dim *d = &r.dims[r.n_dims++];
+        TRY(key ? key_dim(c, env, col, n_key == 1, d) : bind_dim(c, env, col, d));
     }
     if (r.n_dims == 0) {
         fail_at(c, ERR_INVALID_DEFINITION, s->name.pos, "array \"%s\" has no dimension", r.name);
         return hint(c, "i INTEGER DIMENSION [0 : 9] makes one; CREATE TABLE needs none.");
     }
+    TRY(keys_hold(c, s, &r));
     *out = r;
     return OK;
 }

@@ -122,7 +122,7 @@ static enum status fit_columns(struct binder *b, const struct ast_stmt *s, int n
 static enum status check_given(struct binder *b, const struct ast_stmt *s, const struct schema *t,
                                const struct columns *k)
 {
-    for (int d = 0; d < t->n_dims && !t->is_table; d++)
+    for (int d = 0; d < t->n_dims && !schema_numbers(t); d++)
         if (k->of_dim[d] < 0) {
             fail_at(b->c, ERR_NOT_NULL, place(b, s->name.pos),
                     "a coordinate for dimension \"%s\" of \"%s\" is missing", t->dims[d].name,
@@ -465,7 +465,8 @@ static enum status insert_outputs(struct binder *b, const struct schema *t, cons
     struct expr **es = arena_array(c->arena, struct expr *, most);
     const char **names = arena_array(c->arena, const char *, most);
     out->attrs = arena_array(c->arena, int, most);
-    for (int i = 0; i < n_dims + t->n_attrs; i++) {
+    out->numbered = t->is_table || k->of_dim[0] < 0;
+    for (int i = out->numbered ? n_dims : 0; i < n_dims + t->n_attrs; i++) {
         int from = i < n_dims ? k->of_dim[i] : k->of_attr[i - n_dims];
         if (from < 0 && !all) continue;
         if (from < 0) {
@@ -491,7 +492,6 @@ static enum status insert_outputs(struct binder *b, const struct schema *t, cons
     q->root = plan_map(c, in, es, names, n_cols);
     q->outs = outs;
     q->n_outs = n;
-    out->numbered = t->is_table;
     return OK;
 }
 

@@ -172,6 +172,13 @@ static enum status read_files(struct ctx *c, struct run *r, struct stream_load *
     return OK;
 }
 
+static bool named(const char *const *names, int n, const char *name)
+{
+    for (int i = 0; i < n; i++)
+        if (!strcmp(names[i], name)) return true;
+    return false;
+}
+
 /* Dimensions first, then the attributes that come; all: the others too. */
 static enum status order_columns(struct ctx *c, struct stream_load *l, const char *const *names,
                                  int n, bool all, int *attrs, int *n_attrs)
@@ -298,7 +305,8 @@ enum status copy_from_rows(struct ctx *c, struct run *r, const struct copy_optio
     TRY(copy_columns(c, r->stmt, target, &names, &n_cols));
     TRY(bind_checks(c, &env, target, &row));
     struct stream_load l = {.cl = r->cl, .target = target, .n_cols = n_cols};
-    l.to.numbered = target->is_table;
+    l.to.numbered =
+        target->is_table || (schema_numbers(target) && !named(names, n_cols, target->dims[0].name));
     int most = n_cols + target->n_attrs + 1;
     int *attrs = arena_array(c->arena, int, most);
     l.order = arena_array(c->arena, int, most);

@@ -99,7 +99,7 @@ coldecls(A) ::= coldecls(L) COMMA coldecl(X). { A = L; ADD(p, &A->defs, *X); }
 coldecls(A) ::= coldecls(L) COMMA tconstraint(X). { A = L; tree_add_constraint(p, A, X); }
 %type tconstraint {struct constraint *}
 tconstraint(A) ::= tconstraint1(X).     { A = X; }
-tconstraint(A) ::= CONSTRAINT colid tconstraint1(X). { A = X; }
+tconstraint(A) ::= CONSTRAINT colid(N) tconstraint1(X). { A = X; A->check.name = N.text; }
 %type tconstraint1 {struct constraint *}
 tconstraint1(A) ::= PRIMARY KEY LP namelist(L) RP.
                                         { A = arena_new_of(p->c->arena, struct constraint);
@@ -107,8 +107,11 @@ tconstraint1(A) ::= PRIMARY KEY LP namelist(L) RP.
 tconstraint1(A) ::= UNIQUE LP namelist(L) RP.
                                         { A = arena_new_of(p->c->arena, struct constraint);
                                           A->columns = L; }
-tconstraint1(A) ::= CHECK LP expr(X) RP. { A = arena_new_of(p->c->arena, struct constraint);
-                                          A->check = X; }
+tconstraint1(A) ::= CHECK LP(L) expr(X) RP(R). { A = arena_new_of(p->c->arena, struct constraint);
+                                          A->check = (struct ast_check){X, NULL, L.pos + 1, R.pos}; }
+tconstraint1(A) ::= FOREIGN(W) KEY LP namelist RP references.
+                                        { A = arena_new_of(p->c->arena, struct constraint);
+                                          tree_no_references(p, W.pos); }
 
 %type coldecl {struct ast_column *}
 coldecl(A) ::= colid(N) typename(T).    { A = tree_columndef(p, &N, T); }
@@ -140,8 +143,23 @@ coldecl(A) ::= coldecl(X) DEFAULT(W) b_expr(E).
 coldecl(A) ::= coldecl(X) CODEC SCONST(C). { A = X; A->codec = C.text; }
 coldecl(A) ::= coldecl(X) PRIMARY KEY.  { A = X; A->primary_key = true; }
 coldecl(A) ::= coldecl(X) UNIQUE.       { A = X; A->unique = true; }
-coldecl(A) ::= coldecl(X) CHECK LP expr(E) RP. { A = X; A->check = E; }
-coldecl(A) ::= coldecl(X) CONSTRAINT colid. { A = X; }
+coldecl(A) ::= coldecl(X) CHECK LP(L) expr(E) RP(R).
+                          { A = X;
+                            ADD(p, &A->checks, ((struct ast_check){E, A->constraint, L.pos + 1, R.pos}));
+                            A->constraint = NULL; }
+coldecl(A) ::= coldecl(X) CONSTRAINT colid(N). { A = X; A->constraint = N.text; }
+coldecl(A) ::= coldecl(X) references(W). { A = X; tree_no_references(p, W); }
+%type references {int}
+references(A) ::= REFERENCES(W) qname optnames. { A = W.pos; }
+references(A) ::= references(W) ON UPDATE|DELETE refact. { A = W; }
+refact ::= CASCADE.
+refact ::= RESTRICT.
+refact ::= SET NULL.
+refact ::= SET DEFAULT.
+refact ::= ID ID.
+coldecl(A) ::= coldecl(X) GENERATED identity AS IDENTITY. { A = X; A->identity = true; }
+identity ::= ALWAYS.
+identity ::= BY DEFAULT.
 
 /* ---- ALTER, DROP, COMMENT ---- */
 %type alterhead {struct ast_stmt *}

@@ -103,9 +103,15 @@ void tree_check_null(struct parser *p, const struct ast_column *d, int pos)
                       "conflicting NULL/NOT NULL declarations for column \"%s\"", d->name);
 }
 
+void tree_no_references(struct parser *p, int pos)
+{
+    parse_mistake(p, ERR_UNSUPPORTED, pos, "foreign keys are not available");
+    hint(p->c, "Leave REFERENCES out; a LEFT JOIN finds cells without a partner.");
+}
+
 void tree_add_constraint(struct parser *p, struct ast_stmt *s, const struct constraint *k)
 {
-    if (k->check) {
+    if (k->check.e) {
         ADD(p, &s->checks, k->check);
     } else if (!k->primary_key) {
         s->uniques = tree_room(p, s->uniques, s->n_uniques, sizeof *s->uniques);

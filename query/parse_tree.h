@@ -79,7 +79,7 @@ struct join_how {
 struct constraint { /* of the table: CHECK, PRIMARY KEY or UNIQUE */
     bool primary_key;
     struct ast_names columns;
-    struct ast_expr *check;
+    struct ast_check check; /* e NULL: none */
 };
 AST_LIST(names_list, struct ast_name);
 AST_LIST(types_list, struct ast_type *);
@@ -157,6 +157,8 @@ struct ast_column *tree_columndef(struct parser *p, const struct token *name, st
 struct ast_column *tree_dimension(struct parser *p, struct ast_column *d, enum dim_kind kind,
                                   int pos);
 void tree_check_null(struct parser *p, const struct ast_column *d, int pos);
+/* REFERENCES, FOREIGN KEY: refused. */
+void tree_no_references(struct parser *p, int pos);
 void tree_add_constraint(struct parser *p, struct ast_stmt *s, const struct constraint *k);
 /* AS select: the statement's query, and where its text lies. */
 void tree_set_body(struct parser *p, struct ast_stmt *s, struct ast_select *select);

@@ -61,6 +61,7 @@ struct file_load {
     struct plan scan, map, filter;
     struct query query;
     int *attrs, n_attrs;
+    bool numbered; /* the rows have no coordinates */
 };
 
 /* One column of the target: the source's dimension or attribute, cast. */
@@ -123,6 +124,8 @@ static enum status match_dims(struct ctx *c, struct file_load *l)
     for (int d = 0; d < n_dims; d++) {
         const struct dim *to = &l->target->dims[d];
         int from_dim = schema_dim(l->from, to->name), from_attr = schema_attr(l->from, to->name);
+        l->numbered = schema_numbers(l->target) && from_dim < 0 && from_attr < 0;
+        if (l->numbered) return OK;
         if (n_named == 0 && l->from->n_dims == n_dims) from_dim = d;
         if (from_dim < 0 && from_attr < 0) return missing_column(c, l, "dimension", to->name);
         TRY(add_output(c, l, to->name, to->axis.type, from_dim, from_attr));
@@ -242,7 +245,7 @@ static enum status load_source(struct ctx *c, struct run *r, const struct copy_o
                           .mode = o->conflict,
                           .attrs = l->attrs,
                           .n_attrs = l->n_attrs,
-                          .numbered = target->is_table,
+                          .numbered = target->is_table || l->numbered,
                           .before = l->array,
                           .row = &l->row};
     struct rowset *none;

@@ -15,6 +15,105 @@ static bool exists(struct ctx *c, struct run *r, const char *name)
     return array_open(&quiet, r->s->txn, &ref, &there) == OK;
 }
 
+/* ---- CHECK ---- */
+
+/* A name for a constraint without one, as PostgreSQL makes it, that no other has. */
+static const char *constraint_name(struct ctx *c, const char *array, const char *column,
+                                   const char *const *taken, int n)
+{
+    const char *base = column ? arena_printf(c->arena, "%s_%s_check", array, column)
+                              : arena_printf(c->arena, "%s_check", array);
+    const char *name = base;
+    for (int k = 1, i = 0; i < n; i++)
+        if (!strcmp(taken[i], name)) {
+            name = arena_printf(c->arena, "%s%d", base, k++);
+            i = -1;
+        }
+    return name;
+}
+
+struct texts { /* of constraints: a SELECT each, that gives one a name */
+    struct strbuf sql;
+    const char **names;
+    int n;
+};
+
+static enum status add_checks(struct ctx *c, const struct run *r, const struct ast_checks *list,
+                              const char *column, struct texts *out)
+{
+    const char *array = last_part(&r->stmt->name);
+    for (int i = 0; i < list->n; i++) {
+        const struct ast_check *k = &list->v[i];
+        const char *name =
+            k->name ? k->name : constraint_name(c, array, column, out->names, out->n);
+        for (int t = 0; t < out->n; t++)
+            if (!strcmp(out->names[t], name))
+                return fail_at(c, ERR_DUPLICATE_OBJECT, k->pos,
+                               "check constraint \"%s\" already exists", name);
+        out->names[out->n++] = name;
+        strbuf_addf(&out->sql, "SELECT (%.*s) AS \"%s\";", k->end - k->pos, r->text + k->pos, name);
+    }
+    return OK;
+}
+
+/* Keeps the constraints of the array just made, if they can be computed. */
+static enum status keep_checks(struct ctx *c, struct run *r, const struct schema *schema)
+{
+    const struct ast_stmt *stmt = r->stmt;
+    struct texts texts = {.sql = STRBUF_INIT};
+    struct held_row row;
+    struct bind_env env = session_bind_env(r);
+    int n = stmt->checks.n;
+    for (int i = 0; i < stmt->defs.n; i++)
+        n += stmt->defs.v[i].checks.n;
+    if (n == 0) return OK;
+    texts.names = arena_array(c->arena, const char *, n);
+    enum status st = OK;
+    for (int i = 0; i < stmt->defs.n && st == OK; i++)
+        st = add_checks(c, r, &stmt->defs.v[i].checks, stmt->defs.v[i].name, &texts);
+    if (st == OK) st = add_checks(c, r, &stmt->checks, NULL, &texts);
+    if (st == OK) st = array_set_checks(c, r->s->txn, schema, texts.sql.s);
+    if (st == OK) st = bind_checks(c, &env, schema, &row);
+    if (st < 0 && c->err.position <= 0) c->err.position = stmt->name.pos;
+    strbuf_release(&texts.sql);
+    return st;
+}
+
+/* A column went or has another name: constraints that name it go with it, or forbid that. */
+static enum status settle_checks(struct ctx *c, struct run *r, const char *name, const char *column,
+                                 bool drop)
+{
+    struct array_ref ref = {.name = name, .position = r->stmt->name.pos};
+    struct array *a;
+    struct held_row row;
+    struct bind_env env = session_bind_env(r);
+    const char *text;
+    if (r->stmt->drop == DROP_VIEW || (!drop && r->stmt->alter == ALTER_RENAME)) return OK;
+    TRY(array_open(c, r->s->txn, &ref, &a));
+    TRY(array_checks(c, r->s->txn, array_schema(a), &text));
+    struct ast_script script = {0};
+    if (text) TRY(parse_script(c, text, strlen(text), &script));
+    struct strbuf kept = STRBUF_INIT;
+    enum status st = OK;
+    for (int i = 0; i < script.n && st == OK; i++) {
+        const struct ast_stmt *one = script.v[i];
+        const char *sql = arena_printf(c->arena, "%.*s;", one->end - one->pos, text + one->pos);
+        struct ctx quiet = *c;
+        ctx_clear(&quiet);
+        st = array_set_checks(c, r->s->txn, array_schema(a), sql);
+        if (st == OK && bind_checks(&quiet, &env, array_schema(a), &row) == OK) {
+            strbuf_adds(&kept, sql);
+        } else if (st == OK && !drop) {
+            fail(c, ERR_DEPENDENT_OBJECTS, "cannot rename column \"%s\" of array \"%s\"", column,
+                 name);
+            st = hint(c, "A CHECK constraint names it, and is kept as its text.");
+        }
+    }
+    if (st == OK && text) st = array_set_checks(c, r->s->txn, array_schema(a), kept.s);
+    strbuf_release(&kept);
+    return st;
+}
+
 static enum status create_array(struct ctx *c, struct run *r)
 {
     const struct ast_stmt *stmt = r->stmt;
@@ -28,6 +127,7 @@ static enum status create_array(struct ctx *c, struct run *r)
     }
     if (stmt->or_replace && exists(c, r, name)) TRY(array_drop(c, r->s->txn, name));
     TRY(at(c, array_create(c, r->s->txn, &schema), stmt->name.pos));
+    TRY(keep_checks(c, r, &schema));
     return tag(r, "CREATE %s", kind);
 }
 
@@ -230,6 +330,9 @@ static enum status add_column(struct ctx *c, struct run *r, const char *name)
                name);
         return OK;
     }
+    if (col->checks.n)
+        return fail_at(c, ERR_UNSUPPORTED, col->checks.v[0].pos,
+                       "a CHECK is given when the array is made");
     TRY(bind_attr(c, &env, col, &attr));
     return array_add_attr(c, r->s->txn, name, &attr);
 }
@@ -272,6 +375,7 @@ static enum status alter_names(struct ctx *c, struct run *r, const char *name)
     struct dependents *d;
     TRY(dependents_find(c, r, &name, 1, &d));
     TRY(alter_part(c, r, name));
+    TRY(settle_checks(c, r, name, stmt->from_name, drops));
     const char *of = column
                          ? arena_printf(c->arena, "column %s of %s %s", stmt->from_name, kind, name)
                          : arena_printf(c->arena, "%s %s", kind, name);
@@ -387,6 +491,25 @@ static enum status comment(struct ctx *c, struct run *r)
     return tag(r, "COMMENT");
 }
 
+/* An index changes no answer; one that is UNIQUE would. */
+static enum status index_holds(struct ctx *c, struct run *r)
+{
+    const struct ast_name *name = &r->stmt->names[0];
+    struct array_ref ref = {.name = last_part(name), .position = name->pos};
+    struct array *a;
+    TRY(array_open(c, r->s->txn, &ref, &a));
+    const struct schema *s = array_schema(a);
+    if (!r->stmt->options.n) return OK;
+    int n_dims = 0;
+    for (int i = 0; i < r->stmt->exprs.n; i++) {
+        const struct ast_expr *e = r->stmt->exprs.v[i];
+        n_dims += e->kind == X_NAME && e->name.n == 1 && schema_dim(s, e->name.part[0]) >= 0;
+    }
+    if (n_dims == s->n_dims && !s->is_table) return OK;
+    fail_at(c, ERR_UNSUPPORTED, name->pos, "a UNIQUE index on attributes is not available");
+    return hint(c, "An array's key is all of its dimensions together.");
+}
+
 enum status run_ddl(struct ctx *c, struct run *r)
 {
     TRY(want_write(c, r->s,
@@ -402,6 +525,7 @@ enum status run_ddl(struct ctx *c, struct run *r)
     case S_CREATE_FUNCTION:
         return create_function(c, r);
     case S_CREATE_INDEX:
+        TRY(index_holds(c, r));
         notice(c, "00000",
                "arrays are ordered by their dimensions; the index means nothing and is not kept");
         return tag(r, "CREATE INDEX");

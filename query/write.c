@@ -192,9 +192,9 @@ static enum status number_rows(struct ctx *c, struct row_target *t, const struct
     void *mem;
     TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(t->n_cols + 2), &mem));
     struct column *all = mem;
-    TRY(column_alloc(c, T_INT64, n, &all[0]));
-    for (int64_t i = 0; i < n; i++)
-        ((int64_t *)all[0].values)[i] = t->next_row + i;
+    const struct axis *axis = &writer_schema(t->writer)->dims[0].axis;
+    TRY(column_alloc(c, axis->type, n, &all[0]));
+    axis_coords(axis, t->next_row, n, 1, all[0].values);
     t->next_row += n;
     memcpy(all + 1, *cols, sizeof *all * (size_t)t->n_cols);
     *cols = all;

@@ -45,6 +45,9 @@ static enum status read_array(struct ctx *c, struct catalog *cat, uint32_t array
     return s;
 }
 
+/* dims.grows: 0, 1, or for an axis that numbers its cells */
+#define GROWS_SERIAL INT64_C(2)
+
 static enum status read_dims(struct ctx *c, struct catalog *cat, int64_t version, struct arena *a,
                              struct schema *sc)
 {
@@ -63,6 +66,7 @@ static enum status read_dims(struct ctx *c, struct catalog *cat, int64_t version
         x->type = (enum type)catalog_int(cat, q, 1);
         x->kind = (enum axis_kind)catalog_int(cat, q, 2);
         x->grows = catalog_int(cat, q, 3) != 0;
+        d->serial = catalog_int(cat, q, 3) == GROWS_SERIAL;
         x->lo = catalog_int(cat, q, 4);
         x->hi = catalog_int(cat, q, 5);
         x->limit_lo = catalog_int(cat, q, 6);
@@ -212,10 +216,11 @@ static enum status put_dim(struct ctx *c, struct catalog *cat, const struct sche
     const struct dim *m = &s->dims[d];
     const struct axis *x = &m->axis;
     return catalog_run(c, cat, Q_PUT_DIM, "iiitiiiiiiiiiiiiiiitt", (int64_t)s->id, (int64_t)d,
-                       version, m->name, (int64_t)x->type, (int64_t)x->kind, (int64_t)x->grows,
-                       x->lo, x->hi, x->limit_lo, x->limit_hi, x->origin, x->step,
-                       (int64_t)x->step_months, x->dorigin.mant, (int64_t)x->dorigin.scale,
-                       x->dstep.mant, (int64_t)x->dstep.scale, m->tile, m->unit, m->comment);
+                       version, m->name, (int64_t)x->type, (int64_t)x->kind,
+                       m->serial ? GROWS_SERIAL : (int64_t)x->grows, x->lo, x->hi, x->limit_lo,
+                       x->limit_hi, x->origin, x->step, (int64_t)x->step_months, x->dorigin.mant,
+                       (int64_t)x->dorigin.scale, x->dstep.mant, (int64_t)x->dstep.scale, m->tile,
+                       m->unit, m->comment);
 }
 
 static enum status put_attr(struct ctx *c, struct catalog *cat, const struct schema *s, int k,

@@ -102,3 +102,8 @@ void schema_choose_tiles(struct schema *s, int64_t target_bytes)
         n_open--;
     }
 }
+
+bool schema_numbers(const struct schema *s)
+{
+    return s->is_table || (s->n_dims == 1 && s->dims[0].serial);
+}

@@ -19,6 +19,7 @@ struct dim {
     const char *name;
     struct axis axis;
     int64_t tile;               /* positions a tile covers; the grid starts at position 0 */
+    bool serial;                /* cells without a coordinate come after the last */
     const char *unit, *comment; /* NULL: none */
 };
 
@@ -49,6 +50,8 @@ struct schema {
 /* Position of a name among the dimensions (or attributes), -1 when there is none. */
 int schema_dim(const struct schema *s, const char *name);
 int schema_attr(const struct schema *s, const char *name);
+/* May rows come without coordinates, to be numbered? A table, or an array over one SERIAL. */
+bool schema_numbers(const struct schema *s);
 /* All positions of the snapshot. */
 void schema_box(const struct schema *s, struct box *out);
 void schema_tile_extents(const struct schema *s, int64_t *extents);

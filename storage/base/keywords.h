@@ -19,6 +19,7 @@
     X(ALIGN, "align", NAME) \
     X(ALL, "all", RESERVED) \
     X(ALTER, "alter", NAME) \
+    X(ALWAYS, "always", NAME) \
     X(ANALYZE, "analyze", RESERVED) \
     X(AND, "and", RESERVED) \
     X(ANY, "any", RESERVED) \
@@ -105,11 +106,13 @@
     X(FIRST, "first", NAME) \
     X(FOLLOWING, "following", NAME) \
     X(FOR, "for", RESERVED) \
+    X(FOREIGN, "foreign", RESERVED) \
     X(FORWARD, "forward", NAME) \
     X(FREEZE, "freeze", TYPE_FUNC) \
     X(FROM, "from", RESERVED) \
     X(FULL, "full", TYPE_FUNC) \
     X(FUNCTION, "function", NAME) \
+    X(GENERATED, "generated", NAME) \
     X(GRANT, "grant", RESERVED) \
     X(GRID, "grid", NAME) \
     X(GROUP, "group", RESERVED) \
@@ -119,6 +122,7 @@
     X(HEADER, "header", NAME) \
     X(HOLD, "hold", NAME) \
     X(HOUR, "hour", NAME) \
+    X(IDENTITY, "identity", NAME) \
     X(IF, "if", NAME) \
     X(IGNORE, "ignore", NAME) \
     X(ILIKE, "ilike", TYPE_FUNC) \

@@ -56,6 +56,32 @@ def returning(count, conn):
     count.equal(rows(conn, "EXECUTE up(5, 77)"), [(77,)], "EXECUTE returns rows")
 
 
+def copied(conn, sql, text):
+    """COPY's SQLSTATE; None: it succeeded."""
+    try:
+        with conn.cursor() as cur, cur.copy(sql) as copy:
+            copy.write(text)
+        return None
+    except psycopg.Error as e:
+        return e.sqlstate
+
+
+def copies(count, conn):
+    conn.execute("CREATE ARRAY c (i INTEGER DIMENSION [0 : *], v INTEGER CHECK (v > 0), w INTEGER DEFAULT 3, CHECK (w < v OR w = 3))")
+    count.equal(copied(conn, "COPY c FROM STDIN", "1\t1\t0\n2\t2\t1\n"), None, "COPY")
+    count.equal(copied(conn, "COPY c FROM STDIN", "3\t1\t0\n4\t0\t1\n"), "23514", "a CHECK")
+    count.equal(copied(conn, "COPY c (i, v) FROM STDIN", "3\t1\n"), None, "a default that a CHECK sees")
+    count.equal(copied(conn, "COPY c FROM STDIN", "4\t1\t0\n1\t9\t1\n"), "23505", "a cell that is there")
+    count.equal(copied(conn, "COPY c FROM STDIN (ON CONFLICT IGNORE)", "4\t5\t0\n1\t9\t1\n4\t6\t0\n"), None, "ON CONFLICT IGNORE")
+    count.equal(copied(conn, "COPY c FROM STDIN (ON CONFLICT REPLACE)", "5\t6\t0\n1\t8\t1\n"), None, "ON CONFLICT REPLACE")
+    count.equal(copied(conn, "COPY c FROM STDIN (ON CONFLICT REPLACE)", "5\t7\t0\n5\t8\t1\n"), "21000", "twice")
+    count.equal(rows(conn, "SELECT * FROM c"), [(1, 8, 1), (2, 2, 1), (3, 1, 3), (4, 5, 0), (5, 6, 0)], "what came of it")
+    conn.execute("CREATE TABLE cs (id SERIAL PRIMARY KEY, v INTEGER)")
+    count.equal(copied(conn, "COPY cs (v) FROM STDIN", "7\n8\n"), None, "COPY numbers rows")
+    count.equal(copied(conn, "COPY cs FROM STDIN", "9\t9\n"), None, "…or takes their numbers")
+    count.equal(rows(conn, "SELECT * FROM cs"), [(1, 7), (2, 8), (9, 9)], "numbered rows")
+
+
 def snapshots(count, server):
     with server.connect(autocommit=False) as a, server.connect(autocommit=False) as b, server.connect() as c:
         for t in ("s1", "s2"):
@@ -259,6 +285,7 @@ def main():
     with Server() as server:
         with server.connect() as conn:
             returning(count, conn)
+            copies(count, conn)
         snapshots(count, server)
         deadlock(count, server)
         ddl(count, server)

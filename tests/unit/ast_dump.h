@@ -412,7 +412,9 @@ static void dump_column(struct strbuf *b, const struct ast_column *d)
     dump_flag(b, "unique", d->unique);
     dump_part(b, "default", d->deflt);
     dump_text(b, "codec", d->codec);
-    dump_part(b, "check", d->check);
+    dump_flag(b, "identity", d->identity);
+    for (int i = 0; i < d->checks.n; i++)
+        dump_part(b, "check", d->checks.v[i].e);
     strbuf_addc(b, ')');
 }
 
@@ -464,7 +466,7 @@ static void dump_change(struct strbuf *b, const struct ast_stmt *s)
 static void dump_define(struct strbuf *b, const struct ast_stmt *s)
 {
     static const char *const alters[] = {"rename", "rename-column", "add",        "drop-column",
-                                         "resize", "set",           "column-set", "owner"};
+                                         "resize", "tile", "set",           "column-set", "owner"};
     static const char *const drops[] = {"array",        "table",    "view", "function", "index",
                                         "materialized", "schedule", "role", "schema"};
     static const char *const comments[] = {"array",    "table",     "column",  "view",
@@ -474,7 +476,8 @@ static void dump_define(struct strbuf *b, const struct ast_stmt *s)
     dump_names(b, "primary-key", s->primary_key);
     for (int i = 0; i < s->n_uniques; i++)
         dump_names(b, "unique", s->uniques[i]);
-    dump_exprs(b, "check", s->checks);
+    for (int i = 0; i < s->checks.n; i++)
+        dump_part(b, "check", s->checks.v[i].e);
     dump_names(b, "params", s->params);
     dump_part(b, "body", s->expr);
     if (s->kind == S_ALTER) strbuf_addf(b, " %s %s", drops[s->drop], alters[s->alter]);
