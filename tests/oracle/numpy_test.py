@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Random arrays and queries, computed by NumPy too: numpy_test.py [queries, default 300].
+"""Random arrays and queries, computed by NumPy too: numpy_test.py [queries, default 2000].
 
 Answers must be NumPy's, and the same bytes whatever the workers, cache, optimizer, memory and tiles. A failure can be
 repeated with the seed that is printed: TESSERA_SEED=…"""
@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from harness import Count, Server, seed  # noqa: E402
 from model.arrays import DATE, OIDS, TEXT, is_float  # noqa: E402
 from model.queries import Near, World  # noqa: E402
+from model.relations import relation  # noqa: E402
 
 
 class Text(psycopg.adapt.Loader):
@@ -131,7 +132,7 @@ def ask(count, sessions, query):
 
 
 def main():
-    n = int(sys.argv[1]) if len(sys.argv) > 1 else 300
+    n = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     rng = random.Random(seed())
     count = Count()
     errors = empty = 0
@@ -155,7 +156,7 @@ def main():
                     change(count, sessions, statement)
                 query = None
                 while query is None:
-                    query = world.query()
+                    query = world.query() if rng.random() < 0.5 else relation(rng, world.all())
                 ask(count, sessions, query)
                 errors += query.error is not None
                 empty += not query.rows

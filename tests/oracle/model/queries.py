@@ -229,7 +229,7 @@ def aggregate(name, column, other=None, q=None):
     if name.startswith("nan"):
         real = [v for v in values if v == v]
         if not real:
-            return None
+            return Near(0.0, 0.0) if name == "nansum" else None
         return aggregate({"nansum": "sum", "nanmean": "avg", "nanmin": "min", "nanmax": "max"}[name],
                          Column(column.kind, np.array(real, column.kind)))
     if name in ("argmin", "argmax"):
