@@ -603,8 +603,6 @@ static enum status cast_number(struct ctx *c, const struct value *v, enum type t
         *out = value_double(from_float ? v->d : (double)whole);
     } else if (to == T_FLOAT32) {
         float f = from_float ? (float)v->d : (float)whole;
-        if (isinf(f) && !(from_float && isinf(v->d)))
-            return fail(c, ERR_OVERFLOW, "value out of range: overflow");
         *out = (struct value){.type = T_FLOAT32, .d = (double)f};
     } else {
         wide lo, hi;
