@@ -5,7 +5,7 @@ import numpy as np
 
 from model.arrays import TEXT, Column, Table, is_float, is_number, sql
 from model.expressions import BIGINT, Expressions
-from model.queries import Overflow, Query, aggregate, key_list, result_kind, sort_key
+from model.queries import Overflow, Query, aggregate, filler, key_list, result_kind, sort_key
 
 MOST_CELLS = 400  # of an array that is gone through cell by cell
 
@@ -59,7 +59,10 @@ def window_item(rng, axis):
     before, after = rng.randint(-1, 3), rng.randint(0, 3)
     if which == "coordinates" and axis.form in ("integer", "descending"):
         step = abs(axis.line[1])
-        return f"{d} - {before * step} : {d} + {after * step}", lambda p: (p - (before if axis.form == "integer" else after), p + (after if axis.form == "integer" else before))
+        item = f"{d} - {before * step} : {d} + {after * step}"
+        if axis.form == "integer":
+            return item, lambda p: (p - before, p + after)
+        return item, lambda p: tuple(sorted((p - after, p + before)))  # descending: both orders mean the same
     if which == "open left":
         return f"* : #{d}" if rng.random() < 0.5 and axis.kind != TEXT else f"#{d} => * : #{d}", lambda p: (None, p)
     if which == "open right":
@@ -282,8 +285,8 @@ def pairs_of(x, y, left, right):
 
 
 def both_keys(rng, a, b):
-    """An attribute or dimension of each that can be compared."""
-    names = [(x, y) for x in a.table.columns for y in b.table.columns if x[0] != "#" and y[0] != "#" and
+    """An attribute or dimension of each that can be compared; two dimensions would have to line up."""
+    names = [(x, y) for x in a.table.columns for y in b.table.columns if "#" not in x + y and not (x in a.table.dims and y in b.table.dims) and
              (a.table.columns[x].kind == b.table.columns[y].kind or
               (is_number(a.table.columns[x].kind) and is_number(b.table.columns[y].kind) and not is_float(a.table.columns[x].kind) and not is_float(b.table.columns[y].kind)))]
     return rng.choice(names) if names else None
@@ -307,7 +310,7 @@ def value_join(rng, arrays):
     for side, array, alias in ((0, a, "p"), (1, b, "q")):
         at = np.array([pair[side] for pair in pairs], int)
         for name, c in shown(rng, array, alias):
-            padded = Column(c.kind, np.append(c.values, c.values[:1]), np.append(c.valid, False)).take(at)
+            padded = Column(c.kind, np.append(c.values, filler(c.kind)), np.append(c.valid, False)).take(at)
             columns.append(padded)
             names.append(name)
     text = f"{{{a.name}}} AS p {word} {{{b.name}}} AS q ON p.{keys[0]} = q.{keys[1]}"
