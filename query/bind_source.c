@@ -227,6 +227,34 @@ static enum status csv_option(struct binder *b, const struct ast_expr *call, int
     return hint(b->c, "There are header, delimiter, quote, escape and null.");
 }
 
+/* Do names after the file's say what of it is wanted? */
+static bool has_parts(const char *format)
+{
+    return !strcmp(format, "netcdf") || !strcmp(format, "zarr") || !strcmp(format, "npz");
+}
+
+/* read_raw('f', 'float64', [i => 0 : 99, j => 0 : 9]) */
+static enum status raw_option(struct binder *b, const struct ast_expr *call, int i,
+                              struct source_options *o)
+{
+    const struct ast_expr *e = call->args.v[i];
+    if (i == 1) return text_arg(b, call, i, &o->dtype);
+    if (i > 2 || e->kind != X_CELL || e->args.n)
+        return fail_at(b->c, ERR_UNDEFINED_FUNCTION, place(b, e->pos),
+                       "read_raw takes a file, a type and a bracket of dimensions");
+    if (e->axes.n > MAX_DIMS)
+        return fail_at(b->c, ERR_TOO_MANY_COLUMNS, place(b, e->pos),
+                       "an array has at most %d dimensions", MAX_DIMS);
+    struct dim *dims = arena_array(b->c->arena, struct dim, e->axes.n + 1);
+    for (int d = 0; d < e->axes.n; d++) {
+        TRY(grid_axis(b, &e->axes.v[d], &dims[d].axis));
+        dims[d].name = e->axes.v[d].dim;
+    }
+    o->dims = dims;
+    o->n_dims = e->axes.n;
+    return OK;
+}
+
 static enum status file_options(struct binder *b, const struct ast_expr *call, const char *format,
                                 struct source_options *o)
 {
@@ -240,7 +268,9 @@ static enum status file_options(struct binder *b, const struct ast_expr *call, c
                 return fail_at(b->c, ERR_UNDEFINED_FUNCTION, place(b, call->args.v[i]->pos),
                                "read_%s has no argument \"%s\"", format, call->arg_names[i]);
             TRY(csv_option(b, call, i, o));
-        } else if (!strcmp(format, "netcdf") || !strcmp(format, "zarr")) {
+        } else if (!strcmp(format, "raw")) {
+            TRY(raw_option(b, call, i, o));
+        } else if (has_parts(format)) {
             TRY(text_arg(b, call, i, &vars[o->n_vars++]));
         } else {
             return fail_at(b->c, ERR_UNDEFINED_FUNCTION, place(b, call->args.v[i]->pos),
@@ -248,7 +278,11 @@ static enum status file_options(struct binder *b, const struct ast_expr *call, c
         }
     }
     o->vars = vars;
-    return OK;
+    o->tmp_dir = db_tmp(txn_db(b->env->txn));
+    if (strcmp(format, "raw") != 0 || o->n_dims > 0) return OK;
+    fail_at(b->c, ERR_UNDEFINED_FUNCTION, place(b, call->pos),
+            "read_raw takes a file, a type and a bracket of dimensions");
+    return hint(b->c, "read_raw('f', 'float64', [i => 0 : 99, j => 0 : 9])");
 }
 
 static void file_plan(struct binder *b, const struct schema *s, const struct ast_from *f,
@@ -314,6 +348,8 @@ enum status bind_from_function(struct binder *b, const struct ast_from *f, struc
     if (!strcmp(name, "generate_series")) return bind_series(b, f, out);
     if (!strcmp(name, "read_netcdf")) return bind_file(b, f, "netcdf", out);
     if (!strcmp(name, "read_zarr")) return bind_file(b, f, "zarr", out);
+    if (!strcmp(name, "read_npz")) return bind_file(b, f, "npz", out);
+    if (!strcmp(name, "read_raw")) return bind_file(b, f, "raw", out);
     if (!strcmp(name, "read_npy")) return bind_file(b, f, "npy", out);
     if (!strcmp(name, "read_csv")) return bind_file(b, f, "csv", out);
     bool found;
@@ -324,8 +360,8 @@ enum status bind_from_function(struct binder *b, const struct ast_from *f, struc
     if (func_exists(name) || agg_exists(name))
         return not_yet(b, call->pos, "the function %s in FROM is", name);
     static const char *const here[] = {"generate_series", "read_netcdf", "read_zarr", "read_npy",
-                                       "read_csv"};
-    const char *near = nearest_name(name, here, 5);
+                                       "read_npz",        "read_raw",    "read_csv"};
+    const char *near = nearest_name(name, here, 7);
     fail_at(b->c, ERR_UNDEFINED_FUNCTION, place(b, call->pos), "function %s in FROM does not exist",
             name);
     return near ? hint(b->c, "Perhaps you meant \"%s\".", near) : ERR_UNDEFINED_FUNCTION;

@@ -5,7 +5,7 @@
 #include <limits.h>
 
 struct copy_options {
-    const char *format; /* "csv", "text", "binary", "npy", "netcdf", "zarr" */
+    const char *format; /* "csv", "text", "binary", "npy", "npz", "raw", "netcdf", "zarr" */
     int version;        /* of the format; 0: the usual one */
     bool header_given, header;
     char delimiter, quote, escape;
@@ -43,6 +43,23 @@ enum status binary_put_field(struct ctx *c, const struct column *col, int64_t i,
 /* The opened query's rows to a file or the client. */
 enum status copy_out(struct ctx *c, struct run *r, const struct copy_options *o,
                      const struct query *q, struct exec *x, int64_t *n_rows);
+/* Rows on their way to a file or the client. */
+struct copy_sink {
+    struct sink sink;
+    const struct copy_options *o;
+    const struct query *q;
+    struct client *cl; /* NULL: to the file */
+    int fd;
+    struct strbuf out;
+    int64_t n_rows;
+};
+#define FLUSH_BYTES (256 * 1024)
+enum status copy_flush(struct ctx *c, struct copy_sink *s);
+enum status copy_write_all(struct ctx *c, int fd, const char *s, size_t n);
+/* npy and raw; npz. */
+enum status copy_out_npy(struct ctx *c, struct run *r, struct copy_sink *s, struct exec *x);
+enum status copy_out_npz(struct ctx *c, struct run *r, const struct copy_options *o,
+                         const struct query *q, struct exec *x, int64_t *n_rows);
 /* The same for datasets: zarr and netcdf. */
 enum status copy_out_grid(struct ctx *c, struct run *r, const struct copy_options *o,
                           const struct query *q, struct exec *x, int64_t *n_rows);

@@ -2,23 +2,10 @@
 #include "query/copy.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
-struct copy_sink {
-    struct sink sink;
-    const struct copy_options *o;
-    const struct query *q;
-    struct client *cl; /* NULL: to the file */
-    int fd;
-    struct strbuf out;
-    int64_t n_rows;
-};
-
-static const size_t FLUSH_BYTES = 256 * 1024;
-
-static enum status write_all(struct ctx *c, int fd, const char *s, size_t n)
+enum status copy_write_all(struct ctx *c, int fd, const char *s, size_t n)
 {
     while (n) {
         ssize_t w = write(fd, s, n);
@@ -32,10 +19,10 @@ static enum status write_all(struct ctx *c, int fd, const char *s, size_t n)
     return OK;
 }
 
-static enum status flush(struct ctx *c, struct copy_sink *s)
+enum status copy_flush(struct ctx *c, struct copy_sink *s)
 {
     enum status st = s->cl ? s->cl->copy_out_write(c, s->cl, s->out.s, s->out.len)
-                           : write_all(c, s->fd, s->out.s, s->out.len);
+                           : copy_write_all(c, s->fd, s->out.s, s->out.len);
     strbuf_clear(&s->out);
     return st;
 }
@@ -104,7 +91,7 @@ static enum status write_rows_as_text(struct ctx *c, struct sink *sink, int work
         put_row(s, mem, i, &value);
         s->n_rows++;
         /* Clients count on a row a message. */
-        if (s->cl || s->out.len >= FLUSH_BYTES) st = flush(c, s);
+        if (s->cl || s->out.len >= FLUSH_BYTES) st = copy_flush(c, s);
     }
     strbuf_release(&value);
     return st;
@@ -128,7 +115,7 @@ static enum status write_rows_as_binary(struct ctx *c, struct sink *sink, int wo
             TRY(binary_put_field(c, (struct column *)mem + k, i, &s->out));
         s->n_rows++;
         /* A row a message, the first one behind the header: as PostgreSQL's clients want it. */
-        if (s->cl || s->out.len >= FLUSH_BYTES) TRY(flush(c, s));
+        if (s->cl || s->out.len >= FLUSH_BYTES) TRY(copy_flush(c, s));
     }
     return OK;
 }
@@ -139,151 +126,23 @@ static enum status run_binary(struct ctx *c, struct copy_sink *s, struct exec *x
     s->sink.consume = write_rows_as_binary;
     TRY(exec_run(c, exec_root(x), NULL, &s->sink));
     binary_put_count(&s->out, -1);
-    return flush(c, s);
-}
-
-/* ---- npy ---- */
-
-/* Where a cell is missing, floats take NaN and times NaT, as NumPy writes them; other types have no
- * such value. */
-static enum status put_missing(struct ctx *c, enum type t, const char *name, struct strbuf *out)
-{
-    double nan64 = NAN;
-    float nan32 = NAN;
-    int64_t nat = INT64_MIN;
-    if (t == T_FLOAT64)
-        strbuf_add(out, &nan64, 8);
-    else if (t == T_FLOAT32)
-        strbuf_add(out, &nan32, 4);
-    else if (t == T_TIMESTAMP || t == T_DATE)
-        strbuf_add(out, &nat, 8);
-    else {
-        fail(c, ERR_DATATYPE_MISMATCH,
-             "a cell of \"%s\" is missing, and %s has no value for that in npy", name,
-             type_name(t));
-        return hint(
-            c,
-            "Give it one: COALESCE(%s, 0), over a query that covers every cell, or cast to REAL.",
-            name);
-    }
-    return OK;
-}
-
-static void put_npy_value(enum type t, const void *values, int64_t i, struct strbuf *out)
-{
-    if (t == T_DATE) { /* datetime64[D] has 8 bytes */
-        int64_t days = ((const int32_t *)values)[i];
-        strbuf_add(out, &days, 8);
-    } else {
-        strbuf_add(out, (const char *)values + (size_t)i * type_bytes(t), type_bytes(t));
-    }
-}
-
-static enum status write_npy(struct ctx *c, struct sink *sink, int worker, int64_t seq,
-                             const struct chunk *ch)
-{
-    struct copy_sink *s = (struct copy_sink *)sink;
-    const struct query *q = s->q;
-    bool list = !q->is_array;
-    void *mem;
-    (void)worker, (void)seq;
-    if (list && ch->n_present == 0) return OK;
-    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(q->n_outs + 1), &mem));
-    struct column *cols = mem;
-    if (ch->n_present) TRY(output_columns(c, q, ch, cols));
-    for (int64_t i = 0; i < ch->n; i++) {
-        bool exists = ch->n_present && (!ch->present || bit_get(ch->present, i));
-        if (list && !exists) continue;
-        for (int k = 0; k < q->n_outs; k++) {
-            if (q->outs[k].is_dim && !list) continue;
-            if (exists && !column_is_null(&cols[k], i))
-                put_npy_value(cols[k].type, cols[k].values, i, &s->out);
-            else
-                TRY(put_missing(c, q->outs[k].type, q->outs[k].name, &s->out));
-        }
-        s->n_rows += exists;
-        if (s->out.len >= FLUSH_BYTES) TRY(flush(c, s));
-    }
-    return OK;
-}
-
-/* The header for a shape; padded to at least `width` bytes so that a list's can be written again
- * once its length is known. */
-static void npy_head(const struct query *q, const struct rel *rel, int64_t n_rows, size_t width,
-                     struct strbuf *out)
-{
-    enum type types[MAX_ATTRS];
-    const char *names[MAX_ATTRS];
-    int64_t shape[MAX_DIMS] = {n_rows};
-    int n_fields = 0, n_dims = q->is_array ? rel->n_dims : 1;
-    for (int k = 0; k < q->n_outs && n_fields < MAX_ATTRS; k++) {
-        if (q->is_array && q->outs[k].is_dim) continue;
-        types[n_fields] = q->outs[k].type;
-        names[n_fields++] = q->outs[k].name;
-    }
-    for (int d = 0; q->is_array && d < n_dims; d++)
-        shape[d] = rel->dims[d].hi - rel->dims[d].lo;
-    npy_header(out, types, n_fields > 1 ? names : NULL, n_fields, shape, n_dims, 0);
-    if (out->len >= width) return;
-    size_t missing = width - out->len;
-    out->len--; /* the final newline moves behind the padding */
-    memset(strbuf_grow(out, missing + 1), ' ', missing);
-    out->s[out->len - 1] = '\n';
-    out->s[8] = (char)((width - 10) & 0xff);
-    out->s[9] = (char)((width - 10) >> 8);
-}
-
-static enum status check_npy(struct ctx *c, struct run *r, const struct query *q)
-{
-    for (int k = 0; k < q->n_outs; k++) {
-        if (type_numpy(q->outs[k].type)[0] && q->outs[k].type != T_TEXT) continue;
-        if (q->is_array && q->outs[k].is_dim) continue;
-        return fail_at(c, ERR_UNSUPPORTED, r->stmt->pos,
-                       "column \"%s\" of type %s cannot be written as npy", q->outs[k].name,
-                       type_name(q->outs[k].type));
-    }
-    if (!q->is_array && r->stmt->end_kind != COPY_FILE)
-        return fail_at(c, ERR_UNSUPPORTED, r->stmt->pos,
-                       "a list of rows can be written as npy to a file only");
-    return OK;
-}
-
-static enum status run_npy(struct ctx *c, struct run *r, struct copy_sink *s, struct exec *x)
-{
-    struct rel rel = s->q->root->rel;
-    struct rel_dim dims[MAX_DIMS];
-    const struct box *box = &exec_root(x)->box;
-    TRY(check_npy(c, r, s->q));
-    memcpy(dims, rel.dims, sizeof *dims * (size_t)rel.n_dims);
-    for (int d = 0; d < rel.n_dims; d++)
-        dims[d].lo = box->lo[d], dims[d].hi = box->hi[d];
-    rel.dims = dims;
-    npy_head(s->q, &rel, INT64_MAX, 0, &s->out);
-    size_t width = s->out.len;
-    TRY(flush(c, s));
-    s->sink.consume = write_npy;
-    TRY(exec_run(c, exec_root(x), NULL, &s->sink));
-    TRY(flush(c, s));
-    if (s->q->is_array) return OK;
-    npy_head(s->q, &rel, s->n_rows, width, &s->out);
-    if (pwrite(s->fd, s->out.s, width, 0) != (ssize_t)width)
-        return fail(c, ERR_IO, "could not write the file: %s", strerror(errno));
-    return OK;
+    return copy_flush(c, s);
 }
 
 /* ---- either ---- */
 
 static enum status run_sink(struct ctx *c, struct run *r, struct copy_sink *s, struct exec *x)
 {
-    if (!strcmp(s->o->format, "npy")) return run_npy(c, r, s, x);
+    if (!strcmp(s->o->format, "npy") || !strcmp(s->o->format, "raw"))
+        return copy_out_npy(c, r, s, x);
     if (!strcmp(s->o->format, "binary")) return run_binary(c, s, x);
     s->sink.consume = write_rows_as_text;
     if (s->o->header) {
         put_header(s);
-        TRY(flush(c, s));
+        TRY(copy_flush(c, s));
     }
     TRY(exec_run(c, exec_root(x), NULL, &s->sink));
-    return s->out.len ? flush(c, s) : OK;
+    return s->out.len ? copy_flush(c, s) : OK;
 }
 
 static enum status to_client(struct ctx *c, struct run *r, struct copy_sink *s, struct exec *x)
@@ -315,6 +174,7 @@ enum status copy_out(struct ctx *c, struct run *r, const struct copy_options *o,
     struct copy_sink s = {.sink = {.ordered = true}, .o = o, .q = q, .fd = -1};
     if (!strcmp(o->format, "zarr") || !strcmp(o->format, "netcdf"))
         return copy_out_grid(c, r, o, q, x, n_rows);
+    if (!strcmp(o->format, "npz")) return copy_out_npz(c, r, o, q, x, n_rows);
     if (r->stmt->end_kind != COPY_FILE) s.cl = r->cl;
     enum status st = s.cl ? to_client(c, r, &s, x) : to_file(c, r, &s, x);
     strbuf_release(&s.out);

@@ -264,6 +264,7 @@ static enum status copy_from_file(struct ctx *c, struct run *r, const struct cop
     struct source_options *so = arena_new_of(c->arena, struct source_options);
     *so = copy_source_options(o);
     so->root = r->s->settings.file_root.s;
+    so->tmp_dir = db_tmp(r->s->engine->db);
     so->target = target;
     TRY(copy_columns(c, r->stmt, target, &so->columns, &so->n_columns));
     if (r->stmt->columns.n == 0 && o->header) so->n_columns = 0; /* the header names them */

@@ -26,6 +26,8 @@ only 'sqlite3\.h' storage/catalog.c storage/catalog_internal.h
 only 'lmdb\.h' storage/store.c storage/store_lmdb.h
 only 'zstd\.h' storage/codec.c
 only 'uv\.h' server/loop.c
+only 'zip\.h' storage/files/zip.c
+only 'zip\.h' storage/files/zip.c
 only 'jansson\.h' storage/files/zarr_meta.c
 only 'netcdf\.h' storage/files/netcdf_helper_main.c
 only 'sleef\.h' query/vecmath.c

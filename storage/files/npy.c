@@ -5,6 +5,7 @@
  * when the file is in Fortran order. */
 #include "storage/files/npy_format.h"
 #include "storage/files/source_parts.h"
+#include "storage/files/zip.h"
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -26,6 +27,13 @@ struct npy_source {
 };
 
 /* ---- records ---- */
+
+enum status record_file_read(struct ctx *c, const struct record_file *f, void *buf, size_t n,
+                             int64_t offset)
+{
+    return f->member ? zip_member_read(c, f->member, buf, n, offset)
+                     : file_read_at(c, f->fd, f->path, buf, n, offset);
+}
 
 enum status npy_read_records(struct ctx *c, const struct record_file *f, int64_t record_bytes,
                              const struct box *all, const struct box *want, char *out)
@@ -62,7 +70,7 @@ enum status npy_read_records(struct ctx *c, const struct record_file *f, int64_t
         bool whole = box_equal(&rows, &part);
         char *to = whole ? out + box_index(want, part.lo) * record_bytes : buffer;
         TRY(check_cancel(c));
-        TRY(file_read_at(c, f->fd, f->path, to, (size_t)n_bytes, offset));
+        TRY(record_file_read(c, f, to, (size_t)n_bytes, offset));
         if (!whole) box_copy(out, want, buffer, &rows, &part, (size_t)record_bytes);
         int d = j;
         part.lo[d] += rows_at_once;
@@ -146,8 +154,10 @@ static enum status npy_read(struct ctx *c, struct source *base, const struct box
 static void npy_close(struct source *base)
 {
     struct npy_source *s = (struct npy_source *)base;
-    for (int i = 0; i < s->n_files; i++)
-        close(s->files[i].base.fd);
+    for (int i = 0; i < s->n_files; i++) {
+        if (s->files[i].base.fd >= 0) close(s->files[i].base.fd);
+        zip_member_close(s->files[i].base.member);
+    }
     free(s->files);
     free(s);
 }
@@ -181,34 +191,86 @@ static enum status check_same(struct ctx *c, const struct npy_source *s, const c
     return OK;
 }
 
-static enum status open_one(struct ctx *c, struct npy_source *s, const char *path)
+/* A file, or a member of an archive. */
+static enum status open_records(struct ctx *c, struct npy_source *s, const char *path,
+                                const struct npy_options *o, int64_t *bytes)
+{
+    struct npy_file *f = &s->files[s->n_files];
+    *f = (struct npy_file){.base = {.fd = -1, .path = path}};
+    if (o->member)
+        TRY(zip_member_open(c, path, o->member, o->tmp_dir, &f->base.member, bytes));
+    else
+        TRY(file_open_read(c, path, &f->base.fd, bytes));
+    s->n_files++; /* npy_close closes it from here on */
+    return OK;
+}
+
+/* What a file without a header is: so many whole rows along the first dimension. */
+static enum status headless(struct ctx *c, const struct npy_file *f, const struct npy_format *all,
+                            int64_t bytes, struct npy_format *out)
+{
+    int64_t row = all->record_bytes;
+    *out = *all;
+    for (int d = 1; d < all->n_dims; d++)
+        if (__builtin_mul_overflow(row, all->shape[d], &row))
+            return fail(c, ERR_LIMIT_EXCEEDED, "the shape of \"%s\" is too large", f->base.path);
+    if (row == 0 ? bytes != 0 : bytes % row != 0)
+        return fail(c, ERR_BAD_COPY_FORMAT,
+                    "file \"%s\" has %lld bytes, which are not whole rows of %lld bytes",
+                    f->base.path, (long long)bytes, (long long)row);
+    out->shape[0] = row ? bytes / row : all->shape[0];
+    return OK;
+}
+
+static enum status open_one(struct ctx *c, struct npy_source *s, const char *path,
+                            const struct npy_options *o)
 {
     struct npy_format format;
     struct npy_file *f = &s->files[s->n_files];
     int64_t bytes;
-    TRY(file_open_read(c, path, &f->base.fd, &bytes));
-    s->n_files++; /* npy_close closes it from here on */
-    f->base.path = path;
-    TRY(npy_format_read(c, f->base.fd, path, bytes, &format));
+    TRY(open_records(c, s, path, o, &bytes));
+    if (o->format)
+        TRY(headless(c, f, o->format, bytes, &format));
+    else
+        TRY(npy_format_read(c, &f->base, bytes, &format));
     if (s->n_files == 1)
         s->format = format;
     else
         TRY(check_same(c, s, path, &format));
-    f->start = s->n_files == 1 ? 0 : f[-1].start + f[-1].length;
+    f->start = s->n_files == 1 ? o->start : f[-1].start + f[-1].length;
     f->length = format.shape[0];
     f->base.data_offset = format.data_offset;
-    s->format.shape[0] = f->start + f->length;
+    s->format.shape[0] = f->start + f->length - o->start;
     return OK;
 }
 
-static enum status make_schema(struct ctx *c, struct npy_source *s, const struct schema *target)
+/* The axes that are given; the first one may be open-ended, and has what the files have. */
+static enum status name_dims(struct ctx *c, struct npy_source *s, const struct dim *dims,
+                             struct schema *schema)
 {
+    for (int d = 0; d < s->format.n_dims; d++) {
+        schema->dims[d] = dims[d];
+        struct axis *a = &schema->dims[d].axis;
+        int64_t n = s->format.shape[d];
+        if (d == 0 && a->grows && a->kind == AXIS_REGULAR) a->hi = a->lo + n;
+        if (axis_len(a) != n)
+            return fail(c, ERR_BAD_COPY_FORMAT,
+                        "\"%s\" has %lld positions along dimension \"%s\", which has %lld",
+                        s->files[0].base.path, (long long)n, dims[d].name, (long long)axis_len(a));
+    }
+    return OK;
+}
+
+static enum status make_schema(struct ctx *c, struct npy_source *s, const struct npy_options *o)
+{
+    const struct schema *target = o->target;
     const struct npy_format *f = &s->format;
     struct schema *schema;
     TRY(source_schema_new(c, s->files[0].base.path, f->n_dims, f->n_fields, &schema));
     for (int d = 0; d < f->n_dims; d++)
         schema->dims[d] =
             (struct dim){.name = arena_printf(c->arena, "d%d", d), .axis = axis_count(f->shape[d])};
+    if (o->dims) TRY(name_dims(c, s, o->dims, schema));
     for (int i = 0; i < f->n_fields; i++)
         schema->attrs[i] = (struct attr){
             .name = f->fields[i].name, .type = f->fields[i].type, .id = (uint16_t)(i + 1)};
@@ -219,8 +281,8 @@ static enum status make_schema(struct ctx *c, struct npy_source *s, const struct
     return OK;
 }
 
-enum status npy_open(struct ctx *c, const struct paths *paths, const struct schema *target,
-                     struct source **out)
+enum status npy_open_as(struct ctx *c, const struct paths *paths, const struct npy_options *o,
+                        struct source **out)
 {
     struct npy_source *s = calloc(1, sizeof *s);
     struct npy_file *files = calloc((size_t)paths->n, sizeof *files);
@@ -233,11 +295,18 @@ enum status npy_open(struct ctx *c, const struct paths *paths, const struct sche
     s->base.cls = &npy_class;
     s->files = files;
     for (int i = 0; i < paths->n && st == OK; i++)
-        st = open_one(c, s, paths->v[i]);
-    if (st == OK) st = make_schema(c, s, target);
+        st = open_one(c, s, paths->v[i], o);
+    if (st == OK) st = make_schema(c, s, o);
     if (st == OK)
         *out = &s->base;
     else
         npy_close(&s->base);
     return st;
+}
+
+enum status npy_open(struct ctx *c, const struct paths *paths, const struct schema *target,
+                     struct source **out)
+{
+    struct npy_options o = {.target = target};
+    return npy_open_as(c, paths, &o, out);
 }

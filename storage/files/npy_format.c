@@ -301,14 +301,15 @@ static enum status check_size(struct reader *r, const struct npy_format *f, int6
     return OK;
 }
 
-enum status npy_format_read(struct ctx *c, int fd, const char *path, int64_t file_bytes,
+enum status npy_format_read(struct ctx *c, const struct record_file *file, int64_t file_bytes,
                             struct npy_format *out)
 {
+    const char *path = file->path;
     unsigned char head[12] = {0};
     struct reader r = {.c = c, .path = path, .what = "npy header"};
     struct npy_format f = {0};
     if (file_bytes < 10) return fail(c, ERR_BAD_COPY_FORMAT, "\"%s\" is not an npy file", path);
-    TRY(file_read_at(c, fd, path, head, file_bytes < 12 ? 10 : 12, 0));
+    TRY(record_file_read(c, file, head, file_bytes < 12 ? 10 : 12, 0));
     if (memcmp(head, "\x93NUMPY", 6) != 0)
         return fail(c, ERR_BAD_COPY_FORMAT, "\"%s\" is not an npy file", path);
     if (head[6] < 1 || head[6] > 3)
@@ -320,7 +321,7 @@ enum status npy_format_read(struct ctx *c, int fd, const char *path, int64_t fil
     char *text = arena_alloc(c->arena, (size_t)len + 1);
     if (start + len > file_bytes)
         return fail(c, ERR_BAD_COPY_FORMAT, "file \"%s\" is truncated inside its header", path);
-    TRY(file_read_at(c, fd, path, text, (size_t)len, start));
+    TRY(record_file_read(c, file, text, (size_t)len, start));
     r.s = text;
     r.end = text + len;
     TRY(read_dictionary(&r, &f));

@@ -27,18 +27,37 @@ struct npy_format {
 
 /* Reads the header of an open file into the arena, and checks that the data is all there.
  * ERR_BAD_COPY_FORMAT, ERR_UNSUPPORTED (objects, complex numbers, nested records). */
-enum status npy_format_read(struct ctx *c, int fd, const char *path, int64_t file_bytes,
+struct record_file;
+enum status npy_format_read(struct ctx *c, const struct record_file *f, int64_t file_bytes,
                             struct npy_format *out);
 
 /* A type alone, "<f8": the field but for its name and offset. Errors as above. */
 enum status npy_dtype(struct ctx *c, const char *path, const char *dtype, struct npy_field *out);
 
 /* ---- npy.c ---- */
+struct source;
+struct paths;
+struct schema;
+struct dim;
+struct npy_options {
+    const struct schema *target; /* what it is loaded into; NULL: nothing */
+    const char *member;          /* of archives; NULL: the files themselves */
+    const char *tmp_dir;
+    const struct npy_format *format; /* of files without a header; shape[0] is found out */
+    const struct dim *dims;          /* names and axes, as many as there are; NULL: d0 … from 0 */
+    int64_t start;                   /* dims[0]'s first position */
+};
+enum status npy_open_as(struct ctx *c, const struct paths *paths, const struct npy_options *o,
+                        struct source **out);
 struct record_file {
     int fd;
     const char *path;
     int64_t data_offset;
+    struct zip_member *member; /* in place of fd; NULL: fd */
 };
+/* Exactly n bytes at an offset. */
+enum status record_file_read(struct ctx *c, const struct record_file *f, void *buf, size_t n,
+                             int64_t offset);
 /* The records of a box, dense in C order; `all` is the file's box, both in the file's order. */
 enum status npy_read_records(struct ctx *c, const struct record_file *f, int64_t record_bytes,
                              const struct box *all, const struct box *want, char *out);

@@ -105,8 +105,8 @@ const char *source_format_of_name(const char *path)
         const char *end, *format;
     } ends[] = {{".nc", "netcdf"},   {".cdf", "netcdf"}, {".nc4", "netcdf"}, {".h5", "netcdf"},
                 {".hdf5", "netcdf"}, {".zarr", "zarr"},  {".zarr/", "zarr"}, {".npy", "npy"},
-                {".csv", "csv"},     {".tsv", "csv"},    {".txt", "csv"},    {".csv.gz", "csv"},
-                {".tsv.gz", "csv"},  {".txt.gz", "csv"}};
+                {".npz", "npz"},     {".raw", "raw"},    {".csv", "csv"},    {".tsv", "csv"},
+                {".txt", "csv"},     {".csv.gz", "csv"}, {".tsv.gz", "csv"}, {".txt.gz", "csv"}};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         if (ends_with(path, ends[i].end)) return ends[i].format;
     }
@@ -130,9 +130,11 @@ static enum status format_by_content(struct ctx *c, const char *path, const char
         *out = "netcdf";
     else if (n >= 6 && memcmp(head, "\x93NUMPY", 6) == 0)
         *out = "npy";
+    else if (n >= 4 && memcmp(head, "PK\3\4", 4) == 0)
+        *out = "npz";
     else {
         fail(c, ERR_INVALID_PARAMETER, "cannot tell the format of \"%s\" from its name", path);
-        return hint(c, "Say which one it is: netcdf, zarr, npy or csv.");
+        return hint(c, "Say which one it is: netcdf, zarr, npy, npz, raw or csv.");
     }
     return OK;
 }
@@ -149,6 +151,8 @@ enum status source_open(struct ctx *c, const char *pattern, const struct source_
     if (strcmp(format, "npy") == 0) return npy_open(c, &paths, o->target, out);
     if (strcmp(format, "netcdf") == 0)
         return dataset_open(c, &netcdf_format, &paths, &options, out);
+    if (strcmp(format, "npz") == 0) return npz_open(c, &paths, &options, out);
+    if (strcmp(format, "raw") == 0) return raw_open(c, &paths, &options, out);
     if (strcmp(format, "zarr") == 0) return dataset_open(c, &zarr_format, &paths, &options, out);
     if (strcmp(format, "csv") != 0)
         return fail(c, ERR_INVALID_PARAMETER, "file format \"%s\" not recognized", format);

@@ -1,5 +1,5 @@
-/* A file, or a list of files, as an array: what read_netcdf, read_zarr, read_npy and read_csv give in FROM and
- * what COPY … FROM loads.
+/* A file, or a list of files, as an array: what read_netcdf, read_zarr, read_npy and read_csv give
+ * in FROM and what COPY … FROM loads.
  *
  * A source has a schema (dimensions with axes, attributes) and gives any box of itself, or (CSV)
  * its rows in order. Readers never hold a file whole. Untrusted formats (NetCDF, HDF5) are parsed
@@ -11,11 +11,17 @@
 struct source;
 
 struct source_options {
-    const char *root;        /* relative names start here */
-    const char *format;      /* "netcdf", "zarr", "npy", "csv"; NULL: by the name's ending */
-    const char *const *vars; /* variables of NetCDF and Zarr, matched case-insensitively or by folded name;
-                                n_vars 0: all that share the first one's dimensions */
-    int n_vars;
+    const char *root; /* relative names start here */
+    const char
+        *format; /* "netcdf", "zarr", "npy", "npz", "raw", "csv"; NULL: by the name's ending */
+    const char *const *vars; /* variables of NetCDF and Zarr, matched case-insensitively or by
+                                folded name; n_vars 0: all that share the first one's dimensions */
+    int n_vars;              /* npz: its members */
+    const char *tmp_dir;     /* for what has to be inflated; NULL: /tmp */
+    /* raw: the type's name and the dimensions; NULL: those of the target */
+    const char *dtype;
+    int n_dims;
+    const struct dim *dims;
     /* CSV */
     bool header_given, header;     /* default: true */
     char delimiter, quote, escape; /* 0: ',' '"' '"' */
@@ -28,9 +34,9 @@ struct source_options {
 };
 
 /* Opens every file that the pattern names (globs, sorted by name; ERR_FILE_MISSING when none).
- * Several files: NetCDF, Zarr: concatenated along the first dimension, which must differ and not overlap,
- * the others equal (ERR_AXIS_MISMATCH). npy: along d0. CSV: row after row. The schema and names
- * live in the arena. */
+ * Several files: NetCDF, Zarr: concatenated along the first dimension, which must differ and not
+ * overlap, the others equal (ERR_AXIS_MISMATCH). npy: along d0. CSV: row after row. The schema and
+ * names live in the arena. */
 enum status source_open(struct ctx *c, const char *pattern, const struct source_options *o,
                         struct source **out);
 /* What the ending of a file's name says; NULL: nothing. */

@@ -31,6 +31,10 @@ enum status source_paths(struct ctx *c, const char *pattern, const char *root, s
 /* target: what the file is loaded into; NULL: nothing. */
 enum status npy_open(struct ctx *c, const struct paths *paths, const struct schema *target,
                      struct source **out);
+enum status npz_open(struct ctx *c, const struct paths *paths, const struct source_options *o,
+                     struct source **out);
+enum status raw_open(struct ctx *c, const struct paths *paths, const struct source_options *o,
+                     struct source **out);
 enum status csv_open(struct ctx *c, const struct paths *paths, const struct source_options *o,
                      struct source **out);
 struct ds_format;

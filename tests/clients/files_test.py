@@ -400,12 +400,91 @@ def where(f):
     f.error("COPY w FROM STDIN WHERE v > (SELECT max(v) FROM w)", "0A000", "subquery")
 
 
+# ---- npz and raw ----
+
+
+def npz(f):
+    data, _ = make_array(f, "z", False)
+    n = f.conn.execute(f"COPY z TO '{f.path('z.npz')}'").rowcount
+    f.count.equal(n, 5 * 7 * 4, "COPY TO npz count")
+    with np.load(f.path("z.npz")) as got:
+        f.count.equal(sorted(got.files), sorted(["time", "lat", "k"] + [f"a_{k}" for k in ALL_TYPES]), "npz members")
+        for k, (_, dtype) in ALL_TYPES.items():
+            f.count.check(dtype == "O" or got[f"a_{k}"].dtype == np.dtype(dtype), f"npz {k}: {got[f'a_{k}'].dtype}")
+            f.same(got[f"a_{k}"].astype(dtype), data[k], f"npz {k}")
+        f.same(got["lat"], -1.5 + 0.25 * np.arange(7), "npz lat")
+        f.count.equal(list(got["k"]), list("ähzq"), "npz text labels")
+        f.count.equal(got["time"].dtype, np.dtype("M8[us]"), "npz time")
+    f.conn.execute("CREATE ARRAY y AS SELECT * FROM z")
+    f.conn.execute("TRUNCATE y")
+    f.conn.execute(f"COPY y FROM '{f.path('z.npz')}'")
+    same_cells(f, "z", "y", "npz and back, by coordinates")
+    f.conn.execute("DROP ARRAY y")
+    f.same(f.column(f"SELECT a_i4 FROM read_npz('{f.path('z.npz')}', 'a_i4')", "i4", (5, 7, 4)), data["i4"], "read_npz")
+    got = f.rows(f"SELECT a_i2, a_s FROM read_npz('{f.path('z.npz')}', 'a_i2', 'a_s')[2, 3, 1]")
+    f.count.equal(got, [(int(data["i2"][2, 3, 1]), data["s"][2, 3, 1])], "two members")
+    a = f.rng.normal(size=(300, 400))
+    for save in (np.savez, np.savez_compressed):
+        save(f.path("a.npz"), a)
+        f.same(f.column(f"SELECT arr_0 FROM read_npz('{f.path('a.npz')}')", "f8", a.shape), a, f"{save.__name__}")
+        f.count.equal(f.rows(f"SELECT d0, d1, arr_0 FROM read_npz('{f.path('a.npz')}')[7 : 8, 399 : 399]"),
+                      [(7, 399, a[7, 399]), (8, 399, a[8, 399])], f"a slice of {save.__name__}")
+    np.savez(f.path("p1.npz"), v=np.arange(6).reshape(2, 3))
+    np.savez_compressed(f.path("p2.npz"), v=np.arange(6, 15).reshape(3, 3))
+    f.same(f.column(f"SELECT v FROM read_npz('{f.path('p?.npz')}', 'v')", "i8"), np.arange(15), "a glob of npz")
+    f.conn.execute(f"COPY (SELECT i, 'é' || i::text AS s FROM GRID [i => 0 : 9999] WHERE i % 3 = 0) TO '{f.path('rows.npz')}'")
+    with np.load(f.path("rows.npz")) as got:
+        f.same(got["i"], np.arange(0, 10000, 3), "rows to npz")
+        f.count.equal(got["s"][100], "é300", "texts to npz")
+    f.error(f"SELECT * FROM read_npz('{f.path('z.npz')}')", "22023", "There are")
+    f.error(f"SELECT * FROM read_npz('{f.path('z.npz')}', 'a_i3')", "42703", 'Perhaps you meant "a_i')
+    f.error(f"SELECT * FROM read_npz('{f.path('z.npz')}', 'a_i4', 'lat')", "22000", "differ in shape")
+    f.error("COPY z TO STDOUT (FORMAT npz)", "0A000", "goes to a file only")
+    f.conn.execute("UPDATE z[#time => 0] SET a_i4 = NULL, a_f8 = NULL, a_t = NULL, a_d = NULL WHERE k = 'h'")
+    f.error(f"COPY z TO '{f.path('no.npz')}'", "42804", "is missing")
+    f.conn.execute(f"COPY (SELECT [*], a_f8, a_d FROM z) TO '{f.path('no.npz')}'")
+    with np.load(f.path("no.npz")) as got:
+        f.count.equal((int(np.isnan(got["a_f8"]).sum()), int(np.isnat(got["a_d"]).sum())), (7, 7), "NaN and NaT")
+
+
+def raw(f):
+    a = f.rng.integers(-1000, 1000, (20, 30)).astype("<i4")
+    for dtype in ("<i4", ">i4", "int32", "INTEGER", "float64", "float16", "datetime64[s]", "bool", "int8", "u1"):
+        np_type = {"INTEGER": "<i4", "datetime64[s]": "M8[s]"}.get(dtype, dtype)
+        want = a.astype(np_type)
+        want.tofile(f.path("a.raw"))
+        plain = want.astype("M8[us]") if dtype[0] == "d" else want
+        f.same(f.column(f"SELECT v FROM read_raw('{f.path('a.raw')}', '{dtype}', [i => 0 : 19, j => 10 : 39])", plain.dtype.newbyteorder("=") if
+                        dtype != "float16" else "f4", a.shape), plain, f"read_raw {dtype}")
+    a.tofile(f.path("a.raw"))
+    f.count.equal(f.rows(f"SELECT i, j, v FROM read_raw('{f.path('a.raw')}', 'int32', [i => 0 : 19, j => 10 : 39])[3 : 3, 12 : 12]"), [(3, 12, int(a[3, 2]))],
+                  "a cell by coordinates")
+    f.conn.execute("CREATE ARRAY r (i INTEGER DIMENSION [5 : *] TILE 4, j INTEGER DIMENSION [-3 : 26], v INTEGER, w REAL)")
+    f.conn.execute(f"COPY r (v) FROM '{f.path('a.raw')}'")
+    f.same(f.column("SELECT v FROM r", "i4", (20, 30)), a, "COPY FROM raw")
+    f.count.equal(f.rows("SELECT min(i), max(i), min(j), max(j) FROM r"), [(5, 24, -3, 26)], "its coordinates")
+    f.conn.execute(f"COPY (SELECT [i], [j], v FROM r) TO '{f.path('b.raw')}'")
+    f.count.equal(open(f.path("b.raw"), "rb").read(), a.tobytes(), "COPY TO raw")
+    f.conn.execute("UPDATE r SET w = v / 4.0")
+    with f.conn.cursor().copy("COPY (SELECT [*], w FROM r) TO STDOUT (FORMAT raw)") as out:
+        f.count.equal(b"".join(bytes(b) for b in out), (a / 4).astype("f4").tobytes(), "raw to the client")
+    with f.conn.cursor().copy("COPY (SELECT [*], w FROM r) TO STDOUT (FORMAT npy)") as out:
+        import io
+        f.same(np.load(io.BytesIO(b"".join(bytes(b) for b in out))), (a / 4).astype("f4"), "npy to the client")
+    f.error(f"COPY r FROM '{f.path('a.raw')}'", "22023", "one attribute")
+    f.error(f"COPY r TO '{f.path('c.raw')}'", "22023", "2 columns cannot be written as raw")
+    f.error(f"SELECT * FROM read_raw('{f.path('a.raw')}', 'int32', [i => 0 : 20, j => 0 : 29])", "22P04", "20 positions")
+    f.error(f"SELECT * FROM read_raw('{f.path('a.raw')}', 'int32', [i => 0 : 20, j => 0 : 30])", "22P04", "not whole rows")
+    f.error(f"SELECT * FROM read_raw('{f.path('a.raw')}', 'complex', [i => 0 : 20])", "22023", "not a type")
+    f.error(f"SELECT * FROM read_raw('{f.path('a.raw')}', 'int32')", "42883", "bracket of dimensions")
+
+
 def main():
     rng = np.random.default_rng(seed())
     count = Count()
     with Server() as server:
         f = Files(count, server, rng)
-        for test in (zarr_from_xarray, zarr_from_numpy, zarr_refusals, zarr_out, netcdf_out, binary, where):
+        for test in (zarr_from_xarray, zarr_from_numpy, zarr_refusals, zarr_out, netcdf_out, binary, where, npz, raw):
             test(f)
         f.done()
     return count.finish()
