@@ -127,6 +127,33 @@ static enum status step_value(struct ctx *c, struct bind_env *env, const struct 
     return OK;
 }
 
+/* [* : hi], [* : *]: it grows at its start too. Cells lie at whole steps from hi, or from 0. */
+static enum status open_axis(struct ctx *c, struct bind_env *env, const struct ast_column *col,
+                             enum type t, struct axis *out)
+{
+    const struct ast_axis *r = &col->range;
+    struct value at_zero = value_int(T_INT64, 0), step;
+    if (!r->hi && type_is_time(t)) {
+        fail_at(c, ERR_INVALID_DEFINITION, r->pos >= 0 ? r->pos : col->pos,
+                "dimension \"%s\" needs a first or last coordinate", col->name);
+        return hint(c, "%s DIMENSION ['2020-01-01' : *] grows at its end.", col->name);
+    }
+    if (r->hi)
+        TRY(bound_value(c, env, r->hi, t, &at_zero));
+    else
+        TRY(value_cast(c, &at_zero, t, &at_zero));
+    if (at_zero.null)
+        return fail_at(c, ERR_INVALID_DEFINITION, r->hi->pos,
+                       "a bound of dimension \"%s\" cannot be NULL", col->name);
+    if (r->step) TRY(step_value(c, env, r->step, t, &step));
+    TRY(at(c, axis_regular(c, col->name, t, &at_zero, NULL, r->step ? &step : NULL, out),
+           col->pos));
+    out->limit_lo = INT64_MIN;
+    out->limit_hi = r->hi ? 1 : INT64_MAX;
+    out->lo = out->hi = r->hi ? 1 : 0;
+    return OK;
+}
+
 static enum status range_axis(struct ctx *c, struct bind_env *env, const struct ast_column *col,
                               enum type t, struct axis *out)
 {
@@ -135,11 +162,7 @@ static enum status range_axis(struct ctx *c, struct bind_env *env, const struct 
     if (t == T_TEXT || t == T_BOOL || t == T_INTERVAL)
         return fail_at(c, ERR_INVALID_DEFINITION, col->pos,
                        "dimension \"%s\" of type %s cannot have a range", col->name, type_name(t));
-    if (!r->lo) {
-        fail_at(c, ERR_INVALID_DEFINITION, r->pos >= 0 ? r->pos : col->pos,
-                "dimension \"%s\" needs a first coordinate", col->name);
-        return hint(c, "%s DIMENSION [0 : *] grows at its end.", col->name);
-    }
+    if (!r->lo) return open_axis(c, env, col, t, out);
     TRY(bound_value(c, env, r->lo, t, &lo));
     if (r->hi) TRY(bound_value(c, env, r->hi, t, &hi));
     if (lo.null || (r->hi && hi.null))

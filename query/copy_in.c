@@ -236,7 +236,8 @@ static enum status prepare_rows(struct ctx *c, struct run *r, const struct copy_
                      .row = row,
                      .values = types,
                      .n_values = n_attrs,
-                     .n_written = n_attrs};
+                     .n_written = n_attrs,
+                     .attrs = attrs};
     return held_new(c, &h, &to->held);
 }
 

@@ -449,6 +449,21 @@ static enum status write_kept(struct ctx *c, struct held *h, const struct batch 
     return keep_returned(c, h, b, rows, n);
 }
 
+/* Constraints hold for every row that is proposed, also where another takes its place. */
+static enum status check_proposed(struct ctx *c, const struct held *h, const struct batch *b)
+{
+    for (int i = 0; i < h->h.n_written; i++) {
+        const struct attr *attr = &h->schema->attrs[h->h.attrs[i]];
+        const struct column *col = &b->cols[h->values + i];
+        if (attr->not_null && col->valid && !bits_all(col->valid, 0, b->n))
+            return fail(c, ERR_NOT_NULL,
+                        "null value in column \"%s\" of relation \"%s\" violates not-null "
+                        "constraint",
+                        attr->name, h->schema->name);
+    }
+    return b->row ? checker_run(c, h->checker, b->row, NULL, b->n) : OK;
+}
+
 static enum status write_batch(struct ctx *c, struct held *h, const struct rowset *sorted,
                                int64_t lo, int64_t hi, int64_t *n_cells)
 {
@@ -465,11 +480,14 @@ static enum status write_batch(struct ctx *c, struct held *h, const struct rowse
     bits_fill(b.keep, 0, bits_words(b.n) * 64, true);
     if (h->h.row && (h->h.mode == CONFLICT_IGNORE || h->sets)) TRY(read_before(c, h, &b));
     if (h->h.row) TRY(row_columns(c, h, &b));
+    if (h->h.row) TRY(check_proposed(c, h, &b));
     if (h->where) TRY(run_where(c, h, &b));
     if (first) bit_clear(b.keep, 0);
     TRY(choose(c, h, &b, first));
-    if (b.row) TRY(run_sets(c, h, &b));
-    if (b.row) TRY(checker_run(c, h->checker, b.row, b.keep, b.n));
+    if (h->sets) {
+        TRY(run_sets(c, h, &b));
+        TRY(checker_run(c, h->checker, b.row, b.keep, b.n));
+    }
     return write_kept(c, h, &b, n_cells);
 }
 

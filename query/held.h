@@ -20,9 +20,9 @@ struct hold {
     struct array *before;
     const struct held_row *row;
     const enum type *values; /* of the columns after the coordinates */
-    int n_values;            /* INSERT: all attributes where `row` computes anything, … */
-    const int *attrs;        /* … else these */
-    int n_written;           /* of them, how many are the writer's */
+    int n_values;            /* INSERT: all attributes where `row` computes anything */
+    int n_written;           /* of them, how many are the writer's, … */
+    const int *attrs;        /* … and which */
     int n_returned;
 };
 

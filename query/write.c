@@ -285,6 +285,7 @@ static enum status hold_rows(struct ctx *c, struct write_sink *s)
                      .values = types,
                      .n_values = j->n_attrs + (j->change ? n_returned : 0),
                      .n_written = j->n_attrs,
+                     .attrs = j->attrs,
                      .n_returned = n_returned};
     s->dense = false;
     return held_new(c, &h, &s->to.held);
