@@ -321,6 +321,126 @@ enum status bind_from(struct binder *b, const struct ast_from *f, const struct s
 enum status bind_from_list(struct binder *b, const struct ast_froms *from,
                            const struct scope *outer, struct scope *out)
 {
+    return bind_from_where(b, from, NULL, outer, out, NULL);
+}
+
+/* ---- FROM a, b WHERE a.k = b.k ---- */
+
+/* Names, literals and arithmetic: what may be bound to try. */
+static bool is_plain(const struct ast_expr *e)
+{
+    switch (e->kind) {
+    case X_INT:
+    case X_FLOAT:
+    case X_STRING:
+    case X_TYPED:
+        return true;
+    case X_NAME:
+        return !e->star;
+    case X_POSITION:
+        return true;
+    case X_OP:
+    case X_CAST:
+        for (int i = 0; i < e->args.n; i++)
+            if (!is_plain(e->args.v[i])) return false;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static const struct ast_expr *both_hold(struct binder *b, const struct ast_expr *x,
+                                        const struct ast_expr *y)
+{
+    if (!x) return y;
+    struct ast_expr *e = arena_dup(b->c->arena, x, sizeof *x);
+    *e = (struct ast_expr){.kind = X_OP, .op = "and", .pos = x->pos, .depth = x->depth + 1};
+    e->args.n = 2;
+    e->args.v = arena_array(b->c->arena, struct ast_expr *, 2);
+    e->args.v[0] = arena_dup(b->c->arena, x, sizeof *x);
+    e->args.v[1] = arena_dup(b->c->arena, y, sizeof *y);
+    return e;
+}
+
+struct wheres { /* the conditions of WHERE that AND connects */
+    int n;
+    const struct ast_expr **v;
+    bool *used; /* the join looks at it */
+};
+
+static void split_where(struct binder *b, const struct ast_expr *e, struct wheres *w)
+{
+    if (!e) return;
+    if (e->kind == X_OP && e->args.n == 2 && !strcmp(e->op, "and")) {
+        split_where(b, e->args.v[0], w);
+        split_where(b, e->args.v[1], w);
+        return;
+    }
+    if ((w->n & (w->n - 1)) == 0) {
+        const struct ast_expr **v =
+            arena_array(b->c->arena, const struct ast_expr *, w->n ? 2 * w->n : 1);
+        if (w->n) memcpy(v, w->v, sizeof *v * (size_t)w->n);
+        w->v = v;
+    }
+    w->v[w->n++] = e;
+}
+
+/* A comma joins on the equalities of WHERE that are about both sides, if such a join can be. */
+static enum status join_item(struct binder *b, int pos, struct wheres *w, struct scope *left,
+                             struct scope *right, struct scope *out)
+{
+    struct ast_from joined = {.kind = FROM_JOIN, .pos = pos, .join = JOIN_CROSS};
+    bool *takes = arena_array(b->c->arena, bool, w->n + 1);
+    const struct ast_expr *on = NULL;
+    struct ctx quiet = *b->c;
+    struct binder tried = *b;
+    ctx_clear(&quiet);
+    tried.c = &quiet;
+    for (int i = 0; i < w->n; i++) {
+        const struct ast_expr *e = w->v[i];
+        bool equality = e->kind == X_OP && e->args.n == 2 && !strcmp(e->op, "=");
+        if (w->used[i] || !equality || !is_plain(e)) continue;
+        takes[i] = joins_both(&tried, e, left, right);
+        ctx_clear(&quiet);
+        if (takes[i]) on = both_hold(b, on, e);
+    }
+    if (!on) return bind_cross(b, pos, left, right, out);
+    struct scope l = *left, r = *right;
+    joined.on = arena_dup(b->c->arena, on, sizeof *on);
+    if (bind_join(&tried, &joined, &l, &r, out) < 0) return bind_cross(b, pos, left, right, out);
+    for (int i = 0; i < w->n; i++)
+        w->used[i] |= takes[i];
+    return OK;
+}
+
+/* What is left of WHERE. The others are bound once more: their names must be clear among all items.
+ */
+static enum status rest_of_where(struct binder *b, const struct wheres *w, const struct scope *s,
+                                 const struct ast_expr *where, const struct ast_expr **rest)
+{
+    bool any = false;
+    for (int i = 0; i < w->n; i++)
+        any |= w->used[i];
+    *rest = any ? NULL : where;
+    for (int i = 0; i < w->n && any; i++) {
+        struct expr_place in = {.scope = s, .clause = "WHERE"};
+        struct expr *e;
+        if (w->used[i])
+            TRY(bind_condition(b, &in, w->v[i], &e));
+        else
+            *rest = both_hold(b, *rest, w->v[i]);
+    }
+    return OK;
+}
+
+enum status bind_from_where(struct binder *b, const struct ast_froms *from,
+                            const struct ast_expr *where, const struct scope *outer,
+                            struct scope *out, const struct ast_expr **rest)
+{
+    struct wheres w = {0};
+    if (from->n > 1) split_where(b, where, &w);
+    w.used = arena_array(b->c->arena, bool, w.n + 1);
+    if (rest) *rest = where;
     if (from->n == 0) {
         *out = (struct scope){.outer = outer, .plan = plan_new(b->c, P_ONE, -1, 0)};
         return OK;
@@ -329,8 +449,8 @@ enum status bind_from_list(struct binder *b, const struct ast_froms *from,
     for (int i = 1; i < from->n; i++) {
         struct scope left = *out, right;
         TRY(bind_from(b, from->v[i], outer, &right));
-        TRY(bind_cross(b, from->v[i]->pos, &left, &right, out));
+        TRY(join_item(b, from->v[i]->pos, &w, &left, &right, out));
     }
     out->outer = outer;
-    return OK;
+    return rest ? rest_of_where(b, &w, out, where, rest) : OK;
 }

@@ -21,6 +21,7 @@ struct scope_col {
     bool unqualified; /* found without the item's name too; not so the right side of USING */
     bool in_star;     /* stands in `*` */
     bool paired;      /* a dimension of a join's right side that is one of the left's */
+    bool merged;      /* USING's: one column of two */
     int position;     /* 1 + the column that `#` of it means; 0: E_POS of the dimension does */
 };
 
@@ -234,6 +235,11 @@ bool plain_name(const struct ast_expr *e); /* an unqualified name */
 /* ---- FROM ---- */
 enum status bind_from_list(struct binder *b, const struct ast_froms *from,
                            const struct scope *outer, struct scope *out);
+/* The same under WHERE: its equalities between items become joins; *rest (NULL: nothing) is what is
+ * left to filter by. */
+enum status bind_from_where(struct binder *b, const struct ast_froms *from,
+                            const struct ast_expr *where, const struct scope *outer,
+                            struct scope *out, const struct ast_expr **rest);
 enum status bind_from(struct binder *b, const struct ast_from *f, const struct scope *outer,
                       struct scope *out);
 enum status bind_from_function(struct binder *b, const struct ast_from *f, struct scope *out);
@@ -250,6 +256,10 @@ enum status bind_sys(struct binder *b, const struct ast_from *f, const char *nam
                      struct scope *out);
 enum status bind_join(struct binder *b, const struct ast_from *f, struct scope *left,
                       struct scope *right, struct scope *out);
+/* Is the condition, bound over both, an equality of one side each? False too when it cannot be
+ * bound. */
+bool joins_both(struct binder *b, const struct ast_expr *e, struct scope *left,
+                struct scope *right);
 /* The cross product: what a comma in FROM says. */
 enum status bind_cross(struct binder *b, int pos, struct scope *left, struct scope *right,
                        struct scope *out);

@@ -486,7 +486,7 @@ static void merge_scopes(struct joining *j, struct plan *p, struct scope *out)
         col->index = j->out_dim[own->index];
         if (pair < 0) continue;
         col->paired = true;
-        col->in_star = false;
+        col->in_star = j->f->join == JOIN_CROSS && col->in_star; /* a comma lists both */
         col->position = 1 + n_kept + j->pos_col[own->index];
         if (j->named[pair]) col->unqualified = false;
         if (j->kind == JOIN_LEFT || j->nearest[pair]) {
@@ -591,6 +591,18 @@ enum status bind_join(struct binder *b, const struct ast_from *f, struct scope *
                         .left = left,
                         .right = right};
     return join(&j, out);
+}
+
+bool joins_both(struct binder *b, const struct ast_expr *e, struct scope *left, struct scope *right)
+{
+    struct joining j = {.b = b, .first = left, .second = right, .left = left, .right = right};
+    struct expr_place in = {.scope = &j.both, .clause = "WHERE"};
+    struct expr *on;
+    both_scopes(&j, &j.both);
+    j.both.outer = NULL;
+    if (bind_condition(b, &in, e, &on) < 0) return false;
+    add_condition(&j, on);
+    return j.n_parts == 1 && j.parts[0].kind != PART_REST;
 }
 
 enum status bind_cross(struct binder *b, int pos, struct scope *left, struct scope *right,

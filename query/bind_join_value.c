@@ -178,12 +178,14 @@ static void put_first(struct joining *j, const struct scope_col *merged, int n, 
     struct arena *a = j->b->c->arena;
     struct scope_col *cols = arena_array(a, struct scope_col, s->n_cols + n + 1);
     const char **items = arena_array(a, const char *, s->n_items + 1);
+    const struct ast_from **froms = arena_array(a, const struct ast_from *, s->n_items + 1);
     memcpy(items, s->items, sizeof *items * (size_t)s->n_items);
+    memcpy(froms, s->froms, sizeof *froms * (size_t)s->n_items);
     memcpy(cols, merged, sizeof *cols * (size_t)n);
     memcpy(cols + n, s->cols, sizeof *cols * (size_t)s->n_cols);
     for (int i = 0; i < n; i++) {
         cols[i].item = s->n_items;
-        cols[i].unqualified = cols[i].in_star = true;
+        cols[i].unqualified = cols[i].in_star = cols[i].merged = true;
     }
     for (int i = n; i < n + s->n_cols; i++) {
         if (!cols[i].unqualified || !is_named(j, cols[i].name)) continue;
@@ -191,9 +193,22 @@ static void put_first(struct joining *j, const struct scope_col *merged, int n, 
         cols[i].paired = true;
     }
     s->items = items;
+    s->froms = froms;
     s->n_items++;
     s->cols = cols;
     s->n_cols += n;
+}
+
+/* Of the dimension that the merged column has its values from: 1 + the column of its positions. */
+static int position_of(const struct joining *j, const struct listing *l,
+                       const struct join_part *part)
+{
+    bool second = j->kind == JOIN_RIGHT;
+    const struct expr *e = second ? part->right : part->left;
+    const struct listed *side = &l->side[second];
+    if (part->kind != PART_PAIR || j->kind == JOIN_FULL || e->kind != E_DIM) return 0;
+    int own = e->index - (second ? l->side[0].n_dims : 0);
+    return 1 + (second ? l->base : 0) + side->n_cols + side->n_dims + own;
 }
 
 static enum status add_merged(struct joining *j, struct listing *l, struct plan **p,
@@ -213,7 +228,8 @@ static enum status add_merged(struct joining *j, struct listing *l, struct plan 
         if (!j->parts[i].name) continue;
         TRY(merged(j, l, &j->parts[i], &es[n]));
         names[n] = j->parts[i].name;
-        cols[n_named++] = (struct scope_col){.name = names[n], .index = n, .type = es[n]->type};
+        cols[n_named] = (struct scope_col){.name = names[n], .index = n, .type = es[n]->type};
+        cols[n_named++].position = position_of(j, l, &j->parts[i]);
         n++;
     }
     if (n_named == 0) return OK;

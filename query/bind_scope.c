@@ -15,7 +15,7 @@ struct scope_col *scope_add(struct scope *s, const char *name, bool is_dim, int 
                             enum type type)
 {
     struct scope_col *col = &s->cols[s->n_cols++];
-    *col = (struct scope_col){name, 0, is_dim, index, type, true, true, false, 0};
+    *col = (struct scope_col){name, 0, is_dim, index, type, true, true, false, false, 0};
     return col;
 }
 

@@ -73,8 +73,9 @@ static enum status expand_star(struct selecting *q, int item, bool dims_only, in
             const struct scope_col *col = &s->cols[i];
             bool listed =
                 item < 0 ? col->in_star : col->item == item && (col->in_star || col->paired);
-            bool bracket = col->is_dim || (dims_only && was_dim(col));
-            if (listed && col->name && bracket == (pass == 0)) star_column(q, col, bracket, pos);
+            bool dim = col->is_dim || was_dim(col) || (col->merged && !dims_only);
+            bool bracket = col->is_dim || dims_only;
+            if (listed && col->name && dim == (pass == 0)) star_column(q, col, bracket, pos);
         }
     }
     return OK;
@@ -377,13 +378,14 @@ static enum status bind_input(struct selecting *q)
 {
     struct binder *b = q->b;
     const struct ast_select *s = q->s;
-    TRY(bind_from_list(b, &s->from, q->outer, &q->scope));
+    const struct ast_expr *condition;
+    TRY(bind_from_where(b, &s->from, s->where, q->outer, &q->scope, &condition));
     q->plan = q->scope.plan;
     allow_fetches(&q->scope, &q->fetches);
-    if (s->where) {
+    if (condition) {
         struct expr_place in = {.scope = &q->scope, .clause = "WHERE"};
         struct expr *where;
-        TRY(bind_condition(b, &in, s->where, &where));
+        TRY(bind_condition(b, &in, condition, &where));
         q->fetches.guard = where;
         q->plan = q->filter = plan_filter(b->c, q->plan, where);
         q->scope.plan = q->plan;

@@ -143,10 +143,28 @@ static void format_equal_keys(const struct plan *p, int n, struct strbuf *out)
     }
 }
 
+static bool rel_known(const struct rel *r)
+{
+    for (int d = 0; d < r->n_dims; d++)
+        if (!dim_known(&r->dims[d])) return false;
+    return true;
+}
+
+static int64_t rel_cells(const struct rel *r)
+{
+    struct box b;
+    rel_box(r, &b);
+    return box_cells(&b);
+}
+
 static void format_hash_join(const struct plan *p, struct strbuf *out)
 {
     static const char *const kinds[] = {"", " left", " right", " full", " semi", " anti"};
+    const struct rel *l = &p->in[0]->rel, *r = &p->in[1]->rel;
     strbuf_adds(out, kinds[p->hash_join]);
+    if (p->hash_join < HASH_SEMI && rel_known(l) && rel_known(r))
+        strbuf_adds(out, hash_join_build(p, rel_cells(l), rel_cells(r)) ? ", table of the right"
+                                                                        : ", table of the left");
     if (p->null_aware) strbuf_adds(out, " not in");
     format_equal_keys(p, p->n_join_keys, out);
     if (p->residual) strbuf_adds(out, p->n_join_keys ? " and" : " on");

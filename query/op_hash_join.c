@@ -81,14 +81,6 @@ static enum status prepare(struct ctx *c, struct op *op, struct matching *m)
 
 /* ---- pairs ---- */
 
-static double size_of(const struct op *op)
-{
-    double row = 24;
-    for (int i = 0; i < op->plan->rel.n_cols; i++)
-        row += (double)type_bytes(op->plan->rel.cols[i].type);
-    return (double)box_cells(&op->box) * row;
-}
-
 struct probing {
     struct sink sink;
     struct matching *m;
@@ -184,7 +176,7 @@ static enum status open_pairs(struct ctx *c, struct op *op, struct hash_join *s)
     int n = op->plan->rel.n_cols;
     m->outer[0] = kind == HASH_LEFT || kind == HASH_FULL;
     m->outer[1] = kind == HASH_RIGHT || kind == HASH_FULL;
-    m->build = size_of(op->in[1]) <= size_of(op->in[0]);
+    m->build = hash_join_build(op->plan, box_cells(&op->in[0]->box), box_cells(&op->in[1]->box));
     enum type *types = arena_array(c->arena, enum type, n + 2);
     for (int i = 0; i < n; i++)
         types[i] = op->plan->rel.cols[i].type;

@@ -141,6 +141,21 @@ void join_region(struct plan *p)
     }
 }
 
+static double row_bytes(const struct rel *r)
+{
+    double bytes = 24; /* a row's hash, number and links */
+    for (int i = 0; i < r->n_cols; i++)
+        bytes += (double)type_bytes(r->cols[i].type);
+    return bytes;
+}
+
+int hash_join_build(const struct plan *p, int64_t left_cells, int64_t right_cells)
+{
+    double left = (double)left_cells * row_bytes(&p->in[0]->rel);
+    double right = (double)right_cells * row_bytes(&p->in[1]->rel);
+    return right <= left;
+}
+
 struct plan *plan_scan(struct ctx *c, struct array *a, int pos)
 {
     const struct schema *s = array_schema(a);

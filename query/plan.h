@@ -297,6 +297,9 @@ struct query {
     int64_t statement_us;         /* now() */
 };
 
+/* The side (0, 1) of a join by value that goes into a table: the one of fewer bytes, as far as the
+ * cells that the sides' boxes have room for tell. */
+int hash_join_build(const struct plan *p, int64_t left_cells, int64_t right_cells);
 /* The rules, applied to a fresh plan: predicate and region push-down, column pruning, summary
  * pruning. off: none (tests). */
 enum status plan_rewrite(struct ctx *c, struct query *q, bool off);
