@@ -1,5 +1,6 @@
 /* Where does binding start and end: entry points, parameters, constants and written types. */
 #include "query/bind_internal.h"
+#include "query/op.h"
 #include <stdio.h>
 
 void binder_init(struct binder *b, struct ctx *c, struct bind_env *env)
@@ -48,13 +49,25 @@ enum status bind_constant(struct binder *b, const struct ast_expr *e, const char
                           struct expr **out)
 {
     struct expr_place at = {.clause = clause};
-    int n_before = b->shared->n_subqueries;
-    if (e->kind == X_SUBQUERY || e->kind == X_EXISTS)
-        return not_yet(b, e->pos, "sub-queries in %s are", clause);
-    TRY(bind_expr(b, &at, e, out));
-    if (b->shared->n_subqueries != n_before)
-        return not_yet(b, e->pos, "sub-queries in %s are", clause);
-    return OK;
+    return bind_expr(b, &at, e, out);
+}
+
+/* Runs the sub-queries from the n_before-th: what they give is wanted now. */
+static enum status eval_with_subqueries(struct binder *b, const struct expr *e, int n_before,
+                                        struct value *out)
+{
+    struct bind_shared *s = b->shared;
+    struct exec *x = NULL;
+    struct query q = {.root = plan_new(b->c, P_ONE, e->pos, 0),
+                      .n_subqueries = s->n_subqueries - n_before,
+                      .subqueries = s->subqueries + n_before,
+                      .statement_us = b->env->statement_us};
+    TRY(plan_rewrite(b->c, &q, b->env->as_written));
+    TRY(exec_open(b->c, &q, b->env->params, s->n_given, b->env->txn, &x));
+    enum status st = expr_eval_const(b->c, e, exec_env(x), out);
+    exec_close(x);
+    s->n_subqueries = n_before;
+    return st;
 }
 
 static bool is_param(const struct expr *e, void *found)
@@ -68,12 +81,16 @@ enum status bind_value(struct binder *b, const struct ast_expr *e, const char *c
 {
     struct expr *x;
     bool params = false;
+    int n_subqueries = b->shared->n_subqueries;
     TRY(bind_constant(b, e, clause, &x));
     if (x->kind == E_PARAM && x->type == T_UNKNOWN) x->type = want;
     expr_walk(x, is_param, &params);
+    bool ask = b->shared->n_subqueries > n_subqueries;
+    if (ask) params |= !b->env->params && b->shared->n_params;
     *known = !params;
     *out = value_null(x->type);
     if (params) return OK;
+    if (ask) return at(b->c, eval_with_subqueries(b, x, n_subqueries, out), place(b, e->pos));
     struct env env = binder_env(b);
     return at(b->c, expr_eval_const(b->c, x, &env, out), place(b, e->pos));
 }

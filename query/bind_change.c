@@ -200,9 +200,10 @@ enum status bind_checks(struct ctx *c, struct bind_env *env, const struct schema
 
 /* ---- SET ---- */
 
+/* given: the value bound already; NULL: e says it. */
 static enum status set_column(struct binder *b, const struct scope *scope, const struct schema *t,
-                              const char *name, const struct ast_expr *e, int pos,
-                              struct bound_change *out, struct expr **es)
+                              const char *name, const struct ast_expr *e, struct expr *given,
+                              int pos, struct bound_change *out, struct expr **es)
 {
     int a = schema_attr(t, name);
     if (a < 0 && !t->is_table && schema_dim(t, name) >= 0) {
@@ -215,8 +216,24 @@ static enum status set_column(struct binder *b, const struct scope *scope, const
             return fail_at(b->c, ERR_SYNTAX, place(b, pos),
                            "multiple assignments to same column \"%s\"", name);
     struct expr_place in = {.scope = scope, .clause = "UPDATE"};
-    TRY(bind_assign(b, &in, e, &t->attrs[a], &es[out->n_attrs]));
+    struct expr **value = &es[out->n_attrs];
+    *value = given;
+    TRY(given ? cast_to_column(b, name, t->attrs[a].type, value)
+              : bind_assign(b, &in, e, &t->attrs[a], value));
     out->attrs[out->n_attrs++] = a;
+    return OK;
+}
+
+static enum status set_from_subquery(struct binder *b, const struct scope *scope,
+                                     const struct schema *t, const struct ast_set *set,
+                                     struct bound_change *out, struct expr **es)
+{
+    int n = set->columns.n;
+    struct expr_place in = {.scope = scope, .clause = "UPDATE"};
+    struct expr **values = arena_array(b->c->arena, struct expr *, n);
+    TRY(bind_subquery_row(b, &in, set->e, n, values));
+    for (int k = 0; k < n; k++)
+        TRY(set_column(b, scope, t, set->columns.v[k], NULL, values[k], set->pos, out, es));
     return OK;
 }
 
@@ -227,16 +244,18 @@ enum status bind_sets(struct binder *b, const struct ast_sets *sets, const struc
         const struct ast_set *set = &sets->v[i];
         const struct ast_exprs *values = &set->e->args;
         if (set->columns.n == 1 && set->e->kind != X_ROW) {
-            TRY(set_column(b, scope, t, set->columns.v[0], set->e, set->pos, out, es));
+            TRY(set_column(b, scope, t, set->columns.v[0], set->e, NULL, set->pos, out, es));
             continue;
         }
-        if (set->e->kind == X_SUBQUERY)
-            return not_yet(b, set->pos, "UPDATE … SET (…) = (sub-query) is");
+        if (set->e->kind == X_SUBQUERY) {
+            TRY(set_from_subquery(b, scope, t, set, out, es));
+            continue;
+        }
         if (set->e->kind != X_ROW || values->n != set->columns.n)
             return fail_at(b->c, ERR_SYNTAX, place(b, set->pos),
                            "number of columns does not match number of values");
         for (int k = 0; k < set->columns.n; k++)
-            TRY(set_column(b, scope, t, set->columns.v[k], values->v[k], set->pos, out, es));
+            TRY(set_column(b, scope, t, set->columns.v[k], values->v[k], NULL, set->pos, out, es));
     }
     return OK;
 }

@@ -182,30 +182,6 @@ static enum status bind_op(struct binder *b, const struct expr_place *in, const 
     return expr_make_call(b->c, e->op, args, e->args.n, place(b, e->pos), out);
 }
 
-/* x op ANY (ARRAY[…]): the comparison with each, or-ed. */
-static enum status bind_any(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
-                            struct expr **out)
-{
-    bool any = e->kind == X_OP_ANY;
-    const struct ast_expr *list = e->args.n > 1 ? e->args.v[1] : NULL;
-    if (e->select) return bind_any_subquery(b, in, e, out);
-    if (!list || list->kind != X_ARRAY)
-        return not_yet(b, e->pos, "%s over an array value is", any ? "ANY" : "ALL");
-    struct expr *x, **parts;
-    TRY(bind_expr(b, in, e->args.v[0], &x));
-    TRY(bind_args(b, in, &list->args, &parts));
-    if (list->args.n == 0) {
-        struct value v = value_int(T_BOOL, !any);
-        *out = expr_make_const(b->c, &v, place(b, e->pos));
-        return OK;
-    }
-    if (any && !strcmp(e->op, "="))
-        return expr_make_in(b->c, x, parts, list->args.n, false, place(b, e->pos), out);
-    for (int i = 0; i < list->args.n; i++)
-        TRY(call2(b, e->op, x, parts[i], e->pos, &parts[i]));
-    return expr_make_call(b->c, any ? "or" : "and", parts, list->args.n, place(b, e->pos), out);
-}
-
 static enum status bind_not(struct binder *b, bool negate, int pos, struct expr **e)
 {
     if (!negate) return OK;
@@ -393,7 +369,7 @@ enum status bind_expr(struct binder *b, const struct expr_place *given, const st
         return bind_op(b, in, e, out);
     case X_OP_ANY:
     case X_OP_ALL:
-        return bind_any(b, in, e, out);
+        return e->select ? bind_any_subquery(b, in, e, out) : bind_any_array(b, in, e, out);
     case X_CAST:
         return bind_cast(b, in, e, out);
     case X_IS:
@@ -429,8 +405,9 @@ enum status bind_expr(struct binder *b, const struct expr_place *given, const st
         return not_yet(b, e->pos, "row values are");
     case X_FIELD:
         return not_yet(b, e->pos, "fields of row values are");
-    case X_ARRAY:
     case X_ARRAY_SELECT:
+        return bind_array_subquery(b, in, e, out);
+    case X_ARRAY:
         return not_yet(b, e->pos, "array values (ARRAY[…]) are");
     }
     return fail(b->c, ERR_INTERNAL, "an expression of unknown kind %d", (int)e->kind);

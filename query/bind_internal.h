@@ -191,6 +191,9 @@ enum status bind_row_in(struct binder *b, const struct expr_place *in, const str
                         struct expr **out);
 enum status bind_row_null(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
                           struct expr **out);
+/* What the result is for: rows in order; an array (a sub-query, a stored result), which has no
+ * order but the cells' own; or cells in any form. */
+enum want { WANT_ROWS, WANT_ARRAY, WANT_CELLS };
 /* ---- sub-queries (bind_subquery.c, bind_member.c) ---- */
 /* (SELECT …) and EXISTS. */
 enum status bind_subquery_expr(struct binder *b, const struct expr_place *in,
@@ -208,9 +211,15 @@ enum status bind_in_subquery(struct binder *b, const struct expr_place *in,
                              const struct ast_expr *e, struct expr **out);
 enum status bind_any_subquery(struct binder *b, const struct expr_place *in,
                               const struct ast_expr *e, struct expr **out);
+/* ARRAY(SELECT …). */
+enum status bind_array_subquery(struct binder *b, const struct expr_place *in,
+                                const struct ast_expr *e, struct expr **out);
+/* x op ANY|ALL (array) (bind_any.c). */
+enum status bind_any_array(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
+                           struct expr **out);
 /* Binds the query of a sub-query that stands at the place; k says what it takes from there. */
 enum status bind_inner(struct binder *b, const struct expr_place *in, const struct ast_select *s,
-                       struct correlation *k, struct query *q);
+                       enum want want, struct correlation *k, struct query *q);
 /* What the sub-query being bound knows an expression over an outer scope as: an E_OUTER. */
 struct expr *outer_ref(struct binder *b, const struct scope *s, struct expr *e);
 /* An aggregate whose arguments are all of the query around belongs to that. */
@@ -278,9 +287,6 @@ enum status axis_value(struct binder *b, const struct axis *a, const struct valu
                        struct value *out, int *beyond);
 
 /* ---- queries ---- */
-/* What the result is for: rows in order; an array (a sub-query, a stored result), which has no
- * order but the cells' own; or cells in any form. */
-enum want { WANT_ROWS, WANT_ARRAY, WANT_CELLS };
 enum status bind_query(struct binder *b, const struct ast_select *s, const struct scope *outer,
                        enum want want, struct query *out);
 /* A side of a set operation, or INSERT's source: literals keep their unknown type, to be cast as

@@ -77,7 +77,7 @@ static enum status bind_side(struct member *m, struct correlation *k, struct que
     b->shared->n_expanded += REBIND_COST;
     if (b->shared->n_expanded > EXPANDED_MAX)
         return fail_at(b->c, ERR_TOO_COMPLEX, m->pos, "sub-queries are nested too deep");
-    TRY(bind_inner(b, m->in, m->e->select, k, q));
+    TRY(bind_inner(b, m->in, m->e->select, WANT_CELLS, k, q));
     if (q->n_outs != m->left.n)
         return fail_at(b->c, ERR_SYNTAX, m->pos,
                        q->n_outs > m->left.n ? "subquery has too many columns"

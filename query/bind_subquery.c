@@ -34,13 +34,13 @@ struct expr *outer_ref(struct binder *b, const struct scope *s, struct expr *e)
 }
 
 enum status bind_inner(struct binder *b, const struct expr_place *in, const struct ast_select *s,
-                       struct correlation *k, struct query *q)
+                       enum want want, struct correlation *k, struct query *q)
 {
     struct binder inner = *b;
     *k = (struct correlation){.up = b->corr, .place = in};
     inner.corr = k;
     *q = (struct query){0};
-    return bind_query(&inner, s, in->scope, WANT_CELLS, q);
+    return bind_query(&inner, s, in->scope, want, q);
 }
 
 /* ---- aggregates of the query around ---- */
@@ -166,7 +166,7 @@ enum status bind_subquery_row(struct binder *b, const struct expr_place *in,
 {
     struct correlation k;
     struct query q;
-    TRY(bind_inner(b, in, e->select, &k, &q));
+    TRY(bind_inner(b, in, e->select, WANT_CELLS, &k, &q));
     if (q.n_outs != n)
         return fail_at(b->c, ERR_SYNTAX, place(b, e->pos),
                        n == 1         ? "subquery must return only one column"
@@ -186,8 +186,33 @@ enum status bind_subquery_expr(struct binder *b, const struct expr_place *in,
     struct correlation k;
     struct query q;
     if (e->kind != X_EXISTS) return bind_subquery_row(b, in, e, 1, out);
-    TRY(bind_inner(b, in, e->select, &k, &q));
+    TRY(bind_inner(b, in, e->select, WANT_CELLS, &k, &q));
     TRY(add_subquery(b, &k, &q, true, 1, out));
     (*out)->pos = place(b, e->pos);
     return OK;
+}
+
+/* array_agg over its rows, in their order; nothing gives the empty list. */
+enum status bind_array_subquery(struct binder *b, const struct expr_place *in,
+                                const struct ast_expr *e, struct expr **out)
+{
+    struct ctx *c = b->c;
+    struct correlation k;
+    struct query q;
+    struct agg_call call = {.n_args = 1, .pos = place(b, e->pos)};
+    struct agg_list list = {.n = 1, .calls = &call, .types = arena_array(c->arena, enum type, 1)};
+    TRY(bind_inner(b, in, e->select, WANT_ROWS, &k, &q));
+    if (q.n_outs != 1)
+        return fail_at(c, ERR_SYNTAX, call.pos, "subquery must return only one column");
+    query_to_list(c, &q);
+    call.args = arena_array(c->arena, struct expr *, 1);
+    call.args[0] = col_ref(c, &q.root->rel, 0);
+    TRY(agg_resolve(c, "array_agg", call.args, 1, false, false, call.pos, &call.agg, list.types));
+    TRY(make_aggregate(b, q.root, NULL, 0, &list, call.pos, &q.root));
+    q.outs[0] = (struct out_col){"array", T_INT64S, false, 0};
+    struct expr *parts[2];
+    struct value none = {.type = T_INT64S, .t = {"", 0}};
+    TRY(add_subquery(b, &k, &q, false, 1, &parts[0]));
+    parts[1] = expr_make_const(c, &none, call.pos);
+    return expr_make_call(c, "coalesce", parts, 2, call.pos, out);
 }

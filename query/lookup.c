@@ -9,9 +9,8 @@
 
 enum {
     ROWS_IN_MEMORY = 2, /* of a directory's entry */
-    ROWS_ON_DISK = 128,
-    DIRECTORY_BITS = 20, /* of one on disk, at most */
-    PAGE_ROWS = 256,     /* read at once */
+    ROWS_ON_DISK = 8,
+    PAGE_ROWS = 256, /* read at once */
     READ_ROWS = 8192,
     RECENT = 4096 /* keys remembered, to leave repeated ones out */
 };
@@ -27,6 +26,8 @@ struct lookup {
     int64_t n;
     int shift; /* of hi: its first bits */
     int64_t *directory;
+    uint8_t *prints;         /* on disk: a byte of each row's key; NULL: there was no room */
+    atomic_bool hashed;      /* keys are hashes: lo alone is not all of them */
     struct lookup_key *keys; /* in memory: n of them, and of each value */
     struct column *values;
     struct text_heap heap;
@@ -167,6 +168,7 @@ void lookup_free(struct lookup *l)
     }
     text_heap_free(&l->heap);
     buf_free(l->keys);
+    buf_free(l->prints);
     buf_free(l->directory);
     pthread_mutex_destroy(&l->lock);
     free(l->recent);
@@ -199,13 +201,13 @@ static uint64_t as_unsigned(int64_t w)
     return (uint64_t)w ^ (UINT64_C(1) << 63);
 }
 
-/* Rows [at, at + n) of a chunk. */
+/* Rows [at, at + n) of a chunk; cols has room for the two words of keys. */
 static enum status add_block(struct ctx *c, struct lookup *l, const struct operand *keys,
                              int n_keys, struct column *cols, const uint64_t *present, int64_t at,
                              int64_t n)
 {
     uint64_t todo[LOOKUP_BLOCK / 64];
-    int64_t hi[LOOKUP_BLOCK], lo[LOOKUP_BLOCK], sel[LOOKUP_BLOCK], n_sel = 0;
+    int64_t *hi = cols[0].values, *lo = cols[1].values, sel[LOOKUP_BLOCK], n_sel = 0;
     struct lookup_key made[LOOKUP_BLOCK];
     bits_fill(todo, 0, n, true);
     if (present) bits_copy(todo, 0, present, at, n);
@@ -218,8 +220,6 @@ static enum status add_block(struct ctx *c, struct lookup *l, const struct opera
         if (!l->recent || !is_repeated(l, made[i])) sel[n_sel++] = i;
     }
     if (l->recent) pthread_mutex_unlock(&l->lock);
-    cols[0] = (struct column){.type = T_INT64, .values = hi};
-    cols[1] = (struct column){.type = T_INT64, .values = lo};
     return n_sel ? rowset_append(c, l->rows, cols, sel, n_sel) : OK;
 }
 
@@ -237,8 +237,11 @@ enum status lookup_add(struct ctx *c, struct lookup *l, const struct column *key
     void *mem;
     TRY(scratch_alloc(c, sizeof(struct operand) * (size_t)(n_keys + 1), &mem));
     struct operand *args = mem;
+    if (n_keys > 1 || type_is_varlen(keys[0].type)) atomic_store(&l->hashed, true);
     TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(l->n_values + 2), &mem));
     struct column *cols = mem;
+    TRY(column_alloc(c, T_INT64, LOOKUP_BLOCK, &cols[0]));
+    TRY(column_alloc(c, T_INT64, LOOKUP_BLOCK, &cols[1]));
     for (int64_t at = 0; at < n; at += LOOKUP_BLOCK) {
         int64_t m = n - at < LOOKUP_BLOCK ? n - at : LOOKUP_BLOCK;
         for (int k = 0; k < n_keys; k++) {
@@ -319,11 +322,12 @@ static void enter(struct lookup *l, int64_t *next, uint64_t hi, int64_t row)
 static enum status load(struct ctx *c, struct lookup *l)
 {
     bool fits = rowset_row_bytes(l->rows) * l->n <= memory_share(c, 4) && columns_in_memory(c, l);
-    int64_t per = fits ? ROWS_IN_MEMORY : ROWS_ON_DISK, next = 0;
+    int64_t per = fits ? ROWS_IN_MEMORY : ROWS_ON_DISK, next = 0, share = memory_share(c, 4);
     int bits = 1;
-    while ((INT64_C(1) << bits) * per < l->n && (fits || bits < DIRECTORY_BITS))
+    while ((INT64_C(1) << bits) * per < l->n && (fits || INT64_C(16) << bits <= share))
         bits++;
     l->shift = 64 - bits;
+    if (!fits && l->n <= share) l->prints = buf_try(c->budget, (size_t)l->n);
     void *mem;
     TRY(buf_alloc(c, (((size_t)1 << bits) + 1) * sizeof *l->directory, &mem));
     l->directory = mem;
@@ -337,6 +341,8 @@ static enum status load(struct ctx *c, struct lookup *l)
         const int64_t *hi = ((struct column *)cols)[0].values;
         for (int64_t i = 0; i < n; i++)
             enter(l, &next, as_unsigned(hi[i]), at + i);
+        for (int64_t i = 0; i < n && l->prints; i++)
+            l->prints[at + i] = (uint8_t)hi[i];
         if (l->keys) TRY(take_rows(c, l, cols, at, n));
         scratch_release(c->scratch, inner);
         TRY(check_cancel(c));
@@ -408,6 +414,33 @@ static enum status narrow_page(struct ctx *c, const struct lookup *l, int64_t wa
     return OK;
 }
 
+static enum status is_row(struct ctx *c, const struct lookup *l, struct lookup_key key, int64_t row,
+                          bool *out)
+{
+    static const int columns[2] = {1, 0};
+    struct column cols[2];
+    int n = l->hashed ? 2 : 1; /* one word is all of the key */
+    TRY(rowset_read(c, l->rows, row, row + 1, columns, n, cols));
+    *out = ((const uint64_t *)cols[0].values)[0] == key.lo &&
+           (n == 1 || ((const int64_t *)cols[1].values)[0] == as_signed(key.hi));
+    return OK;
+}
+
+/* Only rows whose byte is the key's are read. */
+static enum status find_by_print(struct ctx *c, const struct lookup *l, struct lookup_key key,
+                                 int64_t lo, int64_t hi, int64_t *row)
+{
+    for (; lo < hi; lo++) {
+        bool is = false;
+        if (l->prints[lo] != (uint8_t)key.hi) continue;
+        TRY(is_row(c, l, key, lo, &is));
+        if (is && *row >= 0) return twice(c);
+        if (is) *row = lo;
+        if (is && !l->n_values) break;
+    }
+    return OK;
+}
+
 static enum status find_on_disk(struct ctx *c, const struct lookup *l, struct lookup_key key,
                                 int64_t lo, int64_t hi, int64_t *row)
 {
@@ -442,7 +475,8 @@ enum status lookup_find(struct ctx *c, const struct lookup *l, struct lookup_key
     if (lo >= hi) return OK;
     if (l->keys) return find_in_memory(c, l, key, lo, hi, row);
     struct scratch_mark mark = scratch_mark(c->scratch);
-    enum status s = find_on_disk(c, l, key, lo, hi, row);
+    enum status s =
+        l->prints ? find_by_print(c, l, key, lo, hi, row) : find_on_disk(c, l, key, lo, hi, row);
     scratch_release(c->scratch, mark);
     return s;
 }
