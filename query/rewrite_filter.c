@@ -193,14 +193,15 @@ static struct expr *to_rows(struct ctx *c, const struct expr *e, void *self)
 
 /* ---- windows ---- */
 
-/* Is what the reference stands for the same for all rows of a partition, in every window? Of floats
- * and intervals equal values may still differ (-0.0, '1 month' and '30 days'). */
+/* Is what the reference stands for the same for all rows of a partition, in every window? Of
+ * attributes that are floats or intervals equal values may still differ (-0.0, '1 month' and '30
+ * days'). */
 static bool note_partition(const struct expr *e, void *self)
 {
     struct side *s = self;
     const struct plan *p = s->join;
     if (e->kind != E_COL && e->kind != E_DIM && e->kind != E_POS) return true;
-    s->fits &= !type_is_float(e->type) && e->type != T_INTERVAL;
+    s->fits &= e->kind != E_COL || (!type_is_float(e->type) && e->type != T_INTERVAL);
     for (int i = 0; i < p->n_windows; i++) {
         bool found = false;
         for (int k = 0; k < p->windows[i].n_partition; k++)

@@ -86,6 +86,13 @@ static const char *const queries[] = {
     "SELECT count(*) FROM GRID [i => 0 : 999990 : 10] WHERE i = 50 OR i = 55",
     "SELECT x, avg(k) FROM (SELECT [x], v + 0.5 AS k FROM g[t => '2020-01-04']) AS q WHERE x > 0 "
     "GROUP BY x",
+    "SELECT * FROM (SELECT t, s, v, sum(v) OVER (PARTITION BY s ORDER BY t, x ROWS 2 PRECEDING) AS "
+    "c, rank() OVER (PARTITION BY s, t ORDER BY v) AS r FROM g) AS q WHERE s = 'a' AND v > 2",
+    "SELECT t, r FROM (SELECT t, sum(v) OVER (PARTITION BY t) AS c, rank() OVER (ORDER BY v DESC) "
+    "AS r FROM g) AS q WHERE t = '2020-02-01'",
+    "SELECT * FROM (SELECT [t], [x], lag(v, 1, 0) OVER (PARTITION BY x ORDER BY t) AS c FROM g) AS "
+    "q WHERE t = '2020-01-05' AND x > 0",
+    "SELECT DISTINCT ON (s) s, v, t FROM g WHERE s > 'a' ORDER BY s, v DESC, t, x",
 };
 
 static int by_text(const void *a, const void *b)
