@@ -9,6 +9,9 @@
 #include "query/sortkey.h"
 #include <stdlib.h>
 
+#define READER_BYTES (256 << 10) /* of a run being merged: so many rows read at once are worth it  \
+                                  */
+
 struct entry {
     uint64_t word;
     int64_t row;
@@ -321,7 +324,7 @@ static enum status merge_runs(struct ctx *c, const struct sorter *s, const struc
     for (int i = 0; i < n; i++) {
         readers[i].next = starts[i];
         readers[i].end = starts[i + 1];
-        readers[i].scratch = scratch_new(c->budget);
+        readers[i].scratch = scratch_new_small(c->budget);
         if ((st = refill(c, &m, &readers[i])) < 0) goto out;
         m.heap[m.n_heap++] = &readers[i];
     }
@@ -400,7 +403,7 @@ static enum status sort_external(struct ctx *c, const struct sorter *s, int64_t 
         if ((st = check_cancel(c)) < 0 || (st = sort_range(c, s, lo, hi, runs)) < 0) goto out;
         starts[i + 1] = rowset_rows(runs);
     }
-    int64_t fan = s->mem_bytes >> 20; /* a reader's scratch takes a MiB */
+    int64_t fan = s->mem_bytes / READER_BYTES;
     if (fan < 2) fan = 2;
     if (fan > 256) fan = 256;
     while (n > 1 || !merged) {

@@ -8,7 +8,7 @@
 void cursor_init(struct ctx *c, struct row_cursor *cur, const struct rowset *rows, const int *which,
                  int n)
 {
-    *cur = (struct row_cursor){.rows = rows, .n_cols = n, .scratch = scratch_new(c->budget)};
+    *cur = (struct row_cursor){.rows = rows, .n_cols = n, .scratch = scratch_new_small(c->budget)};
     memcpy(cur->which, which, sizeof *which * (size_t)n);
 }
 

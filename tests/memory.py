@@ -30,7 +30,7 @@ class Watch(threading.Thread):
 
 def statements(n):
     """What is asked: name, statement, check of the rows (None: any)."""
-    half = n // 2
+    half, part = n // 2, n // 4
     return [
         ("create", f"CREATE ARRAY big AS SELECT [i], random(7) AS v, i % 1000 AS k FROM GRID [i => 0 : {n - 1}]", None),
         ("scan", "SELECT count(*), sum(v), min(k), max(k) FROM big", lambda r: r[0][0] == n and abs(r[0][1] / half - 1) < 0.01),
@@ -44,6 +44,20 @@ def statements(n):
         ("sort", "SELECT i FROM big ORDER BY v DESC LIMIT 10", lambda r: len(r) == 10),
         ("sort all", "SELECT max(v) FROM (SELECT v FROM big ORDER BY v OFFSET 10) AS s", lambda r: r[0][0] > 0.99),
         ("join", "SELECT count(*) FROM big AS a JOIN big AS b ON a.i = b.i WHERE a.v = b.v", lambda r: r[0][0] == n),
+        ("window in order", "SELECT count(*), sum(d) FROM (SELECT v - lag(v) OVER (ORDER BY i) AS d FROM big) AS s",
+         lambda r: r[0][0] == n and abs(r[0][1]) < 1),
+        ("window, one partition", "SELECT max(a), min(b), max(c), max(l) FROM (SELECT row_number() OVER w AS a, ntile(4) OVER w AS b, "
+         "count(*) OVER (ORDER BY v ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS c, last_value(v) OVER (ORDER BY v ROWS "
+         f"BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS l FROM big[0 : {part - 1}] WINDOW w AS (ORDER BY v)) AS s",
+         lambda r: r[0][:3] == (part, 1, part) and r[0][3] > 0.99),
+        ("window, long frame", f"SELECT min(a), max(a), max(b) FROM (SELECT count(*) OVER w AS a, max(v) OVER w AS b FROM big WINDOW w AS "
+         f"(ORDER BY i ROWS BETWEEN {half // 2} PRECEDING AND {half // 2} FOLLOWING)) AS s",
+         lambda r: r[0][:2] == (half // 2 + 1, half // 2 * 2 + 1)),
+        ("window, partitions", "SELECT count(*), max(r) FROM (SELECT rank() OVER (PARTITION BY k ORDER BY v) AS r, avg(v) OVER (PARTITION BY k) "
+         f"AS m, median(v) OVER (PARTITION BY k) AS d FROM big[0 : {part - 1}]) AS s WHERE abs(m - 0.5) < 0.1 AND abs(d - 0.5) < 0.2",
+         lambda r: r[0] == (part, (part + 999) // 1000)),
+        ("distinct on", f"SELECT count(*), sum(i) FROM (SELECT DISTINCT ON (k) k, i FROM big[0 : {part - 1}] ORDER BY k, i) AS s",
+         lambda r: r[0] == (1000, 499500)),
         ("rewrite", "UPDATE big SET v = v + 1", None),
         ("after the rewrite", "SELECT min(v) >= 1 FROM big", lambda r: r[0][0] is True),
         ("copy of it", "CREATE ARRAY other AS SELECT [i], v * 2 AS w FROM big WHERE k < 500", None),

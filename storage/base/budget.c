@@ -120,18 +120,31 @@ void buf_free(void *buf)
 #define MAX_BLOCKS 256
 struct scratch {
     struct budget *budget;
+    size_t block_bytes;             /* of each but those for more */
     size_t n_blocks, block, offset; /* the block being filled, and how far */
     unsigned char *blocks[MAX_BLOCKS];
 };
 
-static const size_t SCRATCH_BLOCK = 1u << 20;
+#define SCRATCH_BLOCK ((size_t)1 << 20)
+#define SMALL_BLOCK ((size_t)1 << 16)
 
-struct scratch *scratch_new(struct budget *b)
+static struct scratch *new_scratch(struct budget *b, size_t block_bytes)
 {
     struct scratch *s = calloc(1, sizeof *s);
     if (!s) abort();
     s->budget = b;
+    s->block_bytes = block_bytes;
     return s;
+}
+
+struct scratch *scratch_new(struct budget *b)
+{
+    return new_scratch(b, SCRATCH_BLOCK);
+}
+
+struct scratch *scratch_new_small(struct budget *b)
+{
+    return new_scratch(b, SMALL_BLOCK);
 }
 
 void scratch_free(struct scratch *s)
@@ -157,8 +170,8 @@ static bool next_block(struct scratch *s, size_t bytes)
         return true;
     }
     if (s->n_blocks == MAX_BLOCKS) return false;
-    unsigned char *fresh = buf_try(s->budget, bytes > SCRATCH_BLOCK ? bytes : SCRATCH_BLOCK);
-    if (!fresh && bytes < SCRATCH_BLOCK) fresh = buf_try(s->budget, bytes);
+    unsigned char *fresh = buf_try(s->budget, bytes > s->block_bytes ? bytes : s->block_bytes);
+    if (!fresh && bytes < s->block_bytes) fresh = buf_try(s->budget, bytes);
     if (!fresh) return false;
     s->blocks[s->n_blocks++] = fresh;
     unsigned char *displaced = s->blocks[from];

@@ -44,6 +44,8 @@ struct scratch_mark {
     size_t block, offset;
 };
 struct scratch *scratch_new(struct budget *b);
+/* One of small blocks, for those who have many and need little in each. */
+struct scratch *scratch_new_small(struct budget *b);
 void scratch_free(struct scratch *s);
 enum status scratch_alloc(struct ctx *c, size_t bytes, void **out); /* from c->scratch */
 struct scratch_mark scratch_mark(const struct scratch *s);
