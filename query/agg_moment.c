@@ -5,12 +5,17 @@
 #include "storage/base/fsum.h"
 #include <math.h>
 
+struct range { /* of what is no NaN; equal ends: one value again and again, which has no spread */
+    double lo, hi;
+};
 struct moments1 {
     struct fsum x, xx;
+    struct range range;
     int64_t n;
 };
 struct moments2 {
     struct fsum x, y, xx, yy, xy;
+    struct range x_range, y_range;
     int64_t n;
 };
 struct weighted {
@@ -30,6 +35,30 @@ static enum status put_null(struct column *out, int64_t i)
     return OK;
 }
 
+static const struct range no_range = {(double)INFINITY, -(double)INFINITY};
+
+static inline void range_add(struct range *r, double x)
+{
+    r->lo = x < r->lo ? x : r->lo;
+    r->hi = x > r->hi ? x : r->hi;
+}
+
+static void range_add_block(struct range *r, const double *x, int64_t n)
+{
+    double lo = r->lo, hi = r->hi;
+    for (int64_t i = 0; i < n; i++) {
+        lo = x[i] < lo ? x[i] : lo;
+        hi = x[i] > hi ? x[i] : hi;
+    }
+    *r = (struct range){lo, hi};
+}
+
+static void range_merge(struct range *r, const struct range *o)
+{
+    range_add(r, o->lo);
+    range_add(r, o->hi);
+}
+
 static bool is_finite(const struct fsum *s)
 {
     return !s->has_nan && !s->has_pinf && !s->has_ninf;
@@ -41,8 +70,9 @@ static f128 centred(const struct fsum *ab, const struct fsum *a, const struct fs
     return fsum_wide(ab) - fsum_wide(a) * fsum_wide(b) / (f128)n;
 }
 
-static f128 spread(const struct fsum *aa, const struct fsum *a, int64_t n)
+static f128 spread(const struct fsum *aa, const struct fsum *a, const struct range *r, int64_t n)
 {
+    if (r->lo == r->hi) return 0;
     f128 s = centred(aa, a, a, n);
     return s < 0 ? 0 : s;
 }
@@ -56,6 +86,7 @@ static void moments1_init(const struct agg_bound *k, void *state)
     memset(s, 0, sizeof *s);
     fsum_init(&s->x);
     fsum_init(&s->xx);
+    s->range = no_range;
 }
 
 static enum status moments1_run(struct ctx *c, const struct agg_bound *k, struct text_heap *heap,
@@ -65,6 +96,7 @@ static enum status moments1_run(struct ctx *c, const struct agg_bound *k, struct
     struct moments1 *s = state;
     fsum_add_block(&s->x, b->arg[0], b->n);
     fsum_add_product_block(&s->xx, b->arg[0], b->arg[0], b->n);
+    range_add_block(&s->range, b->arg[0], b->n);
     s->n += b->n;
     return OK;
 }
@@ -79,6 +111,7 @@ static enum status moments1_scatter(struct ctx *c, const struct agg_bound *k,
         struct moments1 *s = (struct moments1 *)states + g[i];
         fsum_add(&s->x, x[i]);
         fsum_add_product(&s->xx, x[i], x[i]);
+        range_add(&s->range, x[i]);
         s->n++;
     }
     return OK;
@@ -93,6 +126,7 @@ static enum status moments1_merge(struct ctx *c, const struct agg_bound *k, stru
     if (!o->n) return OK;
     fsum_merge(&s->x, &o->x);
     fsum_merge(&s->xx, &o->xx);
+    range_merge(&s->range, &o->range);
     s->n += o->n;
     return OK;
 }
@@ -105,6 +139,7 @@ static void moments1_summary(const struct agg_bound *k, void *state, const struc
     if (s->n_cells == s->n_nulls) return;
     fsum_merge(&to->x, &s->sum);
     fsum_merge(&to->xx, &s->sum2);
+    if (s->has_range) range_merge(&to->range, &(struct range){s->min.d, s->max.d});
     to->n += s->n_cells - s->n_nulls;
 }
 
@@ -118,7 +153,7 @@ static enum status moments1_finish(struct ctx *c, const struct agg_bound *k, con
     int64_t divisor = sample ? s->n - 1 : s->n;
     if (divisor <= 0) return put_null(out, i);
     if (!is_finite(&s->x)) return put(out, i, (double)NAN);
-    double variance = (double)(spread(&s->xx, &s->x, s->n) / (f128)divisor);
+    double variance = (double)(spread(&s->xx, &s->x, &s->range, s->n) / (f128)divisor);
     bool root = id == AGG_STDDEV_SAMP || id == AGG_STDDEV_POP;
     return put(out, i, root ? sqrt(variance) : variance);
 }
@@ -135,6 +170,7 @@ static void moments2_init(const struct agg_bound *k, void *state)
     fsum_init(&s->xx);
     fsum_init(&s->yy);
     fsum_init(&s->xy);
+    s->x_range = s->y_range = no_range;
 }
 
 static enum status moments2_run(struct ctx *c, const struct agg_bound *k, struct text_heap *heap,
@@ -148,6 +184,8 @@ static enum status moments2_run(struct ctx *c, const struct agg_bound *k, struct
     fsum_add_product_block(&s->xx, x, x, b->n);
     fsum_add_product_block(&s->yy, y, y, b->n);
     fsum_add_product_block(&s->xy, x, y, b->n);
+    range_add_block(&s->x_range, x, b->n);
+    range_add_block(&s->y_range, y, b->n);
     s->n += b->n;
     return OK;
 }
@@ -165,6 +203,8 @@ static enum status moments2_scatter(struct ctx *c, const struct agg_bound *k,
         fsum_add_product(&s->xx, x[i], x[i]);
         fsum_add_product(&s->yy, y[i], y[i]);
         fsum_add_product(&s->xy, x[i], y[i]);
+        range_add(&s->x_range, x[i]);
+        range_add(&s->y_range, y[i]);
         s->n++;
     }
     return OK;
@@ -182,6 +222,8 @@ static enum status moments2_merge(struct ctx *c, const struct agg_bound *k, stru
     fsum_merge(&s->xx, &o->xx);
     fsum_merge(&s->yy, &o->yy);
     fsum_merge(&s->xy, &o->xy);
+    range_merge(&s->x_range, &o->x_range);
+    range_merge(&s->y_range, &o->y_range);
     s->n += o->n;
     return OK;
 }
@@ -198,8 +240,8 @@ static enum status moments2_finish(struct ctx *c, const struct agg_bound *k, con
     }
     if (n == 0 || (n == 1 && k->agg->id == AGG_COVAR_SAMP)) return put_null(out, i);
     if (!is_finite(&s->x) || !is_finite(&s->y)) return put(out, i, (double)NAN);
-    f128 sxx = spread(&s->xx, &s->x, n), syy = spread(&s->yy, &s->y, n);
-    f128 sxy = centred(&s->xy, &s->x, &s->y, n);
+    f128 sxx = spread(&s->xx, &s->x, &s->x_range, n), syy = spread(&s->yy, &s->y, &s->y_range, n);
+    f128 sxy = sxx == 0 || syy == 0 ? 0 : centred(&s->xy, &s->x, &s->y, n);
     switch (k->agg->id) {
     case AGG_REGR_AVGX:
         return put(out, i, fsum_value(&s->x) / (double)n);
