@@ -1,13 +1,14 @@
 /* How are cells grouped by values? Each worker fills a table of its own; one that reaches its share
- * of memory is spilled by partitions of the hash; at the end tables are merged, all at once or
- * partition by partition, and the groups sorted by key, so that the result depends neither on
- * threads nor on memory.
+ * of memory is spilled by partitions of the hash; at the end tables are merged, each partition by
+ * one worker, and the groups sorted by key, so that the result depends neither on threads nor on
+ * memory.
  *
  * NULL is one group, NaN is one, -0.0 is 0.0. */
 #include "query/agg_hash_internal.h"
 #include "query/rowset_internal.h"
 #include "query/sortkey.h"
 #include "query/spill.h"
+#include "storage/base/pool.h"
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -208,7 +209,13 @@ enum status hashagg_add(struct ctx *c, struct hashagg *h, int worker, const stru
 
 struct emitter {
     struct hashagg *h;
-    struct rowset *out;
+    hashagg_fn *fn;
+    void *self;
+    struct group_table *room; /* one a worker: where tables' parts meet */
+};
+struct one_emitter { /* for one worker */
+    struct emitter *e;
+    int worker;
 };
 
 static enum status key_column(struct ctx *c, const struct group_table *t, int k, int64_t lo,
@@ -236,8 +243,8 @@ static enum status key_column(struct ctx *c, const struct group_table *t, int k,
     return OK;
 }
 
-static enum status emit_block(struct ctx *c, struct emitter *e, struct group_table *t, int64_t lo,
-                              int64_t n)
+static enum status emit_block(struct ctx *c, struct one_emitter *o, struct group_table *t,
+                              int64_t lo, int64_t n)
 {
     int n_keys = t->layout->n_keys, n_calls = t->acc.set->n;
     void *mem;
@@ -252,7 +259,7 @@ static enum status emit_block(struct ctx *c, struct emitter *e, struct group_tab
         TRY(column_need_valid(c, out, n));
         TRY(acc_finish(c, &t->acc, i, lo, lo + n, out));
     }
-    return rowset_append(c, e->out, cols, NULL, n);
+    return o->e->fn(c, o->e->self, o->worker, cols, n);
 }
 
 static enum status emit(struct ctx *c, void *self, struct group_table *t)
@@ -267,33 +274,99 @@ static enum status emit(struct ctx *c, void *self, struct group_table *t)
     return OK;
 }
 
-static enum status emit_all(struct ctx *c, struct hashagg *h, struct emitter *e)
+/* ---- meeting of the workers' tables ---- */
+
+static int used_tables(const struct hashagg *h, struct group_table **any)
 {
-    struct group_table *first = NULL;
-    for (int i = 0; i < h->n_workers && !h->spilled; i++) {
-        struct group_table *t = &h->tables[i];
-        if (!t->layout) continue;
-        bool ok = true;
-        if (!first) {
-            first = t;
-            continue;
-        }
-        TRY(table_merge(c, first, t, h->mem_bytes, &ok));
-        if (ok)
-            table_free(t);
-        else
-            h->spilled = true;
+    int n = 0;
+    for (int i = 0; i < h->n_workers; i++) {
+        if (!h->tables[i].layout) continue;
+        *any = &h->tables[i];
+        n++;
     }
-    if (!h->spilled) return first ? emit(c, e, first) : OK;
+    return n;
+}
+
+/* A table for each of `width` workers that holds any part of all tables; *ok false: no room. */
+static enum status make_room(struct ctx *c, struct emitter *e, int width, bool *ok)
+{
+    struct hashagg *h = e->h;
+    int64_t parts[N_PARTITIONS] = {0}, most = 0;
+    *ok = false;
+    e->room = calloc((size_t)width, sizeof *e->room);
+    if (!e->room) return fail(c, ERR_MEMORY, "out of memory");
+    for (int i = 0; i < h->n_workers; i++)
+        if (h->tables[i].layout) table_count_parts(&h->tables[i], parts);
+    for (int p = 0; p < N_PARTITIONS; p++)
+        most = parts[p] > most ? parts[p] : most;
+    for (int w = 0; w < width; w++) {
+        TRY(table_init(c, &h->layout, h->set, &e->room[w]));
+        TRY(table_reserve(c, &e->room[w], most, h->mem_bytes / width, ok));
+        if (!*ok) return OK;
+    }
+    return OK;
+}
+
+static enum status merge_part(struct ctx *c, void *self, int worker, int64_t part)
+{
+    struct emitter *e = self;
+    struct one_emitter o = {e, worker};
+    struct group_table *t = &e->room[worker];
+    table_clear(t);
+    for (int i = 0; i < e->h->n_workers; i++)
+        if (e->h->tables[i].layout) TRY(table_merge_part(c, t, &e->h->tables[i], (int)part));
+    return emit(c, &o, t);
+}
+
+static enum status merge_spilled(struct ctx *c, void *self, int worker, int64_t part)
+{
+    struct emitter *e = self;
+    struct one_emitter o = {e, worker};
+    return partition_merge(c, &e->h->layout, e->h->set, e->h->file, &e->h->parts[part], 0,
+                           e->h->mem_bytes / pool_width(c), emit, &o);
+}
+
+/* In memory if a part of all tables fits beside them; else all are spilled, and meet there. */
+static enum status emit_parts(struct ctx *c, struct emitter *e)
+{
+    struct hashagg *h = e->h;
+    int width = pool_width(c);
+    bool fits = false;
+    if (!h->spilled) TRY(make_room(c, e, width, &fits));
+    if (fits) return pool_run(c, N_PARTITIONS, 0, merge_part, e);
+    for (int w = 0; e->room && w < width; w++)
+        if (e->room[w].layout) table_free(&e->room[w]);
     for (int i = 0; i < h->n_workers; i++) {
         if (!h->tables[i].layout) continue;
         TRY(spill_table(c, h, &h->tables[i]));
         table_free(&h->tables[i]);
     }
-    for (int p = 0; p < N_PARTITIONS; p++)
-        TRY(partition_merge(c, &h->layout, h->set, h->file, &h->parts[p], 0, h->mem_bytes, emit,
-                            e));
-    return OK;
+    return pool_run(c, N_PARTITIONS, 0, merge_spilled, e);
+}
+
+enum status hashagg_each(struct ctx *c, struct hashagg *h, hashagg_fn *fn, void *self)
+{
+    struct emitter e = {.h = h, .fn = fn, .self = self};
+    struct group_table *only = NULL;
+    int n = used_tables(h, &only), width = pool_width(c);
+    enum status s = OK;
+    if (h->spilled || n > 1)
+        s = emit_parts(c, &e);
+    else if (n == 1)
+        s = emit(c, &(struct one_emitter){&e, 0}, only);
+    for (int w = 0; e.room && w < width; w++)
+        if (e.room[w].layout) table_free(&e.room[w]);
+    free(e.room);
+    for (int i = 0; i < h->n_workers; i++)
+        if (h->tables[i].layout) table_free(&h->tables[i]);
+    return s;
+}
+
+static enum status to_rows(struct ctx *c, void *self, int worker, const struct column *cols,
+                           int64_t n)
+{
+    (void)worker;
+    return rowset_append(c, self, cols, NULL, n);
 }
 
 static enum status new_result(struct ctx *c, const struct hashagg *h, struct rowset **out)
@@ -313,18 +386,15 @@ static enum status new_result(struct ctx *c, const struct hashagg *h, struct row
 enum status hashagg_finish(struct ctx *c, struct hashagg *h, struct rowset **out)
 {
     struct scratch_mark mark = scratch_mark(c->scratch);
-    struct emitter e = {.h = h};
-    struct rowset_key *keys = NULL;
-    enum status s = new_result(c, h, &e.out);
-    if (s == OK) s = emit_all(c, h, &e);
-    for (int i = 0; i < h->n_workers; i++)
-        if (h->tables[i].layout) table_free(&h->tables[i]);
-    keys = calloc((size_t)h->layout.n_keys + 1, sizeof *keys);
+    struct rowset *rows = NULL;
+    enum status s = new_result(c, h, &rows);
+    if (s == OK) s = hashagg_each(c, h, to_rows, rows);
+    struct rowset_key *keys = calloc((size_t)h->layout.n_keys + 1, sizeof *keys);
     if (s == OK && !keys) s = fail(c, ERR_MEMORY, "out of memory");
     for (int k = 0; s == OK && k < h->layout.n_keys; k++)
         keys[k].column = k;
-    if (s == OK) s = rowset_sort(c, e.out, keys, h->layout.n_keys, -1, out);
-    rowset_free(e.out);
+    if (s == OK) s = rowset_sort(c, rows, keys, h->layout.n_keys, -1, out);
+    rowset_free(rows);
     free(keys);
     scratch_release(c->scratch, mark);
     return s;

@@ -67,9 +67,10 @@ typedef enum status table_fn(struct ctx *c, void *self, struct group_table *t);
 enum status partition_merge(struct ctx *c, const struct key_layout *l, const struct agg_set *set,
                             struct spill *file, const struct partition *p, int level,
                             int64_t max_bytes, table_fn *emit, void *self);
-/* All groups of one table into another; *ok false: it did not fit, and both are to be spilled (no
- * group is in both). */
-enum status table_merge(struct ctx *c, struct group_table *to, struct group_table *from,
-                        int64_t max_bytes, bool *ok);
+/* How many groups a table has in each partition, added to counts. */
+void table_count_parts(const struct group_table *t, int64_t *counts);
+/* Those of one partition into another table, that has room for them. */
+enum status table_merge_part(struct ctx *c, struct group_table *to, const struct group_table *from,
+                             int part);
 
 #endif

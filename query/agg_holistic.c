@@ -25,6 +25,11 @@ struct holistic {
     int n_keys;
     int first_arg; /* the column of the first argument */
     bool counted, fed;
+    bool reduced; /* sorted has keys, number of values, result: of groups with some value */
+    int n_workers;
+    int64_t mem_bytes;
+    const char *tmp_dir;
+    const enum type *key_types;
     struct rowset *rows;   /* keys, what to sort by when ordered, arguments */
     struct hashagg *seen;  /* counted: keys, arguments */
     struct rowset *sorted; /* the same columns, and when counted the count */
@@ -91,6 +96,10 @@ enum status holistic_new(struct ctx *c, const struct agg_bound *const *calls, in
     enum agg_id id = k->agg->id;
     h->n_keys = n_keys;
     h->n_calls = n_calls;
+    h->n_workers = n_workers;
+    h->mem_bytes = mem_bytes;
+    h->tmp_dir = tmp_dir;
+    h->key_types = key_types;
     h->counted = k->distinct || id == AGG_MODE || id == AGG_APPROX_QUANTILE;
     h->fed = id != AGG_MODE && !reads_ranks(id);
     h->qs = calloc((size_t)n_calls, sizeof *h->qs);
@@ -211,9 +220,50 @@ static enum status sort_rows(struct ctx *c, struct holistic *h, struct rowset *r
     return s;
 }
 
+/* ---- distinct values in no order ---- */
+
+struct reducing {
+    struct holistic *h;
+    struct agg_set set;
+    struct hashagg *groups;
+};
+
+static enum status reduce(struct ctx *c, void *self, int worker, const struct column *cols,
+                          int64_t n)
+{
+    struct reducing *r = self;
+    struct chunk ch = {.n = n, .n_present = n};
+    struct call_input call = {0};
+    struct agg_input in = {.chunk = &ch, .calls = &call, .cols = cols};
+    for (int i = 0; i < r->h->k->n_args; i++)
+        call.args[i] = &cols[r->h->n_keys + i];
+    return hashagg_add(c, r->groups, worker, cols, NULL, &in, n);
+}
+
+/* Where neither order nor place tells anything, the distinct values need no sorting: they go to a
+ * plain aggregate of their groups. */
+static enum status reduce_distinct(struct ctx *c, struct holistic *h)
+{
+    struct reducing r = {.h = h, .set = {.n = 1, .calls = &h->plain}};
+    TRY(hashagg_new(c, h->key_types, h->n_keys, &r.set, h->n_workers, h->mem_bytes, h->tmp_dir,
+                    &r.groups));
+    enum status s = hashagg_each(c, h->seen, reduce, &r);
+    if (s == OK) s = hashagg_finish(c, r.groups, &h->sorted);
+    hashagg_free(r.groups);
+    h->reduced = true;
+    h->first_arg = h->n_keys + 1;
+    return s;
+}
+
 static enum status finish_counted(struct ctx *c, struct holistic *h)
 {
     struct rowset *counted;
+    if (h->fed && !h->k->ordered && !h->plain.ranks) {
+        TRY(reduce_distinct(c, h));
+        hashagg_free(h->seen);
+        h->seen = NULL;
+        return OK;
+    }
     TRY(hashagg_finish(c, h->seen, &counted));
     hashagg_free(h->seen);
     h->seen = NULL;
@@ -255,7 +305,7 @@ enum status holistic_finish(struct ctx *c, struct holistic *h, const int64_t *co
 static enum status look_at(struct ctx *c, struct holistic *h, int64_t row, int64_t *at)
 {
     if (row < h->lo || row >= h->hi) {
-        int which[3], n = h->k->n_args + h->counted;
+        int which[3], n = h->reduced ? 1 : h->k->n_args + h->counted;
         for (int i = 0; i < n; i++)
             which[i] = h->first_arg + i;
         int64_t total = rowset_rows(h->sorted), lo = row - row % READ_ROWS;
@@ -354,6 +404,7 @@ static enum status take_row(struct ctx *c, struct holistic *h, int64_t row, stru
     size_t width = type_bytes(out->type);
     memcpy((char *)out->values + (size_t)i * width,
            (const char *)h->cols[0].values + (size_t)at * width, width);
+    if (column_is_null(&h->cols[0], at)) column_put_null(out, i);
     return keep_text(c, h, out, i);
 }
 
@@ -426,6 +477,9 @@ enum status holistic_next(struct ctx *c, struct holistic *h, int64_t n_values,
     enum agg_id id = h->k->agg->id;
     int64_t first = h->next, end = first + n_values;
     if (i == 0) text_heap_free(&h->results);
+    if (h->reduced)
+        return n_values ? take_row(c, h, h->next++, out[0], i)
+                        : feed_all(c, h, first, first, out[0], i);
     if (h->quantiles) {
         end = ++h->next;
     } else {

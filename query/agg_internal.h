@@ -253,6 +253,11 @@ void hashagg_free(struct hashagg *h);
  * is empty. */
 enum status hashagg_add(struct ctx *c, struct hashagg *h, int worker, const struct column *keys,
                         const uint64_t *mask, const struct agg_input *in, int64_t n);
+/* Every group once, in no order, some at a time: keys, number of cells (BIGINT), results. fn runs
+ * in many workers at once. */
+typedef enum status hashagg_fn(struct ctx *c, void *self, int worker, const struct column *cols,
+                               int64_t n);
+enum status hashagg_each(struct ctx *c, struct hashagg *h, hashagg_fn *fn, void *self);
 /* A row a group, sorted by the keys: keys, number of cells (BIGINT), results. */
 enum status hashagg_finish(struct ctx *c, struct hashagg *h, struct rowset **out);
 

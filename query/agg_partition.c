@@ -17,6 +17,26 @@ static int part_of(uint64_t hash, int level)
     return (int)(hash >> (64 - PARTITION_BITS * (level + 1))) & (N_PARTITIONS - 1);
 }
 
+void table_count_parts(const struct group_table *t, int64_t *counts)
+{
+    for (int64_t g = 0; g < t->acc.n; g++)
+        counts[part_of(t->hashes[g], 0)]++;
+}
+
+enum status table_merge_part(struct ctx *c, struct group_table *to, const struct group_table *from,
+                             int part)
+{
+    const struct key_layout *l = to->layout;
+    TRY(check_cancel(c));
+    for (int64_t g = 0; g < from->acc.n; g++) {
+        int32_t at;
+        if (part_of(from->hashes[g], 0) != part) continue;
+        TRY(table_group(c, to, from->keys + g * l->n_words, from->hashes[g], &at));
+        TRY(acc_merge(c, &to->acc, at, &from->acc, g));
+    }
+    return OK;
+}
+
 void partitions_free(struct partition *parts)
 {
     for (int p = 0; parts && p < N_PARTITIONS; p++) {

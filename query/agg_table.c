@@ -192,17 +192,3 @@ enum status table_group(struct ctx *c, struct group_table *t, const uint64_t *ke
     t->slots[s] = slot_of(*out, hash);
     return OK;
 }
-
-enum status table_merge(struct ctx *c, struct group_table *to, struct group_table *from,
-                        int64_t max_bytes, bool *ok)
-{
-    const struct key_layout *l = to->layout;
-    TRY(table_reserve(c, to, from->acc.n, max_bytes, ok));
-    if (!*ok) return OK;
-    for (int64_t g = 0; g < from->acc.n; g++) {
-        int32_t at;
-        TRY(table_group(c, to, from->keys + g * l->n_words, from->hashes[g], &at));
-        TRY(acc_merge(c, &to->acc, at, &from->acc, g));
-    }
-    return OK;
-}
