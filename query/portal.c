@@ -71,7 +71,8 @@ static enum status param_value(struct ctx *c, const struct prepared *p, int i, c
     enum type t = p->param_types[i];
     struct value v;
     if (len < 0) return *out = value_null(t), OK;
-    if (format == 0 || t == T_TEXT) TRY(check_utf8(c, bytes, (size_t)len));
+    bool array = format == 1 && wire_is_array(p->param_oids[i]); /* checked as it is decoded */
+    if (format == 0 || (t == T_TEXT && !array)) TRY(check_utf8(c, bytes, (size_t)len));
     if (format == 0)
         TRY(value_parse(c, t, (struct text){bytes, len}, &v));
     else if (format == 1) {

@@ -95,6 +95,8 @@ void session_failed(struct session *s);
 
 /* A column's value in PostgreSQL's binary format (n bytes after the length) appended; and back. */
 enum status wire_put(struct ctx *c, enum type t, const void *values, int64_t i, struct strbuf *out);
+/* Is it an array's type? Of others than BIGINT wire_get gives the text, {1,2}. */
+bool wire_is_array(uint32_t oid);
 enum status wire_get(struct ctx *c, uint32_t oid, const char *bytes, size_t n, struct value *out);
 /* One of a column's type, in the format that wire_put gives it; range and encoding are checked. */
 enum status wire_get_as(struct ctx *c, enum type t, const char *bytes, size_t n,

@@ -209,6 +209,68 @@ static size_t fixed_length(uint32_t oid)
     }
 }
 
+bool wire_is_array(uint32_t oid)
+{
+    static const uint32_t oids[] = {1000, 1005, 1007, 1009, 1015, 1016, 1021, 1022, 1115, 1182};
+    for (size_t i = 0; i < sizeof oids / sizeof *oids; i++)
+        if (oids[i] == oid) return true;
+    return false;
+}
+
+/* One element at *at: its text, quoted, or NULL. */
+static enum status get_element(struct ctx *c, uint32_t oid, const char *bytes, size_t n, size_t *at,
+                               struct strbuf *out)
+{
+    struct value v;
+    struct strbuf text = STRBUF_INIT;
+    if (n - *at < 4) return fail(c, ERR_PROTOCOL, "insufficient data left in message");
+    int32_t len = (int32_t)get_be((const unsigned char *)bytes + *at, 4);
+    *at += 4;
+    if (len < 0) {
+        strbuf_adds(out, "NULL");
+        return OK;
+    }
+    if (n - *at < (size_t)len) return fail(c, ERR_PROTOCOL, "insufficient data left in message");
+    TRY(wire_get(c, oid, bytes + *at, (size_t)len, &v));
+    if (v.type == T_TEXT) TRY(check_utf8(c, v.t.s, (size_t)v.t.len));
+    *at += (size_t)len;
+    value_format(&v, &text);
+    strbuf_addc(out, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.s[i] == '"' || text.s[i] == '\\') strbuf_addc(out, '\\');
+        strbuf_addc(out, text.s[i]);
+    }
+    strbuf_addc(out, '"');
+    strbuf_release(&text);
+    return OK;
+}
+
+/* An array as PostgreSQL writes it, {"1",NULL}: dimensions, a flag, the elements' type; each
+ * dimension's length and first index; the elements. */
+static enum status get_array(struct ctx *c, const char *bytes, size_t n, struct value *out)
+{
+    const unsigned char *p = (const unsigned char *)bytes;
+    struct strbuf text = STRBUF_INIT;
+    if (n < 12) return fail(c, ERR_PROTOCOL, "insufficient data left in message");
+    uint32_t n_dims = (uint32_t)get_be(p, 4), of = (uint32_t)get_be(p + 8, 4);
+    if (n_dims > 1 || wire_is_array(of))
+        return fail(c, ERR_UNSUPPORTED, "arrays of more than one dimension are not available yet");
+    if (n_dims && n < 20) return fail(c, ERR_PROTOCOL, "insufficient data left in message");
+    int32_t count = n_dims ? (int32_t)get_be(p + 12, 4) : 0;
+    size_t at = 20;
+    enum status s = OK;
+    strbuf_addc(&text, '{');
+    for (int32_t i = 0; i < count && s == OK; i++) {
+        if (i) strbuf_addc(&text, ',');
+        s = get_element(c, of, bytes, n, &at, &text);
+    }
+    strbuf_addc(&text, '}');
+    struct value v = {.type = T_TEXT, .t = {text.s, (int64_t)text.len}};
+    if (s == OK) *out = value_dup(c->arena, &v);
+    strbuf_release(&text);
+    return s;
+}
+
 enum status wire_get(struct ctx *c, uint32_t oid, const char *bytes, size_t n, struct value *out)
 {
     const unsigned char *p = (const unsigned char *)bytes;
@@ -264,6 +326,7 @@ enum status wire_get(struct ctx *c, uint32_t oid, const char *bytes, size_t n, s
     case OID_NUMERIC:
         return get_numeric(c, p, n, out);
     default:
+        if (wire_is_array(oid)) return get_array(c, bytes, n, out);
         if (r.type != T_TEXT && r.type != T_UNKNOWN)
             return fail(c, ERR_UNSUPPORTED, "no binary input for the type with OID %u", oid);
         r.type = T_TEXT;

@@ -114,6 +114,16 @@ enum type type_by_oid(uint32_t oid)
         return T_TEXT;
     case 1016:
         return T_INT64S;
+    case 1000: /* a client's array of another type is text, as it is written: {1,2} */
+    case 1005:
+    case 1007:
+    case 1009:
+    case 1015:
+    case 1021:
+    case 1022:
+    case 1115:
+    case 1182:
+        return T_TEXT;
     case 0:
     case 705:
         return T_UNKNOWN;

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""Random queries with sub-queries, set operations and rows of values, to a scratch PostgreSQL 15 and to Tessera: the rows must
-be the same. The data are arrays in Tessera, tables in PostgreSQL; with the optimizer on and off, four workers and one, little memory.
+"""Queries with sub-queries, set operations, rows of values and parameters, to a scratch PostgreSQL 15 and to Tessera: rows, types
+and SQLSTATEs must be the same. Most are made at random over data that are arrays in Tessera and tables in PostgreSQL, with the
+optimizer on and off, four workers, and one with little memory.
 
 usage: subquery_test.py [QUERIES]"""
 import os
@@ -11,7 +12,7 @@ import psycopg
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import Count, Server  # noqa: E402
+from harness import Count, Server, seed  # noqa: E402
 from postgres_test import Postgres, Text, ask  # noqa: E402
 
 TABLES = {  # dimensions, then attributes
@@ -45,6 +46,48 @@ def create(rng, pg, ours):
             rows.append("(" + ", ".join(row) + ")")
         for conn in (pg, ours):
             conn.execute(f"INSERT INTO {name} VALUES " + ", ".join(rows))
+
+
+# ---- fixed ones, over the table w ----
+WITH_PARAMETERS = [("SELECT k FROM w WHERE k IN (%s, %s) ORDER BY k",(1,3)),("SELECT k FROM w ORDER BY k LIMIT %s OFFSET %s",(2,1)),
+("SELECT CASE WHEN k > %s THEN %s ELSE v END FROM w ORDER BY k",(2,7)),("SELECT coalesce(v, %s) FROM w ORDER BY k",(99,)),
+("SELECT k FROM w WHERE k = ANY (%s) ORDER BY k",([1,2,77],)),("SELECT k FROM w WHERE g = ANY (%s) ORDER BY k",(["p","z"],)),
+("SELECT k FROM w WHERE k <> ALL (%s) ORDER BY k",([1,2],)),("SELECT k FROM w WHERE (k, v) IN ((%s, %s), (2, %s)) ORDER BY k",(1,10,20)),
+("SELECT k FROM w WHERE %s IN (SELECT v FROM w) ORDER BY k LIMIT 1",(20,)),("SELECT k FROM w WHERE v > ALL (SELECT v - %s FROM w WHERE v IS NOT NULL) ORDER BY k",(1,)),
+("SELECT (SELECT max(v) FROM w AS x WHERE x.k < w.k + %s) FROM w ORDER BY k",(1,)),("SELECT k FROM w WHERE (k, v) < (%s, %s) ORDER BY k",(3,5)),
+("SELECT %s::int + k FROM w ORDER BY k",(5,)),("SELECT k FROM w WHERE k BETWEEN %s AND %s ORDER BY k",(2,3)),("SELECT nullif(k, %s) FROM w ORDER BY k",(2,)),
+("SELECT greatest(v, %s) FROM w ORDER BY k",(12,)),("SELECT k FROM w WHERE v IS NOT DISTINCT FROM %s ORDER BY k",(None,)),
+("SELECT k FROM w WHERE g LIKE %s ORDER BY k",("p%",)),("SELECT k FROM w UNION SELECT %s ORDER BY 1",(100,)),("VALUES (%s), (%s) ORDER BY 1",(3,1)),
+("SELECT k FROM w WHERE EXISTS (SELECT 1 FROM w AS x WHERE x.v = %s AND x.k = w.k) ORDER BY 1",(20,)),
+("SELECT k FROM w WHERE x.nothing = %s",(1,)),("SELECT %s",(1,)),("SELECT %s AS a, k FROM w WHERE k < %s",("t",2)),
+("SELECT k FROM w WHERE k = ANY (%s::int[]) ORDER BY k",([1,2,77],)),("SELECT k FROM w WHERE k = ANY (%s) ORDER BY k",([],)),
+("SELECT k FROM w WHERE k = ANY (%s) ORDER BY k",([1,None],)), ("SELECT k FROM w WHERE v::float8 = ANY (%s) ORDER BY k",([20.0,5.0],))]
+PARAMETER_TYPES = ["SELECT k FROM w WHERE k IN ($1, $2)","SELECT k FROM w LIMIT $1 OFFSET $2","SELECT k FROM w WHERE v > ALL (SELECT $1)","SELECT k FROM w WHERE v > ALL (SELECT $1::int)",
+      "SELECT CASE WHEN $1 THEN k ELSE $2 END FROM w","SELECT COALESCE($1, k) FROM w","SELECT COALESCE($1, g) FROM w","SELECT k FROM w WHERE $1 IN (SELECT g FROM w)","SELECT k FROM w WHERE $1 IN (SELECT k FROM w)",
+      "SELECT k FROM w WHERE (k, g) IN (($1, $2))","SELECT k FROM w WHERE (k, g) = ($1, $2)","SELECT k FROM w WHERE k = (SELECT max(v) FROM w WHERE g = $1)",
+      "SELECT $1 UNION SELECT k FROM w","VALUES ($1, 1), (2, $2)","INSERT INTO w VALUES ($1, (SELECT max(k) + $2 FROM w), $3)","UPDATE w SET v = $1 WHERE k IN ($2)","SELECT k FROM w WHERE $1","SELECT NULLIF($1, k) FROM w","SELECT GREATEST($1, k) FROM w","SELECT k FROM w WHERE k BETWEEN $1 AND $2","SELECT $1 IS DISTINCT FROM k FROM w","SELECT count(*) FROM w HAVING count(*) > $1","SELECT k FROM w ORDER BY k + $1","SELECT (SELECT v FROM w AS x WHERE x.k = $1 + w.k) FROM w","SELECT k FROM w WHERE g LIKE $1","SELECT k FROM w WHERE EXISTS (SELECT 1 FROM w AS x WHERE x.v = $1)"]
+STATEMENTS = [
+    "SELECT k FROM w WHERE v NOT IN (SELECT v FROM w)", "SELECT k FROM w WHERE k NOT IN (SELECT v FROM w WHERE v < 0) ORDER BY k",
+    "SELECT (SELECT v FROM w AS x WHERE x.g = w.g) FROM w", "SELECT (SELECT v, k FROM w)", "SELECT k FROM w WHERE k IN (SELECT k, v FROM w)",
+    "SELECT k FROM w WHERE (k, v) IN (SELECT k FROM w)", "SELECT k FROM w WHERE (k, v) = (1, 2, 3)", "SELECT k FROM w WHERE (k, v) IN ((1, 2, 3))",
+    "SELECT k FROM w WHERE k IN (SELECT g FROM w)", "SELECT k FROM w WHERE k > ALL (SELECT g FROM w)", "SELECT k FROM w WHERE (SELECT count(*) FROM w)",
+    "SELECT sum((SELECT max(v) FROM w AS x WHERE x.k = w.k)) FROM w", "SELECT g, (SELECT max(k) FROM w AS x WHERE x.v = w.v) FROM w GROUP BY g",
+    "SELECT (SELECT sum(w.v)) FROM w", "SELECT (SELECT sum(w.v + x.k) FROM w AS x) FROM w ORDER BY 1", "SELECT g, (SELECT max(x.k) FROM w AS x WHERE x.v < sum(w.v)) FROM w GROUP BY g ORDER BY g",
+    "SELECT k FROM w WHERE EXISTS (SELECT 1 FROM w AS x WHERE sum(w.v) > 1)", "SELECT (SELECT nothing FROM w) FROM w", "SELECT (SELECT z.v FROM w) FROM w",
+    "SELECT k FROM w, (SELECT v FROM w AS x WHERE x.k = w.k) AS y", "WITH q AS (SELECT nothing FROM w) SELECT 1", "WITH q (a, b) AS (SELECT k FROM w) SELECT 1 FROM q",
+    "WITH q AS (SELECT k FROM w), q AS (SELECT 1) SELECT 1", "WITH q AS (SELECT k FROM w) SELECT k FROM w WHERE k IN (SELECT k + 1 FROM q) ORDER BY k",
+    "WITH w AS (SELECT k + 1 AS k FROM w) SELECT k FROM w ORDER BY k", "SELECT 1 INTERSECT SELECT 1, 2", "SELECT 1 EXCEPT SELECT '2020-01-01'::date", "SELECT k FROM w INTERSECT SELECT v FROM w ORDER BY v",
+    "SELECT k FROM w EXCEPT SELECT v FROM w ORDER BY k + 1", "SELECT k FROM w UNION SELECT v FROM w ORDER BY 2", "(SELECT k FROM w ORDER BY k DESC LIMIT 2) EXCEPT SELECT 5",
+    "SELECT k FROM w LIMIT (SELECT -1)", "SELECT k FROM w ORDER BY k LIMIT (SELECT 2) OFFSET (SELECT 1)", "SELECT k FROM w OFFSET (SELECT -1)", "SELECT k FROM w LIMIT 'x'", "SELECT k FROM w ORDER BY k LIMIT NULL",
+    "SELECT 1 WHERE false", "SELECT count(*) WHERE false", "SELECT 1 HAVING false", "SELECT k FROM w HAVING true", "SELECT DISTINCT v FROM w ORDER BY v + 1", "SELECT DISTINCT v + 1 FROM w ORDER BY v + 1",
+    "VALUES (1, 'a'), (2, 'b') ORDER BY column2 || 'x' DESC", "VALUES (1), (2) ORDER BY nothing", "SELECT CASE WHEN k > 99 THEN (SELECT v FROM w) END FROM w", "SELECT k FROM w WHERE k = ANY ('{1,3}') ORDER BY k",
+    "SELECT 1 = ANY ('{1,x}')", "SELECT 1 = ANY ('1,2')", "SELECT 1 = ANY (1)", "SELECT (1, NULL) = (1, 2), (1, NULL) < (2, 1), (1, NULL) IN ((1, 2), (3, 4)), (1, 2) NOT IN ((1, NULL))",
+    "SELECT (1, 2) IS NULL, (NULL, NULL) IS NULL, (1, NULL) IS NOT NULL, (1, 2) IS DISTINCT FROM (1, NULL)", "SELECT EXISTS (SELECT), NOT EXISTS (SELECT 1 WHERE false)",
+    "SELECT k, (SELECT w.k + x.k FROM (SELECT 1 AS k) AS x) FROM w ORDER BY k", "SELECT k FROM w ORDER BY (SELECT -w.k)", "SELECT g FROM w GROUP BY g ORDER BY (SELECT max(w.k))",
+    "SELECT g FROM w GROUP BY g HAVING max(k) > ALL (SELECT v FROM w AS x WHERE x.g = w.g) ORDER BY g", "UPDATE w SET (v, g) = (SELECT max(k), 'm' FROM w AS x WHERE x.g = w.g) WHERE k = 1", "SELECT v, g FROM w ORDER BY k",
+    "UPDATE w SET (v, g) = (SELECT 1)", "UPDATE w SET v = (SELECT k FROM w)", "UPDATE w SET (v, g) = (1, 'p') WHERE k IN (SELECT min(k) FROM w)", "DELETE FROM w WHERE k > ALL (SELECT v FROM w WHERE v IS NOT NULL)",
+    "INSERT INTO w VALUES ((SELECT max(k) + 1 FROM w), (SELECT v FROM w WHERE k = 99), 'new')", "SELECT * FROM w ORDER BY k", "DELETE FROM w WHERE NOT EXISTS (SELECT 1 FROM w AS x WHERE x.k = w.k + 1)", "SELECT * FROM w ORDER BY k",
+]
 
 
 class Gen:
@@ -211,32 +254,71 @@ class Gen:
             f"{agg} >= ALL (SELECT {col} FROM {table} AS {alias} WHERE {self.column(level, local=True)} < {key})"])
 
 
+def order(rows):
+    return sorted(rows, key=lambda row: [(x is None, x) for x in row])
+
+
+def same_answer(count, pg, ours, sql):
+    want, _, want_oids = ask(pg, sql)
+    got, _, oids = ask(ours, sql)
+    if isinstance(want, str) or isinstance(got, str):
+        count.equal(got, want, sql)
+        return
+    got, want = order(got), order(want)
+    count.check(got == want, f"{sql}\n  got    {str(got)[:600]}\n  wanted {str(want)[:600]}")
+    count.equal(oids, want_oids, f"types of {sql}")
+
+
+def with_parameters(conn, sql, values):
+    try:
+        return conn.execute(sql, values, prepare=True).fetchall()
+    except psycopg.Error as e:
+        return e.sqlstate
+
+
+def parameter_types(conn, sql):
+    """OIDs that the server infers, or the SQLSTATE."""
+    result = conn.pgconn.prepare(b"", sql.encode())
+    if result.status != psycopg.pq.ExecStatus.COMMAND_OK:
+        return result.error_field(psycopg.pq.DiagnosticField.SQLSTATE)
+    described = conn.pgconn.describe_prepared(b"")
+    return [described.param_type(i) for i in range(described.nparams)]
+
+
+def fixed(count, pg, ours):
+    for conn in (pg, ours):
+        conn.execute("CREATE TABLE w (k integer, v integer, g text)")
+        conn.execute("INSERT INTO w VALUES (1, 10, 'p'), (2, 20, 'q'), (3, NULL, 'p'), (4, 20, NULL), (5, 5, 'q')")
+    for sql, values in WITH_PARAMETERS:
+        for form in "sbt":  # text or binary: as psycopg likes, binary, text
+            text = sql.replace("%s", "%" + form)
+            count.equal(with_parameters(ours, text, values), with_parameters(pg, text, values), f"{text} {values}")
+    for sql in PARAMETER_TYPES:
+        count.equal(parameter_types(ours, sql), parameter_types(pg, sql), f"types of parameters of {sql}")
+    for sql in STATEMENTS:
+        same_answer(count, pg, ours, sql)
+
+
 def main():
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 400
-    seed = int(os.environ.get("TESSERA_SEED", random.randrange(1 << 30)))
-    print("seed", seed)
-    rng = random.Random(seed)
+    rng = random.Random(seed())
     count = Count()
-    with Postgres() as pg, Server() as server:
-        ours = server.connect()
-        for conn in (pg, ours):
+    with Postgres() as pg:
+        for conn in (pg,):
             for oid in range(16, 3000):
                 conn.adapters.register_loader(oid, Text)
-        create(rng, pg, ours)
-        pg.execute("ANALYZE")
-        for k in range(n):
-            ours.execute(f"SET optimizer = {'on' if k % 3 else 'off'}")
-            sql = Gen(rng).query()
-            want, _, want_oids = ask(pg, sql)
-            got, _, oids = ask(ours, sql)
-            if isinstance(want, str) or isinstance(got, str):
-                count.equal(got, want, sql)
-                continue
-            order = [lambda row: [(x is None, x) for x in row]]
-            same = sorted(got, key=order[0]) == sorted(want, key=order[0])
-            count.check(same, f"{sql}\n  got    {str(sorted(got, key=order[0]))[:600]}\n  wanted {str(sorted(want, key=order[0]))[:600]}")
-            count.equal(oids, want_oids, f"types of {sql}")
-        ours.close()
+        for sets in ((), ("workers=1", "memory_limit=64MB")):
+            with Server(sets=sets) as server, server.connect() as ours:
+                for oid in range(16, 3000):
+                    ours.adapters.register_loader(oid, Text)
+                for table in [*TABLES, "w"]:
+                    pg.execute(f"DROP TABLE IF EXISTS {table}")
+                create(rng, pg, ours)
+                pg.execute("ANALYZE")
+                fixed(count, pg, ours)
+                for k in range(n // 2):
+                    ours.execute(f"SET optimizer = {'on' if k % 3 else 'off'}")
+                    same_answer(count, pg, ours, Gen(rng).query())
         pg.close()
     return count.finish()
 
