@@ -350,6 +350,7 @@ enum status bind_from_function(struct binder *b, const struct ast_from *f, struc
     if (!strcmp(name, "read_zarr")) return bind_file(b, f, "zarr", out);
     if (!strcmp(name, "read_npz")) return bind_file(b, f, "npz", out);
     if (!strcmp(name, "read_raw")) return bind_file(b, f, "raw", out);
+    if (!strcmp(name, "read_tile")) return bind_file(b, f, "tile", out);
     if (!strcmp(name, "read_npy")) return bind_file(b, f, "npy", out);
     if (!strcmp(name, "read_csv")) return bind_file(b, f, "csv", out);
     bool found;

@@ -1,11 +1,13 @@
-/* COPY … TO zarr and netcdf: a result's attributes as variables over its dimensions.
+/* COPY … TO zarr, netcdf and tile: a result's attributes as variables over its dimensions.
  *
  * The result is gone through chunk by chunk of the file, by many workers; a list of rows is kept
  * first, as its length is known at the end only. */
 #include "query/copy.h"
 #include "query/reach.h"
 #include "storage/base/pool.h"
-#include "storage/files/dataset_write.h"
+#include "storage/files/tile_stream.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -235,28 +237,71 @@ static enum status write_all(struct ctx *c, struct grid_copy *g, const char *pat
     return fail(c, ERR_INTERNAL, "the result changes from one reading to the next");
 }
 
+/* ---- streams of tiles ---- */
+
+static enum status emit(struct ctx *c, void *self, const void *bytes, size_t n)
+{
+    struct copy_sink *s = self;
+    return s->cl ? s->cl->copy_out_write(c, s->cl, bytes, n) : copy_write_all(c, s->fd, bytes, n);
+}
+
+static enum status write_stream(struct ctx *c, struct run *r, struct grid_copy *g,
+                                const struct copy_target *t)
+{
+    struct copy_sink s = {.fd = -1};
+    g->def.emit = emit;
+    g->def.emit_self = &s;
+    if (r->stmt->end_kind != COPY_FILE) {
+        s.cl = r->cl;
+        TRY(s.cl->copy_out_begin(c, s.cl, g->q->n_outs, true));
+        TRY(write_all(c, g, ""));
+        return s.cl->copy_out_end(c, s.cl);
+    }
+    s.fd = open(t->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (s.fd < 0)
+        return fail(c, ERR_IO, "could not open file \"%s\" for writing: %s", t->path,
+                    strerror(errno));
+    enum status st = write_all(c, g, t->temporary);
+    if (st == OK && t->whole && fsync(s.fd) < 0)
+        st = fail(c, ERR_IO, "could not write file \"%s\": %s", t->path, strerror(errno));
+    close(s.fd);
+    return st;
+}
+
+/* ---- the statement ---- */
+
+static const struct dsw_format *format_of(const char *name)
+{
+    return !strcmp(name, "zarr")     ? &zarr_write_format
+           : !strcmp(name, "netcdf") ? &netcdf_write_format
+                                     : &tile_write_format;
+}
+
+static enum status prepare(struct ctx *c, struct grid_copy *g, struct exec *x, int pos)
+{
+    choose_vars(c, g);
+    if (!g->q->is_array) TRY(keep_list(c, g, x));
+    choose_dims(g);
+    return name_vars(c, g, pos);
+}
+
 enum status copy_out_grid(struct ctx *c, struct run *r, const struct copy_options *o,
                           const struct query *q, struct exec *x, int64_t *n_rows)
 {
-    bool zarr = !strcmp(o->format, "zarr");
-    struct grid_copy g = {
-        .q = q, .root = exec_root(x), .format = zarr ? &zarr_write_format : &netcdf_write_format};
+    bool zarr = !strcmp(o->format, "zarr"), stream = !strcmp(o->format, "tile");
+    struct grid_copy g = {.q = q, .root = exec_root(x), .format = format_of(o->format)};
     struct copy_target t;
-    if (r->stmt->end_kind != COPY_FILE) {
+    bool file = r->stmt->end_kind == COPY_FILE;
+    if (!file && !stream) {
         fail_at(c, ERR_UNSUPPORTED, r->stmt->pos, "format \"%s\" goes to a file only", o->format);
         return hint(c, "COPY … TO 'name' (FORMAT %s) writes on the server's side.", o->format);
     }
-    TRY(copy_target_open(c, r, zarr, &t));
-    g.def.path = t.temporary;
+    if (file) TRY(copy_target_open(c, r, zarr, &t));
+    g.def.path = file ? t.temporary : "";
     g.def.version = o->version ? o->version : 2;
-    choose_vars(c, &g);
-    enum status st = q->is_array ? OK : keep_list(c, &g, x);
-    if (st == OK) {
-        choose_dims(&g);
-        st = name_vars(c, &g, r->stmt->pos);
-    }
-    if (st == OK) st = write_all(c, &g, t.temporary);
+    enum status st = prepare(c, &g, x, r->stmt->pos);
+    if (st == OK) st = stream ? write_stream(c, r, &g, &t) : write_all(c, &g, t.temporary);
     rowset_free(g.rows);
     *n_rows = atomic_load(&g.n_cells);
-    return copy_target_close(c, &t, st);
+    return file ? copy_target_close(c, &t, st) : st;
 }

@@ -297,12 +297,6 @@ enum status copy_from_rows(struct ctx *c, struct run *r, const struct copy_optio
     int n_cols, n_attrs = 0;
     struct held_row row;
     struct bind_env env = session_bind_env(r);
-    if (strcmp(o->format, "csv") != 0 && strcmp(o->format, "text") != 0 &&
-        strcmp(o->format, "binary") != 0) {
-        fail_at(c, ERR_UNSUPPORTED, r->stmt->pos, "format \"%s\" comes from a file only",
-                o->format);
-        return hint(c, "COPY … FROM 'name' (FORMAT %s) reads on the server's side.", o->format);
-    }
     TRY(copy_columns(c, r->stmt, target, &names, &n_cols));
     TRY(bind_checks(c, &env, target, &row));
     struct stream_load l = {.cl = r->cl, .target = target, .n_cols = n_cols};

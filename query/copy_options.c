@@ -61,17 +61,12 @@ static const char *format_of_name(const char *file)
 
 static enum status check_format(struct ctx *c, const struct ast_stmt *stmt, const char *format)
 {
-    static const char *const known[] = {"csv", "text", "binary", "npy",
-                                        "npz", "raw",  "netcdf", "zarr"};
-    static const char *const later[] = {"tile"};
+    static const char *const known[] = {"csv", "text", "binary", "npy", "npz",
+                                        "raw", "tile", "netcdf", "zarr"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(format, known[i])) return OK;
-    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
-        if (!strcmp(format, later[i]))
-            return fail_at(c, ERR_UNSUPPORTED, stmt->pos,
-                           "COPY with format \"%s\" is not available yet", format);
     fail_at(c, ERR_INVALID_PARAMETER, stmt->pos, "COPY format \"%s\" not recognized", format);
-    return hint(c, "There are csv, text, binary, npy, npz, raw, netcdf and zarr.");
+    return hint(c, "There are csv, text, binary, npy, npz, raw, tile, netcdf and zarr.");
 }
 
 static enum status read_option(struct ctx *c, const struct ast_option *o, struct copy_options *out)

@@ -4,8 +4,10 @@
  * any INSERT … SELECT. What the client sends comes in as rows (copy_in.c). */
 #include "query/copy.h"
 #include "query/write.h"
-#include <stdio.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- which columns of the target come ---- */
 
@@ -207,14 +209,14 @@ static enum status filter_load(struct ctx *c, struct run *r, struct file_load *l
 }
 
 static enum status plan_load(struct ctx *c, struct run *r, struct source *src,
-                             const struct source_options *so, struct file_load *l)
+                             const struct source_options *so, const char *file, struct file_load *l)
 {
     l->from = source_schema(src);
     int n = l->target->n_dims + l->target->n_attrs + 1;
     source_rel(c, l, src);
     l->scan.kind = P_FILE;
     l->scan.source_options = so;
-    l->scan.label = r->stmt->file;
+    l->scan.label = file;
     l->map.kind = P_MAP;
     l->map.n_in = 1;
     l->map.in = arena_array(c->arena, struct plan *, 1);
@@ -257,7 +259,7 @@ static enum status load_source(struct ctx *c, struct run *r, const struct copy_o
 
 /* The file is opened here for its schema alone; the executor opens it again to read. */
 static enum status copy_from_file(struct ctx *c, struct run *r, const struct copy_options *o,
-                                  struct array *array, int64_t *n)
+                                  struct array *array, const char *file, int64_t *n)
 {
     const struct schema *target = array_schema(array);
     struct bind_env env = session_bind_env(r);
@@ -273,13 +275,43 @@ static enum status copy_from_file(struct ctx *c, struct run *r, const struct cop
     l->target = target;
     l->array = array;
     TRY(bind_checks(c, &env, target, &l->row));
-    TRY(source_open(c, r->stmt->file, so, &src));
-    enum status st = plan_load(c, r, src, so, l);
+    TRY(source_open(c, file, so, &src));
+    enum status st = plan_load(c, r, src, so, file, l);
     source_close(src);
     return st < 0 ? st : load_source(c, r, o, l, n);
 }
 
 /* ---- either way ---- */
+
+static bool is_of_rows(const char *format)
+{
+    return !strcmp(format, "csv") || !strcmp(format, "text") || !strcmp(format, "binary");
+}
+
+/* What the client sends is a file: kept until it is loaded, as it is not read from start to end. */
+static enum status copy_from_sent(struct ctx *c, struct run *r, const struct copy_options *o,
+                                  struct array *array, int64_t *n)
+{
+    const char *bytes, *path;
+    size_t len;
+    if (!strcmp(o->format, "zarr")) {
+        fail_at(c, ERR_UNSUPPORTED, r->stmt->pos, "format \"zarr\" comes from a directory only");
+        return hint(c, "COPY … FROM 'name' (FORMAT zarr) reads on the server's side.");
+    }
+    path = arena_printf(c->arena, "%s/sent.%d", db_tmp(r->s->engine->db), r->s->pid);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) return fail(c, ERR_IO, "could not make a temporary file: %s", strerror(errno));
+    enum status st = r->cl->copy_in_begin(c, r->cl, 1, true);
+    while (st == OK) {
+        st = r->cl->copy_in_read(c, r->cl, &bytes, &len);
+        if (st < 0 || len == 0) break;
+        st = copy_write_all(c, fd, bytes, len);
+    }
+    close(fd);
+    if (st == OK) st = copy_from_file(c, r, o, array, path, n);
+    unlink(path);
+    return st;
+}
 
 static enum status run_copy_from(struct ctx *c, struct run *r, const struct copy_options *o)
 {
@@ -289,10 +321,12 @@ static enum status run_copy_from(struct ctx *c, struct run *r, const struct copy
     TRY(want_write(c, r->s, "COPY FROM"));
     TRY(need_txn(c, r->s));
     TRY(array_open(c, r->s->txn, &ref, &a));
-    if (r->stmt->end_kind == COPY_FILE && strcmp(o->format, "binary") != 0)
-        TRY(copy_from_file(c, r, o, a, &n));
-    else
+    if (is_of_rows(o->format) && (r->stmt->end_kind != COPY_FILE || !strcmp(o->format, "binary")))
         TRY(copy_from_rows(c, r, o, a, &n));
+    else if (r->stmt->end_kind == COPY_FILE)
+        TRY(copy_from_file(c, r, o, a, r->stmt->file, &n));
+    else
+        TRY(copy_from_sent(c, r, o, a, &n));
     return tag(r, "COPY %lld", (long long)n);
 }
 

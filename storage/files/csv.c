@@ -153,7 +153,7 @@ static void csv_close(struct source *base)
     free(s);
 }
 
-static const struct source_class csv_class = {csv_read, csv_close};
+static const struct source_class csv_class = {csv_read, csv_close, NULL};
 
 /* ---- columns ---- */
 

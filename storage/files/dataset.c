@@ -153,7 +153,7 @@ static enum status dataset_read(struct ctx *c, struct source *base, const struct
                              cols);
 }
 
-static const struct source_class dataset_class = {dataset_read, dataset_close};
+static const struct source_class dataset_class = {dataset_read, dataset_close, NULL};
 
 /* ---- which variables ---- */
 

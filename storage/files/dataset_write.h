@@ -38,6 +38,9 @@ struct dsw_def {
     struct dsw_dim dims[MAX_DIMS];
     int64_t chunk[MAX_DIMS];
     struct dsw_var *vars;
+    /* Tile streams: where bytes go, one call at a time. */
+    enum status (*emit)(struct ctx *c, void *self, const void *bytes, size_t n);
+    void *emit_self;
 };
 
 struct ds_writer {

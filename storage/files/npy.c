@@ -162,7 +162,7 @@ static void npy_close(struct source *base)
     free(s);
 }
 
-static const struct source_class npy_class = {npy_read, npy_close};
+static const struct source_class npy_class = {npy_read, npy_close, NULL};
 
 /* ---- opening ---- */
 

@@ -40,7 +40,7 @@ static void npz_close(struct source *base)
     free(s);
 }
 
-static const struct source_class npz_class = {npz_read, npz_close};
+static const struct source_class npz_class = {npz_read, npz_close, NULL};
 
 /* ---- which members ---- */
 

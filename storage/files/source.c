@@ -105,8 +105,9 @@ const char *source_format_of_name(const char *path)
         const char *end, *format;
     } ends[] = {{".nc", "netcdf"},   {".cdf", "netcdf"}, {".nc4", "netcdf"}, {".h5", "netcdf"},
                 {".hdf5", "netcdf"}, {".zarr", "zarr"},  {".zarr/", "zarr"}, {".npy", "npy"},
-                {".npz", "npz"},     {".raw", "raw"},    {".csv", "csv"},    {".tsv", "csv"},
-                {".txt", "csv"},     {".csv.gz", "csv"}, {".tsv.gz", "csv"}, {".txt.gz", "csv"}};
+                {".npz", "npz"},     {".raw", "raw"},    {".tile", "tile"},  {".csv", "csv"},
+                {".tsv", "csv"},     {".txt", "csv"},    {".csv.gz", "csv"}, {".tsv.gz", "csv"},
+                {".txt.gz", "csv"}};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         if (ends_with(path, ends[i].end)) return ends[i].format;
     }
@@ -132,9 +133,11 @@ static enum status format_by_content(struct ctx *c, const char *path, const char
         *out = "npy";
     else if (n >= 4 && memcmp(head, "PK\3\4", 4) == 0)
         *out = "npz";
+    else if (n >= 7 && memcmp(head, "TSTREAM", 7) == 0)
+        *out = "tile";
     else {
         fail(c, ERR_INVALID_PARAMETER, "cannot tell the format of \"%s\" from its name", path);
-        return hint(c, "Say which one it is: netcdf, zarr, npy, npz, raw or csv.");
+        return hint(c, "Say which one it is: netcdf, zarr, npy, npz, raw, tile or csv.");
     }
     return OK;
 }
@@ -152,6 +155,7 @@ enum status source_open(struct ctx *c, const char *pattern, const struct source_
     if (strcmp(format, "netcdf") == 0)
         return dataset_open(c, &netcdf_format, &paths, &options, out);
     if (strcmp(format, "npz") == 0) return npz_open(c, &paths, &options, out);
+    if (strcmp(format, "tile") == 0) return tile_stream_open(c, &paths, out);
     if (strcmp(format, "raw") == 0) return raw_open(c, &paths, &options, out);
     if (strcmp(format, "zarr") == 0) return dataset_open(c, &zarr_format, &paths, &options, out);
     if (strcmp(format, "csv") != 0)
@@ -300,6 +304,22 @@ static enum status read_partly(struct ctx *c, struct source *s, const struct box
     return OK;
 }
 
+static enum status find_present(struct ctx *c, struct source *s, const struct box *want,
+                                const struct box *inner, uint64_t **present, int64_t *n_present)
+{
+    void *bits, *inner_bits;
+    int64_t n = box_cells(want), n_inner = box_cells(inner);
+    TRY(scratch_alloc(c, (size_t)bits_words(n) * 8, &bits));
+    TRY(scratch_alloc(c, (size_t)bits_words(n_inner) * 8, &inner_bits));
+    memset(bits, 0, (size_t)bits_words(n) * 8);
+    memset(inner_bits, 0, (size_t)bits_words(n_inner) * 8);
+    TRY(s->cls->present(c, s, inner, inner_bits));
+    box_copy_bits(bits, want, inner_bits, inner, inner);
+    *n_present = bits_count(bits, 0, n);
+    *present = *n_present < n ? bits : NULL;
+    return OK;
+}
+
 enum status source_read(struct ctx *c, struct source *s, const struct box *want, const int *attrs,
                         int n, struct column *cols, uint64_t **present, int64_t *n_present)
 {
@@ -326,7 +346,7 @@ enum status source_read(struct ctx *c, struct source *s, const struct box *want,
         TRY(read_partly(c, s, want, &inner, attrs, n, cols, present));
     }
     *n_present = box_cells(&inner);
-    return OK;
+    return s->cls->present ? find_present(c, s, want, &inner, present, n_present) : OK;
 }
 
 enum status source_read_files(struct ctx *c, struct source *s, int n_files, span_fn *span,

@@ -3,12 +3,14 @@
 #define TESSERA_SOURCE_PARTS_H
 #include "storage/files/source.h"
 
-/* One file format. `read` is given a box inside the source's bounds and fills every column; all
- * cells of a file exist. Many workers may call it at once. */
+/* One file format. `read` is given a box inside the source's bounds and fills every column. Many
+ * workers may call it at once. */
 struct source_class {
     enum status (*read)(struct ctx *c, struct source *s, const struct box *want, const int *attrs,
                         int n, struct column *cols);
     void (*close)(struct source *s); /* frees s too */
+    /* Sets the bits of the cells of a box inside the source's that exist; NULL: all do. */
+    enum status (*present)(struct ctx *c, struct source *s, const struct box *want, uint64_t *bits);
 };
 
 /* The first member of each format's own struct. The schema is the arena's; dims[].tile is the grid.
@@ -35,6 +37,7 @@ enum status npz_open(struct ctx *c, const struct paths *paths, const struct sour
                      struct source **out);
 enum status raw_open(struct ctx *c, const struct paths *paths, const struct source_options *o,
                      struct source **out);
+enum status tile_stream_open(struct ctx *c, const struct paths *paths, struct source **out);
 enum status csv_open(struct ctx *c, const struct paths *paths, const struct source_options *o,
                      struct source **out);
 struct ds_format;

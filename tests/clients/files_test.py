@@ -479,12 +479,116 @@ def raw(f):
     f.error(f"SELECT * FROM read_raw('{f.path('a.raw')}', 'int32')", "42883", "bracket of dimensions")
 
 
+# ---- tiles ----
+
+
+def decode_tiles(blob):
+    """The stream as storage/files/tile_stream.h lays it out: {name: values}, {name: bits of presence and validity}, coordinates."""
+    import io
+    import struct
+
+    import numcodecs
+    s = io.BytesIO(blob)
+    take = lambda f: struct.unpack("<" + f, s.read(struct.calcsize("<" + f)))[0]  # noqa: E731
+    text = lambda: s.read(take("I")).decode()  # noqa: E731
+    dtypes = {"boolean": "?", "tinyint": "i1", "smallint": "<i2", "integer": "<i4", "bigint": "<i8", "utinyint": "u1", "usmallint": "<u2",
+              "uinteger": "<u4", "ubigint": "<u8", "real": "<f4", "double precision": "<f8", "date": "<i4", "timestamp": "<i8", "text": "O"}
+
+    def block(width):
+        codec, plain, payload = take("B"), take("Q"), take("Q")
+        data = s.read(payload)
+        if codec == 1:
+            return data * (plain // width)
+        if codec == 3:
+            data = numcodecs.Zstd().decode(data)
+            data = np.frombuffer(data, "u1").reshape(width, -1).T.tobytes()
+        assert len(data) == plain
+        return data
+
+    def column(dtype, n):
+        if dtype != "O":
+            return np.frombuffer(block(np.dtype(dtype).itemsize), dtype)
+        data, out, at = block(1), [], 0
+        while at < len(data):
+            length = int.from_bytes(data[at:at + 4], "little")
+            out.append(data[at + 4:at + 4 + length].decode())
+            at += 4 + length
+        return np.array(out, dtype="O")
+
+    assert s.read(8) == b"TSTREAM\1"
+    n_dims, n_attrs = take("I"), take("I")
+    text()
+    dims, coords, attrs = [], {}, []
+    for _ in range(n_dims):
+        name, kind, _, _, n, tile, listed = text(), text(), text(), text(), take("Q"), take("Q"), take("B")
+        dims.append((n, tile))
+        coords[name] = column(dtypes[kind], n) if listed else np.arange(n)
+    for _ in range(n_attrs):
+        attrs.append((text(), dtypes[text()]))
+        text(), text()
+    shape, grid = tuple(n for n, _ in dims), tuple(-(-n // t) for n, t in dims)
+    values = {name: np.zeros(shape, dtype) for name, dtype in attrs}
+    there = {name: np.zeros(shape, bool) for name, _ in attrs}
+    while (var := take("I")) != 0xFFFFFFFF:
+        index, flags = np.unravel_index(take("Q"), grid), take("B")
+        box = tuple(slice(i * t, min((i + 1) * t, n)) for i, (n, t) in zip(index, dims))
+        name, dtype = attrs[var]
+        part, n = there[name][box].shape, there[name][box].size
+        fine = np.ones(n, bool)
+        for bit in (1, 2):
+            if flags & bit:
+                fine &= np.unpackbits(np.frombuffer(block(1), "u1"), bitorder="little")[:n].astype(bool)
+        values[name][box] = column(dtype, n).reshape(part)
+        there[name][box] = fine.reshape(part)
+    assert s.read() == b""
+    return values, there, coords
+
+
+def tiles(f):
+    for missing in (False, True):
+        data, holes = make_array(f, "z", missing)
+        path, what = f.path("z.tile"), f"tiles{' with holes' if missing else ''}"
+        n = f.conn.execute(f"COPY z TO '{path}'").rowcount
+        f.count.equal(n, f.rows("SELECT count(*) FROM z")[0][0], what + " count")
+        cols = "time, lat, k, " + ", ".join(f"a_{k}" for k in ALL_TYPES)
+        want = repr(f.rows(f"SELECT {cols} FROM z"))
+        f.count.equal(repr(f.rows(f"SELECT {cols} FROM read_tile('{path}')")), want, what + ": the same, EMPTY cells too")
+        f.count.equal(repr(f.rows(f"SELECT {cols} FROM read_tile('{path}')[lat => -1 : -0.25]")),
+                      repr(f.rows(f"SELECT {cols} FROM z[lat => -1 : -0.25]")), what + ": a slice")
+        with f.conn.cursor().copy("COPY z TO STDOUT (FORMAT tile)") as out:
+            blob = b"".join(bytes(b) for b in out)
+        values, there, coords = decode_tiles(blob)
+        f.same(coords["lat"], -1.5 + 0.25 * np.arange(7), what + ": lat")
+        f.count.equal(list(coords["k"]), list("ähzq"), what + ": labels")
+        for k, (_, dtype) in ALL_TYPES.items():
+            f.same(there[f"a_{k}"], ~holes[k], f"{what} {k}: which are there")
+            got = values[f"a_{k}"].astype("M8[D]") if k == "d" else values[f"a_{k}"].astype("M8[us]") if k == "t" else values[f"a_{k}"]
+            f.same(got[~holes[k]], data[k][~holes[k]], f"{what} {k} in Python")
+        f.conn.execute("CREATE ARRAY y AS SELECT * FROM z")
+        f.conn.execute("TRUNCATE y")
+        with f.conn.cursor().copy("COPY y FROM STDIN (FORMAT tile)") as into:
+            into.write(blob)
+        f.count.equal(repr(f.rows(f"SELECT {cols} FROM y")), want, what + " from the client")
+        f.conn.execute("TRUNCATE y")
+        f.conn.execute(f"COPY y FROM '{path}'")
+        f.count.equal(repr(f.rows(f"SELECT {cols} FROM y")), want, what + " from a file")
+        f.conn.execute("DROP ARRAY y")
+    f.conn.execute("CREATE ARRAY n (d0 BIGINT DIMENSION [0 : 9], v DOUBLE)")
+    with f.conn.cursor().copy("COPY n FROM STDIN (FORMAT npy)") as into:
+        import io
+        out = io.BytesIO()
+        np.save(out, np.arange(10) / 8)
+        into.write(out.getvalue())
+    f.count.equal([r[0] for r in f.rows("SELECT v FROM n")], [i / 8 for i in range(10)], "npy from the client")
+    f.error(f"SELECT * FROM read_tile('{f.path('w.npy')}')", "22P04", "not a tile file")
+
+
 def main():
     rng = np.random.default_rng(seed())
     count = Count()
     with Server() as server:
         f = Files(count, server, rng)
-        for test in (zarr_from_xarray, zarr_from_numpy, zarr_refusals, zarr_out, netcdf_out, binary, where, npz, raw):
+        for test in (zarr_from_xarray, zarr_from_numpy, zarr_refusals, zarr_out, netcdf_out, binary, where, npz, raw, tiles):
             test(f)
         f.done()
     return count.finish()
