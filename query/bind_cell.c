@@ -10,6 +10,8 @@
 #include "query/func.h"
 #include "storage/base/datetime.h"
 
+#define STEPS_MAX (INT64_C(1) << 61) /* more than these are looked up */
+
 /* One access while its bracket is bound. */
 struct accessing {
     struct binder *b;
@@ -67,6 +69,17 @@ static const struct scope_col *outer_dim(const struct accessing *a, int d)
     return NULL;
 }
 
+/* What a dimension that USING joined with another one is called by both; NULL: it goes by its own
+ * name. */
+static const struct scope_col *partner(const struct scope *s, const struct scope_col *col)
+{
+    if (col->is_dim || !col->paired || col->unqualified || !col->name) return NULL;
+    for (int i = 0; i < s->n_cols; i++)
+        if (s->cols[i].unqualified && s->cols[i].name && !strcmp(s->cols[i].name, col->name))
+            return &s->cols[i];
+    return NULL;
+}
+
 /* In the bracket the item's dimensions go before others of the same name. */
 static void prefer_item(struct accessing *a)
 {
@@ -76,28 +89,15 @@ static void prefer_item(struct accessing *a)
     s->cols = arena_dup(a->b->c->arena, s->cols, sizeof *s->cols * (size_t)s->n_cols);
     for (int i = 0; i < a->item.n_cols; i++) {
         struct scope_col *mine = &s->cols[a->first + i];
-        if (!a->item.cols[i].is_dim || !mine->is_dim || !mine->name) continue;
+        if (!a->item.cols[i].is_dim || !mine->name || partner(s, mine)) continue;
         for (int k = 0; k < s->n_cols; k++)
             if (s->cols[k].name && !strcmp(s->cols[k].name, mine->name))
                 s->cols[k].unqualified = false;
         mine->unqualified = true;
-        mine->paired = false;
     }
 }
 
 /* ---- staying ---- */
-
-/* A dimension that an outer join made a column: the one on the left that it was joined with, where
- * they share a name. */
-static const struct scope_col *partner(const struct scope *s, const struct scope_col *col)
-{
-    if (col->is_dim || !col->paired || col->unqualified) return NULL;
-    for (int i = 0; i < s->n_cols; i++)
-        if (s->cols[i].is_dim && s->cols[i].unqualified && s->cols[i].name && col->name &&
-            !strcmp(s->cols[i].name, col->name))
-            return &s->cols[i];
-    return NULL;
-}
 
 /* The source's position is the cell's plus *shift. False: labels, or an axis known only by running.
  */
@@ -150,25 +150,31 @@ static const struct expr *bare(const struct expr *e)
     return e;
 }
 
-/* A reference of the kind, alone or plus or minus a constant; *by NULL: alone. */
-static const struct expr *ref_and_constant(const struct expr *e, enum expr_kind kind,
+static bool is_ref(const struct expr *e, enum expr_kind kind, int position)
+{
+    return e->kind == kind || (position && e->kind == E_COL && e->index == position - 1);
+}
+
+/* A reference of the kind (or to the column before `position`), alone or plus or minus a constant;
+ * *by NULL: alone. */
+static const struct expr *ref_and_constant(const struct expr *e, enum expr_kind kind, int position,
                                            const struct value **by, bool *minus)
 {
     e = bare(e);
     *by = NULL;
     *minus = false;
-    if (e->kind == kind) return e;
+    if (is_ref(e, kind, position)) return e;
     if (e->kind != E_CALL || e->n_args != 2) return NULL;
     const char *op = func_name(e->func);
     const struct expr *x = bare(e->args[0]), *y = bare(e->args[1]);
     *minus = !strcmp(op, "-");
     if (!*minus && strcmp(op, "+")) return NULL;
-    if (!*minus && y->kind == kind) {
+    if (!*minus && is_ref(y, kind, position)) {
         const struct expr *swap = x;
         x = y;
         y = swap;
     }
-    if (x->kind != kind || y->kind != E_CONST || y->value.null) return NULL;
+    if (!is_ref(x, kind, position) || y->kind != E_CONST || y->value.null) return NULL;
     *by = &y->value;
     return x;
 }
@@ -206,35 +212,51 @@ static bool axis_steps(const struct axis *a, const struct value *by, int64_t *ou
     return type_is_signed(by->type) && whole(by->i, a->step, out);
 }
 
-/* #i - 1, time + INTERVAL '1 day': the cell's position and so many more. */
-static bool steps_from_cell(struct accessing *a, const struct expr *e, bool by_position, int d)
+/* The cell's own position along the item's dimension d, and so many more. */
+static bool positions_from_cell(struct accessing *a, const struct expr *e, int d,
+                                struct fetch_dim *out)
+{
+    const struct scope_col *own = outer_dim(a, d);
+    const struct value *by;
+    bool minus;
+    int64_t base;
+    if (!own || !own->is_dim || !same_steps(a, own->index, d, &base)) return false;
+    const struct expr *ref = ref_and_constant(e, E_POS, own->position, &by, &minus);
+    /* #i of another item counts from elsewhere. */
+    if (!ref || (ref->kind == E_POS && (own->position || ref->index != own->index))) return false;
+    if (by && !type_is_signed(by->type)) return false;
+    int64_t steps = by ? by->i : 0;
+    if (steps > STEPS_MAX || steps < -STEPS_MAX) return false;
+    *out = (struct fetch_dim){.dim = own->index, .shift = base + (minus ? -steps : steps)};
+    return true;
+}
+
+/* A coordinate of the cell's, and so many steps more. */
+static bool coordinates_from_cell(struct accessing *a, const struct expr *e, int d,
+                                  struct fetch_dim *out)
 {
     const struct value *by;
     bool minus;
-    int64_t base, steps = 0;
-    const struct expr *ref = ref_and_constant(e, by_position ? E_POS : E_DIM, &by, &minus);
-    if (!ref || !same_steps(a, ref->index, d, &base)) return false;
-    /* Along another dimension than its own positions count from elsewhere. */
-    const struct scope_col *own = outer_dim(a, d);
-    if (by_position && !(own && own->is_dim && own->index == ref->index)) return false;
-    if (!by_position) {
-        const struct axis *from = a->outer->plan->rel.dims[ref->index].axis;
-        const struct axis *to = a->item.plan->rel.dims[d].axis;
-        int64_t *map = NULL, apart = 0;
-        struct ctx quiet = *a->b->c;
-        ctx_clear(&quiet);
-        if (!from || !to || from->kind != AXIS_REGULAR || to->kind != AXIS_REGULAR) return false;
-        if (axis_align(&quiet, from, "", to, "", &apart, &map) < 0 || map) return false;
-        base = apart;
-        if (by && !axis_steps(to, by, &steps)) return false;
-    } else if (by) {
-        if (!type_is_signed(by->type)) return false;
-        steps = by->i;
-    }
-    int64_t limit = INT64_C(1) << 61;
-    if (steps > limit || steps < -limit) return false;
-    a->f.dims[d] = (struct fetch_dim){.dim = ref->index, .shift = base + (minus ? -steps : steps)};
+    int64_t *map = NULL, apart = 0, steps = 0;
+    const struct expr *ref = ref_and_constant(e, E_DIM, 0, &by, &minus);
+    if (!ref) return false;
+    const struct axis *from = a->outer->plan->rel.dims[ref->index].axis;
+    const struct axis *to = a->item.plan->rel.dims[d].axis;
+    struct ctx quiet = *a->b->c;
+    ctx_clear(&quiet);
+    if (!from || !to || from->kind != AXIS_REGULAR || to->kind != AXIS_REGULAR) return false;
+    if (axis_align(&quiet, from, "", to, "", &apart, &map) < 0 || map) return false;
+    if (by && !axis_steps(to, by, &steps)) return false;
+    if (steps > STEPS_MAX || steps < -STEPS_MAX) return false;
+    *out = (struct fetch_dim){.dim = ref->index, .shift = apart + (minus ? -steps : steps)};
     return true;
+}
+
+/* #i - 1, time + INTERVAL '1 day': a number of positions from the cell's own. */
+static bool steps_from_cell(struct accessing *a, const struct expr *e, bool by_position, int d)
+{
+    struct fetch_dim *out = &a->f.dims[d];
+    return by_position ? positions_from_cell(a, e, d, out) : coordinates_from_cell(a, e, d, out);
 }
 
 /* ---- items of the bracket ---- */
