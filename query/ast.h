@@ -177,6 +177,7 @@ struct ast_from {
     struct ast_select *select;
     struct ast_axes axes; /* the slice; GRID: its dimensions */
     bool has_axes;
+    bool keep_dims; /* single values of the slice narrow their dimension: what is changed */
     struct ast_expr *version; /* VERSION n: X_INT or X_PARAM */
     struct ast_expr *as_of;
     struct ast_from *left, *right; /* MATMUL, JOIN */

@@ -478,23 +478,21 @@ static bool same_place(const struct fetch_dim *x, const struct fetch_dim *y, int
     return true;
 }
 
-static struct expr *fetch_ref(struct accessing *a, int pos)
+static struct expr *fetch_ref(struct ctx *c, struct fetches *all, const struct fetched *f, int pos)
 {
-    struct fetches *all = a->outer->fetches;
     int i = 0;
-    while (i < all->n && !(all->v[i].item == a->f.item && all->v[i].col == a->f.col &&
-                           same_place(all->v[i].dims, a->f.dims, a->f.n_dims)))
+    while (i < all->n && !(all->v[i].item == f->item && all->v[i].col == f->col &&
+                           same_place(all->v[i].dims, f->dims, f->n_dims)))
         i++;
     if (i == all->n) {
         if ((all->n & (all->n - 1)) == 0) {
-            struct fetched *v =
-                arena_array(a->b->c->arena, struct fetched, all->n ? 2 * all->n : 1);
+            struct fetched *v = arena_array(c->arena, struct fetched, all->n ? 2 * all->n : 1);
             if (all->n) memcpy(v, all->v, sizeof *v * (size_t)all->n);
             all->v = v;
         }
-        all->v[all->n++] = a->f;
+        all->v[all->n++] = *f;
     }
-    return expr_make_ref(a->b->c, E_COL, all->first + i, a->f.type, pos);
+    return expr_make_ref(c, E_COL, all->first + i, f->type, pos);
 }
 
 static enum status attribute(struct accessing *a, const struct ast_expr *e,
@@ -543,7 +541,7 @@ enum status bind_cell(struct binder *b, const struct expr_place *in, const struc
         TRY(bind_item_of(&a, in, &e->axes.v[i]));
     for (int d = 0; d < a.f.n_dims; d++)
         if (!a.given[d]) TRY(stay(&a, d));
-    *out = fetch_ref(&a, place(b, e->pos));
+    *out = fetch_ref(b->c, in->scope->fetches, &a.f, place(b, e->pos));
     return OK;
 }
 
@@ -622,11 +620,11 @@ static bool has_fetch(const struct fetches *all, int item, int level)
     return false;
 }
 
-enum status add_fetches(struct binder *b, struct scope *s, struct plan **plan)
+/* own: the one FROM item is what the plan gives, and the source too. */
+static enum status add_nodes(struct binder *b, const struct scope *s, struct fetches *all, bool own,
+                             struct plan **plan)
 {
-    struct fetches *all = s->fetches;
     struct plan *p = *plan;
-    if (!all || all->done) return OK;
     all->done = true;
     if (all->n == 0) return OK;
     int *place_of = arena_array(b->c->arena, int, all->n);
@@ -634,10 +632,71 @@ enum status add_fetches(struct binder *b, struct scope *s, struct plan **plan)
         for (int item = 0; item < s->n_items; item++) {
             if (!has_fetch(all, item, level)) continue;
             struct scope source = {.plan = NULL};
-            if (s->n_items > 1) TRY(bind_item_again(b, s, item, &source));
+            if (!own) TRY(bind_item_again(b, s, item, &source));
             p = fetch_node(b->c, all, item, level, p, source.plan, place_of, &n_done);
         }
     }
     *plan = in_order(b->c, all, p, place_of);
     return OK;
+}
+
+enum status add_fetches(struct binder *b, struct scope *s, struct plan **plan)
+{
+    if (!s->fetches || s->fetches->done) return OK;
+    return add_nodes(b, s, s->fetches, s->n_items < 2, plan);
+}
+
+/* ---- over groups ---- */
+
+bool is_fetched(const struct scope *s, const struct expr *e)
+{
+    const struct fetches *f = s->fetches;
+    return f && e->kind == E_COL && e->index >= f->first && e->index < f->first + f->n;
+}
+
+static bool is_plain_key(const struct plan *agg, const struct expr *e)
+{
+    return e->kind == E_DIM && agg->by_dims && agg->keys[e->index].plain;
+}
+
+/* A dimension of an access over the groups: it stays at a key, or goes where keys say. */
+static enum status dim_over_groups(struct binder *b, const struct scope *s, const struct plan *agg,
+                                   struct fetch_dim *x)
+{
+    struct expr *e = x->e;
+    if (!e) e = dim_ref(b->c, &s->plan->rel, x->dim);
+    TRY(over_groups(b, s, agg, e, &e));
+    if (!x->e && is_plain_key(agg, e)) {
+        x->dim = e->index;
+        return OK;
+    }
+    /* Elsewhere than in the one FROM item positions and coordinates may be apart. */
+    if (!x->e && s->n_items > 1) return fail(b->c, ERR_GROUPING, "no key");
+    x->e = e;
+    return OK;
+}
+
+enum status fetched_over_groups(struct binder *b, const struct scope *s, const struct plan *agg,
+                                const struct expr *e, struct expr **out)
+{
+    struct fetches *all = s->group_fetches;
+    struct fetched f = s->fetches->v[e->index - s->fetches->first];
+    enum status st = all && !all->done && s->froms[f.item] ? OK : ERR_GROUPING;
+    f.level = 0;
+    f.dims = arena_dup(b->c->arena, f.dims, sizeof *f.dims * (size_t)f.n_dims);
+    for (int d = 0; st == OK && d < f.n_dims; d++) {
+        st = dim_over_groups(b, s, agg, &f.dims[d]);
+        if (st == ERR_GROUPING) ctx_clear(b->c);
+        if (st < 0 || !f.dims[d].e) continue;
+        struct nesting n = {all, f.level};
+        expr_walk(f.dims[d].e, note_nesting, &n);
+        f.level = n.level;
+    }
+    if (st == OK) *out = fetch_ref(b->c, all, &f, e->pos);
+    return st;
+}
+
+enum status add_group_fetches(struct binder *b, struct scope *s, struct plan **agg)
+{
+    return add_nodes(b, s, s->group_fetches, false, agg);
 }

@@ -262,6 +262,23 @@ enum status bind_sets(struct binder *b, const struct ast_sets *sets, const struc
 
 /* ---- UPDATE, DELETE ---- */
 
+/* The target as a FROM item, for values at its other cells. */
+static struct ast_from *target_item(struct ctx *c, const struct ast_stmt *s, const char *name)
+{
+    struct ast_from *f = arena_new_of(c->arena, struct ast_from);
+    const char **parts = arena_array(c->arena, const char *, 2);
+    parts[0] = "public"; /* no WITH query of that name */
+    parts[1] = name;
+    *f = (struct ast_from){.kind = FROM_NAME,
+                           .pos = s->name.pos,
+                           .name = {2, parts, s->name.pos},
+                           .axes = s->axes,
+                           .has_axes = s->has_axes,
+                           .keep_dims = true,
+                           .alias = s->alias};
+    return f;
+}
+
 static enum status change_target(struct binder *b, const struct ast_stmt *s, struct scope *scope,
                                  const struct schema **schema)
 {
@@ -279,6 +296,7 @@ static enum status change_target(struct binder *b, const struct ast_stmt *s, str
     TRY(at(c, array_open(c, b->env->txn, &ref, &a), s->name.pos));
     *schema = array_schema(a);
     TRY(scope_of_array(b, a, s->alias ? s->alias : name, s->name.pos, scope));
+    scope->froms[0] = target_item(c, s, name);
     return s->has_axes ? bind_slice(b, &s->axes, true, scope) : OK;
 }
 
@@ -396,6 +414,7 @@ enum status bind_change(struct ctx *c, struct bind_env *env, const struct ast_st
     TRY(change_target(&b, s, &scope, &t));
     if (!s->from.n) allow_fetches(&scope, &fetches);
     TRY(bind_sources(&b, s, &scope));
+    if (s->from.n) allow_fetches(&scope, &fetches);
     struct expr **es = arena_array(c->arena, struct expr *, t->n_attrs + 1);
     out->attrs = arena_array(c->arena, int, t->n_attrs + 1);
     if (s->kind == S_UPDATE) TRY(bind_sets(&b, &s->sets, &scope, t, out, es));

@@ -312,7 +312,7 @@ enum status bind_from(struct binder *b, const struct ast_from *f, const struct s
     TRY(bind_item(b, f, outer, out));
     if (f->column_types) return not_yet(b, f->pos, "column definitions of a FROM item are");
     TRY(rename_columns(b, f->pos, f->alias, &f->columns, out));
-    if (f->has_axes && f->kind != FROM_GRID) TRY(bind_slice(b, &f->axes, false, out));
+    if (f->has_axes && f->kind != FROM_GRID) TRY(bind_slice(b, &f->axes, f->keep_dims, out));
     out->outer = outer;
     if (out->n_items == 1) out->froms[0] = f;
     return OK;

@@ -420,6 +420,10 @@ enum status over_groups(struct binder *b, const struct scope *scope, const struc
         *out = expr_make_ref(c, E_COL, at, e->type, e->pos);
         return OK;
     }
+    if (is_fetched(scope, e)) {
+        enum status st = fetched_over_groups(b, scope, agg, e, out);
+        if (st != ERR_GROUPING) return st;
+    }
     bool window = e->kind == E_COL && e->index >= WIN_BASE;
     if (!window && (e->kind == E_COL || e->kind == E_DIM || e->kind == E_POS))
         return fail_at(c, ERR_GROUPING, e->pos,

@@ -34,6 +34,7 @@ struct scope {
     struct scope_col *cols;
     const struct ast_from **froms; /* of items: what each was bound from; NULL: none */
     struct fetches *fetches;       /* where values at other cells go; NULL: none may stand here */
+    struct fetches *group_fetches; /* those whose cell the groups' keys tell: over the groups */
 };
 
 struct cte { /* WITH, seen from where it may be named */
@@ -128,6 +129,12 @@ enum status bind_cell(struct binder *b, const struct expr_place *in, const struc
                       struct expr **out);
 /* Adds their columns to the plan, which gives what FROM does. None may be bound afterwards. */
 enum status add_fetches(struct binder *b, struct scope *s, struct plan **plan);
+/* Is it the column of an access? And over the groups: ERR_GROUPING unless their keys tell where it
+ * is. add_group_fetches() then adds those columns to the groups' plan. */
+bool is_fetched(const struct scope *s, const struct expr *e);
+enum status fetched_over_groups(struct binder *b, const struct scope *s, const struct plan *agg,
+                                const struct expr *e, struct expr **out);
+enum status add_group_fetches(struct binder *b, struct scope *s, struct plan **agg);
 
 /* ---- constants ---- */
 enum status bind_constant(struct binder *b, const struct ast_expr *e, const char *clause,

@@ -346,14 +346,14 @@ static enum status group(struct selecting *q)
         TRY(make_aggregate(b, q->plan, g.keys, g.n_keys, &q->aggs, place(b, q->s->pos), &agg));
     else
         TRY(group_by_sets(q, &g, &agg));
+    struct fetches at_keys = {.first = agg->rel.n_cols};
+    q->scope.group_fetches = &at_keys;
     for (int i = 0; i < q->n; i++)
         TRY(over_groups(b, &q->scope, agg, q->ts[i].e, &q->ts[i].e));
     TRY(windows_over_groups(b, &q->scope, agg, &q->wins));
-    q->plan = agg;
-    if (q->having) {
-        TRY(over_groups(b, &q->scope, agg, q->having, &q->having));
-        q->plan = plan_filter(b->c, agg, q->having);
-    }
+    if (q->having) TRY(over_groups(b, &q->scope, agg, q->having, &q->having));
+    TRY(add_group_fetches(b, &q->scope, &agg));
+    q->plan = q->having ? plan_filter(b->c, agg, q->having) : agg;
     scope_of_dims(b, q->plan, &q->scope);
     return OK;
 }
