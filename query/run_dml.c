@@ -42,44 +42,60 @@ static enum status run_job(struct ctx *c, struct run *r, const struct write_job 
     return st;
 }
 
-static enum status run_insert(struct ctx *c, struct run *r)
+static enum status bind_insert_job(struct ctx *c, struct run *r, const struct ast_stmt *stmt,
+                                   struct write_job *j, const struct returning **what)
 {
-    const struct ast_stmt *stmt = r->stmt;
     struct array_ref ref = {.name = last_part(&stmt->name), .position = stmt->name.pos};
-    struct array *target;
-    struct bound_insert b;
-    struct write_job j = {.target = ref.name, .mode = conflict_mode(stmt)};
-    TRY(array_open(c, r->s->txn, &ref, &target));
+    struct bound_insert *b = arena_new_of(c->arena, struct bound_insert);
     struct bind_env env = session_bind_env(r);
-    TRY(bind_insert(c, &env, stmt, array_schema(target), &b));
-    TRY(plan_rewrite(c, &b.query, !r->s->settings.optimizer.n));
-    j.query = &b.query;
-    j.attrs = b.attrs;
-    j.n_attrs = b.n_attrs;
-    j.numbered = b.numbered;
-    j.before = target;
-    j.row = &b.row;
-    int64_t n = 0;
-    TRY(run_job(c, r, &j, &b.row.returning, &n));
-    return tag(r, "INSERT 0 %lld", (long long)n);
+    TRY(array_open(c, r->s->txn, &ref, &j->before));
+    TRY(bind_insert(c, &env, stmt, array_schema(j->before), b));
+    TRY(plan_rewrite(c, &b->query, !r->s->settings.optimizer.n));
+    j->mode = conflict_mode(stmt);
+    j->query = &b->query;
+    j->attrs = b->attrs;
+    j->n_attrs = b->n_attrs;
+    j->numbered = b->numbered;
+    j->row = &b->row;
+    *what = &b->row.returning;
+    return OK;
+}
+
+static enum status bind_change_job(struct ctx *c, struct run *r, const struct ast_stmt *stmt,
+                                   struct write_job *j, const struct returning **what)
+{
+    struct bound_change *b = arena_new_of(c->arena, struct bound_change);
+    struct bind_env env = session_bind_env(r);
+    TRY(bind_change(c, &env, stmt, b));
+    TRY(plan_rewrite(c, &b->query, !r->s->settings.optimizer.n));
+    j->mode = stmt->kind == S_UPDATE ? CONFLICT_UPDATE : CONFLICT_DELETE;
+    j->query = &b->query;
+    j->attrs = b->attrs;
+    j->n_attrs = b->n_attrs;
+    j->change = b;
+    *what = &b->returning;
+    return OK;
+}
+
+enum status bind_write_job(struct ctx *c, struct run *r, const struct ast_stmt *stmt,
+                           struct write_job *j, const struct returning **what)
+{
+    *j = (struct write_job){.target = last_part(&stmt->name)};
+    return (stmt->kind == S_INSERT ? bind_insert_job : bind_change_job)(c, r, stmt, j, what);
 }
 
 static enum status run_change(struct ctx *c, struct run *r)
 {
-    bool is_update = r->stmt->kind == S_UPDATE;
-    struct bound_change b;
-    struct bind_env env = session_bind_env(r);
-    TRY(bind_change(c, &env, r->stmt, &b));
-    TRY(plan_rewrite(c, &b.query, !r->s->settings.optimizer.n));
-    struct write_job j = {.query = &b.query,
-                          .target = last_part(&r->stmt->name),
-                          .mode = is_update ? CONFLICT_UPDATE : CONFLICT_DELETE,
-                          .attrs = b.attrs,
-                          .n_attrs = b.n_attrs,
-                          .change = &b};
+    struct write_job j;
+    const struct returning *what;
     int64_t n = 0;
-    TRY(run_job(c, r, &j, &b.returning, &n));
-    return tag(r, "%s %lld", is_update ? "UPDATE" : "DELETE", (long long)n);
+    TRY(bind_write_job(c, r, r->stmt, &j, &what));
+    TRY(run_job(c, r, &j, what, &n));
+    return tag(r, "%s %lld",
+               r->stmt->kind == S_INSERT   ? "INSERT 0"
+               : r->stmt->kind == S_UPDATE ? "UPDATE"
+                                           : "DELETE",
+               (long long)n);
 }
 
 static enum status run_truncate(struct ctx *c, struct run *r)
@@ -93,9 +109,9 @@ static enum status run_truncate(struct ctx *c, struct run *r)
 
 /* The target is locked before anything is opened, so that what is read of it is what will be
  * changed. A name that is no array is left to the binder, which says more. */
-static enum status lock_target(struct ctx *c, struct run *r)
+enum status lock_target(struct ctx *c, struct run *r, const struct ast_stmt *stmt)
 {
-    struct array_ref ref = {.name = last_part(&r->stmt->name)};
+    struct array_ref ref = {.name = last_part(&stmt->name)};
     struct ctx quiet = *c;
     struct array *there;
     ctx_clear(&quiet);
@@ -111,16 +127,9 @@ enum status run_dml(struct ctx *c, struct run *r)
                                         [S_TRUNCATE] = "TRUNCATE TABLE"};
     TRY(want_write(c, r->s, words[r->stmt->kind]));
     TRY(need_txn(c, r->s));
-    switch (r->stmt->kind) {
-    case S_INSERT:
-        TRY(lock_target(c, r));
-        return run_insert(c, r);
-    case S_TRUNCATE:
-        return run_truncate(c, r);
-    default:
-        TRY(lock_target(c, r));
-        return run_change(c, r);
-    }
+    if (r->stmt->kind == S_TRUNCATE) return run_truncate(c, r);
+    TRY(lock_target(c, r, r->stmt));
+    return run_change(c, r);
 }
 
 /* ---- CREATE ARRAY AS ---- */

@@ -134,6 +134,12 @@ enum status output_columns(struct ctx *c, const struct query *q, const struct ch
 /* A result of text lines under one column: SHOW, EXPLAIN. */
 enum status send_lines(struct ctx *c, struct client *cl, const char *column, const char *text);
 enum status run_dml(struct ctx *c, struct run *r);
+/* The array that INSERT, UPDATE or DELETE changes, before anything is read of it. */
+enum status lock_target(struct ctx *c, struct run *r, const struct ast_stmt *stmt);
+/* What INSERT, UPDATE or DELETE is to write (query/write.h), and RETURNING. */
+struct write_job;
+enum status bind_write_job(struct ctx *c, struct run *r, const struct ast_stmt *stmt,
+                           struct write_job *j, const struct returning **what);
 enum status run_create_as(struct ctx *c, struct run *r);
 enum status run_ddl(struct ctx *c, struct run *r);
 enum status run_copy(struct ctx *c, struct run *r);
