@@ -495,8 +495,9 @@ static struct expr *fetch_ref(struct ctx *c, struct fetches *all, const struct f
     return expr_make_ref(c, E_COL, all->first + i, f->type, pos);
 }
 
+/* The attribute, and the scope that has it: this one, or one of the query around. */
 static enum status attribute(struct accessing *a, const struct ast_expr *e,
-                             const struct scope_col **out)
+                             const struct scope **scope, const struct scope_col **out)
 {
     struct binder *b = a->b;
     const struct ast_expr *of = e->args.n ? e->args.v[0] : NULL;
@@ -508,19 +509,35 @@ static enum status attribute(struct accessing *a, const struct ast_expr *e,
         return hint(b->c, "A sub-query makes an attribute of an expression: SELECT s[…] FROM "
                           "(SELECT [*], … AS s FROM …) AS q.");
     }
-    const struct scope *s;
-    TRY(scope_find(b, a->outer, &of->name, &s, out));
-    if (s != a->outer) return not_yet(b, e->pos, "values at other cells of the query around are");
+    TRY(scope_find(b, a->outer, &of->name, scope, out));
     a->f.name = of->name.part[of->name.n - 1];
+    return OK;
+}
+
+/* v is one of the query around: its value there is handed to this one. */
+static enum status bind_cell_around(struct binder *b, const struct expr_place *in,
+                                    const struct scope *s, const struct ast_expr *e,
+                                    struct expr **out)
+{
+    struct binder around = *b;
+    struct expr_place there = {.scope = s, .clause = in->clause};
+    for (struct correlation *k = b->corr; k; k = k->up) {
+        around.corr = k->up;
+        if (k->place && k->place->scope == s) break;
+    }
+    TRY(bind_cell(&around, &there, e, out));
+    *out = outer_ref(b, s, *out);
     return OK;
 }
 
 enum status bind_cell(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
                       struct expr **out)
 {
+    const struct scope *where;
     const struct scope_col *col;
     struct accessing a = {.b = b, .outer = in->scope, .pos = e->pos};
-    TRY(attribute(&a, e, &col));
+    TRY(attribute(&a, e, &where, &col));
+    if (where != in->scope) return bind_cell_around(b, in, where, e, out);
     if (!in->scope->fetches || in->scope->fetches->done)
         return fail_at(b->c, ERR_UNSUPPORTED, place(b, e->pos),
                        "values at other cells are not available in %s",
