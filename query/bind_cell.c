@@ -10,7 +10,7 @@
 #include "query/func.h"
 #include "storage/base/datetime.h"
 
-#define STEPS_MAX (INT64_C(1) << 61) /* more than these are looked up */
+#define STEPS_MAX (INT64_C(1) << 61) /* past the end of any axis */
 
 /* One access while its bracket is bound. */
 struct accessing {
@@ -212,6 +212,13 @@ static bool axis_steps(const struct axis *a, const struct value *by, int64_t *ou
     return type_is_signed(by->type) && whole(by->i, a->step, out);
 }
 
+static int64_t steps_of(int64_t n, bool minus)
+{
+    if (n > STEPS_MAX) n = STEPS_MAX;
+    if (n < -STEPS_MAX) n = -STEPS_MAX;
+    return minus ? -n : n;
+}
+
 /* The cell's own position along the item's dimension d, and so many more. */
 static bool positions_from_cell(struct accessing *a, const struct expr *e, int d,
                                 struct fetch_dim *out)
@@ -225,9 +232,7 @@ static bool positions_from_cell(struct accessing *a, const struct expr *e, int d
     /* #i of another item counts from elsewhere. */
     if (!ref || (ref->kind == E_POS && (own->position || ref->index != own->index))) return false;
     if (by && !type_is_signed(by->type)) return false;
-    int64_t steps = by ? by->i : 0;
-    if (steps > STEPS_MAX || steps < -STEPS_MAX) return false;
-    *out = (struct fetch_dim){.dim = own->index, .shift = base + (minus ? -steps : steps)};
+    *out = (struct fetch_dim){.dim = own->index, .shift = base + steps_of(by ? by->i : 0, minus)};
     return true;
 }
 
@@ -247,8 +252,7 @@ static bool coordinates_from_cell(struct accessing *a, const struct expr *e, int
     if (!from || !to || from->kind != AXIS_REGULAR || to->kind != AXIS_REGULAR) return false;
     if (axis_align(&quiet, from, "", to, "", &apart, &map) < 0 || map) return false;
     if (by && !axis_steps(to, by, &steps)) return false;
-    if (steps > STEPS_MAX || steps < -STEPS_MAX) return false;
-    *out = (struct fetch_dim){.dim = ref->index, .shift = apart + (minus ? -steps : steps)};
+    *out = (struct fetch_dim){.dim = ref->index, .shift = apart + steps_of(steps, minus)};
     return true;
 }
 
@@ -322,8 +326,8 @@ static void find_mentions(const struct accessing *a, const struct ast_expr *e, s
     find_mentions(a, e->otherwise, m);
 }
 
-static enum status dim_by_mention(struct accessing *a, const struct ast_axis *x, int *dim,
-                                  bool *by_position)
+static enum status dim_by_mention(struct accessing *a, const struct expr_place *in,
+                                  const struct ast_axis *x, int *dim, bool *by_position)
 {
     struct ctx *c = a->b->c;
     struct mentions m = {.n = 0};
@@ -332,6 +336,8 @@ static enum status dim_by_mention(struct accessing *a, const struct ast_axis *x,
     for (int i = 0; i < a->item.n_cols; i++)
         if (a->item.cols[i].is_dim && a->item.cols[i].name && !name) name = a->item.cols[i].name;
     if (m.n == 0) {
+        struct expr *e;
+        TRY(bind_expr(a->b, in, x->lo, &e)); /* names that mean nothing at all come first */
         fail_at(c, ERR_SYNTAX, place(a->b, x->pos),
                 "\"%s[…]\" has an item that mentions no dimension", a->f.name);
         return name ? hint(c,
@@ -438,15 +444,15 @@ static enum status bind_item_of(struct accessing *a, const struct expr_place *in
         if (a->item.cols[i].is_dim && a->item.cols[i].name && !strcmp(a->item.cols[i].name, x->dim))
             d = a->item.cols[i].index;
     if (x->dim && d < 0) return no_such_dim(a, x->dim, x->pos);
-    if (!x->dim) TRY(dim_by_mention(a, x, &d, &by_position));
-    if (a->given[d])
-        return fail_at(b->c, ERR_SYNTAX, place(b, x->pos),
-                       "dimension \"%s\" stands twice in the bracket", outer_dim(a, d)->name);
-    a->given[d] = true;
     struct expr_place inside = {.scope = &a->own,
                                 .clause = "the bracket after an attribute",
                                 .in_agg = in->in_agg,
                                 .in_win = in->in_win};
+    if (!x->dim) TRY(dim_by_mention(a, &inside, x, &d, &by_position));
+    if (a->given[d])
+        return fail_at(b->c, ERR_SYNTAX, place(b, x->pos),
+                       "dimension \"%s\" stands twice in the bracket", outer_dim(a, d)->name);
+    a->given[d] = true;
     TRY(bind_expr(b, &inside, x->lo, &e));
     if (steps_from_cell(a, e, by_position, d)) return OK;
     if (by_position)
