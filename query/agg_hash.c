@@ -173,7 +173,8 @@ static enum status add_block(struct ctx *c, struct hashagg *h, struct group_tabl
         TRY(find_groups(c, h, t, keys, sel, n, g, &done));
         if (!done) {
             if (emptied)
-                return fail(c, ERR_MEMORY, "out of memory: memory_limit leaves no room for groups");
+                return fail(c, ERR_MEMORY, "out of memory: %s leaves no room for groups",
+                            memory_limit_name(c));
             TRY(spill_table(c, h, t));
             emptied = true;
             continue;

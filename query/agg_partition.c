@@ -137,7 +137,9 @@ static enum status lone_init(struct ctx *c, const struct key_layout *l, const st
     out->key = key;
     TRY(acc_init(c, set, &out->acc));
     TRY(acc_reserve(c, &out->acc, 1, &ok));
-    if (!ok) return fail(c, ERR_MEMORY, "out of memory: memory_limit leaves no room for a group");
+    if (!ok)
+        return fail(c, ERR_MEMORY, "out of memory: %s leaves no room for a group",
+                    memory_limit_name(c));
     acc_grow(&out->acc, 1);
     return OK;
 }
@@ -194,11 +196,14 @@ static enum status make_room(struct ctx *c, struct merging *m)
     TRY(table_reserve(c, &m->table, 1, m->max_bytes, &ok));
     if (ok) return OK;
     if (m->level == MAX_LEVEL || !m->table.acc.n)
-        return fail(c, ERR_MEMORY, "out of memory: memory_limit leaves no room for groups");
+        return fail(c, ERR_MEMORY, "out of memory: %s leaves no room for groups",
+                    memory_limit_name(c));
     m->split = true;
     TRY(table_spill(c, &m->table, m->level + 1, m->file, m->parts, &m->lock));
     TRY(table_reserve(c, &m->table, 1, m->max_bytes, &ok));
-    return ok ? OK : fail(c, ERR_MEMORY, "out of memory: memory_limit leaves no room for groups");
+    return ok ? OK
+              : fail(c, ERR_MEMORY, "out of memory: %s leaves no room for groups",
+                     memory_limit_name(c));
 }
 
 static enum status merge_blob(struct ctx *c, struct merging *m, const struct blob *b)

@@ -2,6 +2,7 @@
 #include "query/bind_internal.h"
 #include "query/op.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 void binder_init(struct binder *b, struct ctx *c, struct bind_env *env)
 {
@@ -147,6 +148,11 @@ enum status bind_type(struct ctx *c, const struct ast_type *t, enum type *out)
         notice(c, "00000", "%s becomes DOUBLE PRECISION", t->name);
     if (t->with_time_zone || !strcmp(t->name, "timestamptz"))
         notice(c, "00000", "TIMESTAMP WITH TIME ZONE becomes TIMESTAMP, in UTC");
+    const struct ast_expr *mod = t->mods.n == 1 ? t->mods.v[0] : NULL;
+    long digits = mod && mod->kind == X_INT ? strtol(mod->text, NULL, 10) : 6;
+    if (found == T_FLOAT64 && mod && !strcmp(t->name, "float") && digits <= 24) found = T_FLOAT32;
+    if ((found == T_TIMESTAMP || found == T_INTERVAL) && digits < 6)
+        notice(c, "00000", "%s(%ld) keeps microseconds", t->name, digits);
     *out = found;
     return OK;
 }

@@ -204,8 +204,8 @@ static enum status add_columns(struct ctx *c, struct acc *acc, const struct shap
 
 static enum status no_room(struct ctx *c)
 {
-    fail(c, ERR_MEMORY, "out of memory: memory_limit leaves no room for the groups");
-    return hint(c, "Raise memory_limit, or group into fewer groups at once.");
+    fail(c, ERR_MEMORY, "out of memory: %s leaves no room for the groups", memory_limit_name(c));
+    return hint(c, "Raise %s, or group into fewer groups at once.", memory_limit_name(c));
 }
 
 enum status dim_sink_acc(struct ctx *c, struct dim_sink *s, int worker, struct acc **out)

@@ -20,8 +20,9 @@ enum status window_acc(struct ctx *c, const struct window_call *k, int64_t n, st
     TRY(acc_init(c, &k->set, out));
     enum status st = acc_reserve(c, out, n, &ok);
     if (st == OK && !ok) {
-        fail(c, ERR_MEMORY, "out of memory: memory_limit leaves no room for the windows");
-        st = hint(c, "Raise memory_limit, or take shorter windows.");
+        fail(c, ERR_MEMORY, "out of memory: %s leaves no room for the windows",
+             memory_limit_name(c));
+        st = hint(c, "Raise %s, or take shorter windows.", memory_limit_name(c));
     }
     if (st == OK)
         acc_grow(out, n);

@@ -238,8 +238,8 @@ static enum status grow_rows(struct ctx *c, struct rowset *r, struct segment *s,
 
 static enum status refused(struct ctx *c)
 {
-    fail(c, ERR_MEMORY, "out of memory: memory_limit leaves no room for rows");
-    return hint(c, "Raise memory_limit.");
+    fail(c, ERR_MEMORY, "out of memory: %s leaves no room for rows", memory_limit_name(c));
+    return hint(c, "Raise %s.", memory_limit_name(c));
 }
 
 /* A last segment with room for at least one more row; *room: for how many of n. */

@@ -116,7 +116,7 @@ static enum status reserve(struct ctx *c, struct multiset *m)
     void *fresh = room < INT32_MAX ? buf_try(c->budget, (size_t)room * sizeof *m->nodes) : NULL;
     if (!fresh) {
         fail(c, ERR_MEMORY, "out of memory: the frame of a median, quantile or mode is too large");
-        return hint(c, "Raise memory_limit, or leave ORDER BY out of the window.");
+        return hint(c, "Raise %s, or leave ORDER BY out of the window.", memory_limit_name(c));
     }
     if (m->used) memcpy(fresh, m->nodes, (size_t)m->used * sizeof *m->nodes);
     buf_free(m->nodes);

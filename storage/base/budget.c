@@ -1,6 +1,7 @@
 /* Charging memory to budgets; buffers and scratches made from it. */
 #include "storage/base/budget.h"
 #include "storage/base/ctx.h"
+#include "storage/base/settings.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -55,6 +56,19 @@ int64_t budget_left(const struct budget *b)
     return left < 0 ? 0 : left;
 }
 
+const char *memory_limit_name(const struct ctx *c)
+{
+    int64_t least = INT64_MAX;
+    bool own = false;
+    for (const struct budget *b = c->budget; b; b = b->parent) {
+        int64_t left = b->limit_bytes - atomic_load_explicit(&b->used_bytes, memory_order_relaxed);
+        if (!b->limit_bytes || left >= least) continue;
+        least = left;
+        own = b->parent && c->settings && c->settings->query_memory_limit.n;
+    }
+    return own ? "query_memory_limit" : "memory_limit";
+}
+
 /* ---- buffers ---- */
 
 struct buffer {
@@ -94,8 +108,9 @@ enum status buf_alloc(struct ctx *c, size_t bytes, void **out)
 {
     void *p = buf_try(c->budget, bytes);
     if (!p) {
-        fail(c, ERR_MEMORY, "out of memory: %zu bytes are more than memory_limit leaves", bytes);
-        return hint(c, "Raise memory_limit, or ask for less at once.");
+        const char *limit = memory_limit_name(c);
+        fail(c, ERR_MEMORY, "out of memory: %zu bytes are more than %s leaves", bytes, limit);
+        return hint(c, "Raise %s, or ask for less at once.", limit);
     }
     *out = p;
     return OK;
@@ -189,9 +204,10 @@ enum status scratch_alloc(struct ctx *c, size_t bytes, void **out)
     if (need < bytes) return fail(c, ERR_MEMORY, "out of memory: a chunk of %zu bytes", bytes);
     if (!s->n_blocks || need > buf_bytes(s->blocks[s->block]) - s->offset) {
         if (!next_block(s, need)) {
-            fail(c, ERR_MEMORY,
-                 "out of memory: a chunk of %zu bytes is more than memory_limit leaves", bytes);
-            return hint(c, "Raise memory_limit, or make the arrays' tiles smaller.");
+            const char *limit = memory_limit_name(c);
+            fail(c, ERR_MEMORY, "out of memory: a chunk of %zu bytes is more than %s leaves", bytes,
+                 limit);
+            return hint(c, "Raise %s, or make the arrays' tiles smaller.", limit);
         }
     }
     *out = s->blocks[s->block] + s->offset;

@@ -27,6 +27,9 @@ void budget_give(struct budget *b, int64_t bytes);
 /* What could still be granted now: the least over the chain of parents. */
 int64_t budget_left(const struct budget *b);
 
+/* The setting that keeps the statement from more memory. */
+const char *memory_limit_name(const struct ctx *c);
+
 /* Uninitialised memory charged to c->budget, 64-byte aligned. ERR_MEMORY when refused. buf_free
  * gives back what was charged to the budget that it was charged to. The size is remembered by the
  * buffer. */
