@@ -286,6 +286,33 @@ static enum status consume(struct ctx *c, struct sink *sink, int worker, int64_t
 
 /* ---- results ---- */
 
+#define MERGE_GROUPS 16384 /* a task */
+
+struct merging {
+    struct acc *to;
+    const struct acc *from;
+};
+
+static enum status merge_groups(struct ctx *c, void *self, int worker, int64_t task)
+{
+    (void)worker;
+    const struct merging *m = self;
+    int64_t lo = task * MERGE_GROUPS,
+            hi = lo + MERGE_GROUPS < m->to->n ? lo + MERGE_GROUPS : m->to->n;
+    TRY(check_cancel(c));
+    for (int64_t g = lo; g < hi; g++)
+        if (m->from->cells[g]) TRY(acc_merge(c, m->to, g, m->from, g));
+    return OK;
+}
+
+/* Texts of states lie in one heap, that is one thread's. */
+static int merge_width(const struct aggregate *a)
+{
+    for (int i = 0; i < a->set.n; i++)
+        if (a->set.calls[i].ops->n_texts) return 1;
+    return 0;
+}
+
 static enum status merge_workers(struct ctx *c, struct dim_sink *s, struct acc **out)
 {
     struct acc *first = NULL;
@@ -296,8 +323,9 @@ static enum status merge_workers(struct ctx *c, struct dim_sink *s, struct acc *
             first = acc;
             continue;
         }
-        for (int64_t g = 0; g < acc->n; g++)
-            if (acc->cells[g]) TRY(acc_merge(c, first, g, acc, g));
+        struct merging m = {first, acc};
+        TRY(pool_run(c, (acc->n + MERGE_GROUPS - 1) / MERGE_GROUPS, merge_width(s->a), merge_groups,
+                     &m));
         acc_free(acc);
     }
     if (!first) TRY(dim_sink_acc(c, s, 0, &first));
