@@ -60,6 +60,7 @@ struct subquery {
     int n_keys;
     int *keys;          /* columns of the plan's relation */
     struct plan *empty; /* gives the values where no row has the key; NULL: they are NULL */
+    bool narrows;       /* a run's args narrow its regions: plan_with_args */
     int slot;           /* where it stands at execution: env.subqueries[slot] */
     bool exists;
 };

@@ -303,6 +303,9 @@ int hash_join_build(const struct plan *p, int64_t left_cells, int64_t right_cell
 /* The rules, applied to a fresh plan: predicate and region push-down, column pruning, summary
  * pruning. off: none (tests). */
 enum status plan_rewrite(struct ctx *c, struct query *q, bool off);
+/* A copy for one run of a sub-query, with regions narrowed by the values of its E_OUTERs. */
+enum status plan_with_args(struct ctx *c, const struct plan *p, const struct value *args, int n,
+                           const struct env *env, struct plan **out);
 /* One node a line, indented, as EXPLAIN prints it. */
 void plan_format(const struct query *q, struct strbuf *out);
 

@@ -266,6 +266,7 @@ static enum status rewrite_subquery(struct ctx *c, struct subquery *sq, const st
         if (!sq->is_dim[i]) sq->columns[i] = map[sq->columns[i]];
     for (int i = 0; i < sq->n_keys; i++)
         sq->keys[i] = map[sq->keys[i]];
+    sq->narrows = sq->n_args > 0 && narrows_by_args(sq->plan);
     return OK;
 }
 

@@ -10,6 +10,8 @@ enum status push_filters(struct ctx *c, struct plan **p);
 void merge_maps(struct ctx *c, struct plan **p);
 /* Conditions on one dimension become a narrower region; slices narrow what they are made of. */
 enum status narrow_regions(struct ctx *c, struct plan **p, const struct env *env);
+/* Would knowing the values of its E_OUTERs narrow its regions (rewrite_outer.c)? */
+bool narrows_by_args(const struct plan *p);
 /* Nodes that give what they are given go. */
 void drop_identities(struct plan **p);
 /* Only the columns with need[i] set are made, with as few of the inputs' as that takes; map[i] is

@@ -360,8 +360,18 @@ static enum status run_for(struct ctx *c, struct subquery_run *r, const struct c
         args[j] =
             arg_null(k, j, i) ? value_null(a->type) : value_get(a->type, a->values, a->step * i);
     }
+    const struct plan *p = r->sq->plan;
+    if (r->sq->narrows) {
+        struct arena *own = c->arena;
+        struct plan *narrower;
+        c->arena = arena;
+        enum status s = plan_with_args(c, p, args, k->n_args, exec_env(r->x), &narrower);
+        c->arena = own;
+        TRY(s);
+        p = narrower;
+    }
     if (r->one_by_one) pthread_mutex_lock(&r->turn);
-    enum status s = run_once(c, r, r->sq->plan, args, k->n_args, arena, out);
+    enum status s = run_once(c, r, p, args, k->n_args, arena, out);
     if (r->one_by_one) pthread_mutex_unlock(&r->turn);
     return s;
 }
