@@ -568,6 +568,44 @@ enum status bind_cell(struct binder *b, const struct expr_place *in, const struc
     return OK;
 }
 
+/* ---- branches ---- */
+
+static bool has_cell(const struct ast_expr *e)
+{
+    if (!e) return false;
+    bool found = e->kind == X_CELL || has_cell(e->operand) || has_cell(e->otherwise);
+    for (int i = 0; i < e->args.n && !found; i++)
+        found = has_cell(e->args.v[i]);
+    return found;
+}
+
+struct fetches *branch_fetches(const struct expr_place *in, const struct ast_expr *e)
+{
+    struct fetches *f = in->scope ? in->scope->fetches : NULL;
+    return f && !f->done && has_cell(e) ? f : NULL;
+}
+
+static bool note_later(const struct expr *e, void *found)
+{
+    if (e->kind == E_COL && e->index >= WIN_BASE) *(bool *)found = true;
+    return true;
+}
+
+enum status guard_fetches(struct binder *b, struct fetches *f, struct expr *when, bool taken)
+{
+    bool later = false; /* aggregates and windows are not known yet */
+    expr_walk(when, note_later, &later);
+    if (!f || later || when->type != T_BOOL) return OK;
+    struct value yes = value_int(T_BOOL, 1);
+    struct expr *both[2] = {f->guard, when};
+    if (!taken)
+        TRY(expr_make_distinct(b->c, when, expr_make_const(b->c, &yes, when->pos), false, when->pos,
+                               &both[1]));
+    if (f->guard) return expr_make_call(b->c, "and", both, 2, when->pos, &f->guard);
+    f->guard = both[1];
+    return OK;
+}
+
 /* ---- the nodes ---- */
 
 struct renumber {

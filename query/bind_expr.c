@@ -243,11 +243,21 @@ static enum status bind_case(struct binder *b, const struct expr_place *in,
                              const struct ast_expr *e, struct expr **out)
 {
     struct expr **args, *operand = NULL, *otherwise = NULL;
+    struct fetches *f = branch_fetches(in, e);
+    struct expr *around = f ? f->guard : NULL;
     if (e->operand) TRY(bind_expr(b, in, e->operand, &operand));
-    TRY(bind_args(b, in, &e->args, &args));
-    for (int i = 0; operand && i < e->args.n; i += 2)
-        TRY(call2(b, "=", operand, args[i], e->args.v[i]->pos, &args[i]));
+    args = arena_array(b->c->arena, struct expr *, e->args.n + 1);
+    for (int i = 0; i + 1 < e->args.n; i += 2) {
+        TRY(bind_expr(b, in, e->args.v[i], &args[i]));
+        if (operand) TRY(call2(b, "=", operand, args[i], e->args.v[i]->pos, &args[i]));
+        struct expr *before = f ? f->guard : NULL;
+        TRY(guard_fetches(b, f, args[i], true));
+        TRY(bind_expr(b, in, e->args.v[i + 1], &args[i + 1]));
+        if (f) f->guard = before;
+        TRY(guard_fetches(b, f, args[i], false));
+    }
     if (e->otherwise) TRY(bind_expr(b, in, e->otherwise, &otherwise));
+    if (f) f->guard = around;
     return expr_make_case(b->c, args, e->args.n, otherwise, place(b, e->pos), out);
 }
 

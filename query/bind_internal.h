@@ -119,7 +119,9 @@ struct fetches {
     int n;
     struct fetched *v;
     bool done;          /* the columns are there: no more may be bound */
-    struct expr *guard; /* WHERE, which comes later: a bracket that may fail asks it first */
+    /* What must hold for an access to be made, WHERE and the branches of a CASE that it stands in:
+     * all of them come later, so a bracket that may fail asks it first. NULL: nothing. */
+    struct expr *guard;
 };
 /* Accesses may stand in expressions over the scope from now on. */
 void allow_fetches(struct scope *s, struct fetches *f);
@@ -127,6 +129,10 @@ struct expr_place;
 /* v[…] */
 enum status bind_cell(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
                       struct expr **out);
+/* Of a CASE: where accesses in it go, NULL if it has none; while its branches are bound the guard
+ * also says that the condition is true, or is not. */
+struct fetches *branch_fetches(const struct expr_place *in, const struct ast_expr *e);
+enum status guard_fetches(struct binder *b, struct fetches *f, struct expr *when, bool taken);
 /* Adds their columns to the plan, which gives what FROM does. None may be bound afterwards. */
 enum status add_fetches(struct binder *b, struct scope *s, struct plan **plan);
 /* Is it the column of an access? And over the groups: ERR_GROUPING unless their keys tell where it

@@ -2,6 +2,7 @@
 #include "query/fetch_place.h"
 #include "query/pick.h"
 #include <math.h>
+#include <string.h>
 
 #define DAY_US INT64_C(86400000000)
 
@@ -15,44 +16,48 @@ static void by_positions(const struct axis *axis, const struct column *col, int6
     }
 }
 
-/* A number as one of an integer axis's type. */
-static bool as_integer(enum type t, const struct value *v, struct value *out)
+/* Whole numbers that the axis's integer type holds: its values, from the least to the greatest. */
+static void integers_to(enum type t, const struct column *col, int64_t n, void *values, uint8_t *ok)
 {
-    struct ctx quiet = {0};
-    struct value x = *v;
-    if (v->type == T_FLOAT64) {
-        if (!(v->d >= -9223372036854775808.0 && v->d < 18446744073709551616.0) ||
-            v->d != floor(v->d))
-            return false;
-        x = v->d < 0 ? value_int(T_INT64, (int64_t)v->d) : (struct value){.type = T_UINT64};
-        if (v->d >= 0) x.u = (uint64_t)v->d;
+    int bits = 8 * (int)type_bytes(t);
+    bool uns = type_is_unsigned(t);
+    int64_t least = uns ? 0 : INT64_MIN >> (64 - bits);
+    uint64_t most = uns ? UINT64_MAX >> (64 - bits) : (uint64_t)INT64_MAX >> (64 - bits);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t x = ((const int64_t *)col->values)[i];
+        if (col->type == T_FLOAT64) {
+            double d = ((const double *)col->values)[i];
+            bool below = d < 9223372036854775808.0;
+            bool in = d >= (double)least && d < 18446744073709551616.0 && d == floor(d);
+            x = !in ? 0 : below ? (int64_t)d : (int64_t)(uint64_t)d;
+            ok[i] = in && (d < 0 || (uint64_t)x <= most);
+        } else if (col->type == T_UINT64) {
+            ok[i] = (uint64_t)x <= most;
+        } else {
+            ok[i] = x >= least && (x < 0 || (uint64_t)x <= most);
+        }
+        /* The low bytes of a little-endian integer are the narrower one. */
+        memcpy((char *)values + i * (bits / 8), &x, (size_t)bits / 8);
     }
-    return value_cast(&quiet, &x, t, out) == OK;
-}
-
-static bool as_axis(enum type t, const struct value *v, struct value *out)
-{
-    if (type_is_integer(t)) return as_integer(t, v, out);
-    if (t == T_FLOAT32) {
-        *out = value_double((double)(float)v->d);
-        out->type = T_FLOAT32;
-        return true;
-    }
-    if (v->i % DAY_US) return false;
-    *out = value_int(T_DATE, v->i / DAY_US);
-    return true;
 }
 
 /* The values in the axis's type; ok[i] 0 where it has no such value. */
-static void convert(const struct axis *axis, const struct column *col, int64_t n, void *values,
-                    uint8_t *ok)
+static void convert(enum type t, const struct column *col, int64_t n, void *values, uint8_t *ok)
 {
-    for (int64_t i = 0; i < n; i++) {
-        struct value v = value_get(col->type, col->values, i), x = value_int(axis->type, 0);
-        ok[i] = !column_is_null(col, i) && as_axis(axis->type, &v, &x);
-        if (!ok[i]) x = value_int(axis->type, 0);
-        if (!ok[i] && type_is_float(axis->type)) x.d = 0;
-        value_put(&x, values, i);
+    if (type_is_integer(t)) {
+        integers_to(t, col, n, values, ok);
+        return;
+    }
+    memset(ok, 1, (size_t)n);
+    if (t == T_FLOAT32) {
+        for (int64_t i = 0; i < n; i++)
+            ((float *)values)[i] = (float)((const double *)col->values)[i];
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) { /* TIMESTAMP to DATE */
+        int64_t us = ((const int64_t *)col->values)[i];
+        ((int32_t *)values)[i] = (int32_t)(us / DAY_US);
+        ok[i] = us % DAY_US == 0;
     }
 }
 
@@ -69,7 +74,7 @@ enum status fetch_place(struct ctx *c, const struct axis *axis, bool by_position
     } else {
         if (converted) {
             TRY(scratch_alloc(c, type_bytes(axis->type) * (size_t)(n + 1), &values));
-            convert(axis, col, n, values, ok);
+            convert(axis->type, col, n, values, ok);
         }
         axis_find_many(axis, values, n, out, found);
     }
