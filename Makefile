@@ -131,7 +131,7 @@ crash: all
 	build/venv/bin/python tests/crash/crash.py 5000
 fuzz:
 	@$(MAKE) -j$(JOBS) MODE=fuzz fuzzers
-	@for f in parse protocol tile; do sh tests/fuzz/run.sh $$f 3600; done
+	@for f in parse protocol tile files; do sh tests/fuzz/run.sh $$f 3600; done
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/tessera $(DESTDIR)$(PREFIX)/share/tessera

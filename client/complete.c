@@ -44,13 +44,15 @@ static const char *const others[] = {
     "min",         "mode",      "now",
     "nullif",      "pow",       "prod",
     "quantile",    "radians",   "read_csv",
-    "read_netcdf", "read_npy",  "real",
-    "round",       "sign",      "sin",
-    "smallint",    "sqrt",      "stddev",
-    "sum",         "tan",       "text",
-    "timestamp",   "tinyint",   "trunc",
-    "ubigint",     "uinteger",  "upper",
-    "usmallint",   "utinyint",  "variance",
+    "read_netcdf", "read_npy",  "read_npz",
+    "read_raw",    "read_tile", "read_zarr",
+    "real",        "round",     "sign",
+    "sin",         "smallint",  "sqrt",
+    "stddev",      "sum",       "tan",
+    "text",        "timestamp", "tinyint",
+    "trunc",       "ubigint",   "uinteger",
+    "upper",       "usmallint", "utinyint",
+    "variance",
 };
 
 void complete_forget(void)

@@ -68,7 +68,7 @@ enum status copy_out_grid(struct ctx *c, struct run *r, const struct copy_option
  * closing renames, or removes when `st` is an error. What opening leaves to the caller is to make
  * what `temporary` names. */
 struct copy_target {
-    char path[PATH_MAX], temporary[PATH_MAX + 16];
+    char path[PATH_MAX], temporary[PATH_MAX + 32];
     bool whole, is_dir;
 };
 enum status copy_target_open(struct ctx *c, struct run *r, bool is_dir, struct copy_target *t);

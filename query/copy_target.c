@@ -60,7 +60,7 @@ enum status copy_target_open(struct ctx *c, struct run *r, bool is_dir, struct c
     /* A device or a pipe is written to, not replaced. */
     t->whole = is_dir || !exists || S_ISREG(there.st_mode);
     if (t->whole)
-        snprintf(t->temporary, sizeof t->temporary, "%s.%d~", t->path, r->s->pid);
+        snprintf(t->temporary, sizeof t->temporary, "%s.%d.%d~", t->path, (int)getpid(), r->s->pid);
     else
         memcpy(t->temporary, t->path, (size_t)n + 1);
     if (is_dir) copy_remove(t->temporary); /* of a server that was killed */

@@ -83,6 +83,104 @@ def bad_files(count, conn, dir):
         count.equal(conn.execute(f"SELECT count(*) FROM {array}").fetchone()[0], 0, f"{array} is still empty")
 
 
+def zarr_dir(dir, name, array, chunks={}):
+    """A Zarr 2 array: its metadata, or bytes in its place, and chunks."""
+    import json
+    path = os.path.join(dir, name)
+    os.mkdir(path)
+    write(path, ".zarray", array if isinstance(array, bytes) else json.dumps(array).encode())
+    for key, data in chunks.items():
+        write(path, key, data)
+    return path
+
+
+def damaged_arrays(count, conn, dir):
+    """Zarr, npz and tile files with one thing wrong each."""
+    import io
+    import zlib
+    good = {"zarr_format": 2, "shape": [4, 4], "chunks": [2, 2], "dtype": "<i4", "compressor": None, "filters": None, "fill_value": 0, "order": "C"}
+    chunk = bytes(range(16))
+    packed = {**good, "compressor": {"id": "zlib"}}
+    cases = [
+        ("22P04", b"", {}, "malformed"), ("22P04", b"[1]", {}, "malformed"), ("22P04", b'{"zarr_format": 2', {}, "malformed"),
+        ("22P04", b"[" * 100000, {}, "malformed"), ("22P04", {**good, "zarr_format": 9}, {}, "version"),
+        ("22P04", {**good, "shape": [4, -4]}, {}, "length"), ("22P04", {**good, "shape": [4]}, {}, "differ in length"),
+        ("22P04", {**good, "chunks": [0, 2]}, {}, "length"), ("22P04", {**good, "shape": [1 << 62, 1 << 62]}, {}, "too large"),
+        ("22P04", {**good, "chunks": [1 << 62, 1 << 62]}, {}, "too large"), ("54011", {**good, "shape": [1] * 40, "chunks": [1] * 40}, {}, "dimensions"),
+        ("22P04", {**good, "dtype": "<i9999999999"}, {}, ""), ("0A000", {**good, "dtype": "<c16"}, {}, "complex"),
+        ("0A000", {**good, "dtype": [["a", "<i4"]]}, {}, "records"), ("0A000", {**good, "dtype": "|O"}, {}, "objects"),
+        ("0A000", {**good, "compressor": {"id": "blosc"}}, {}, "blosc"), ("0A000", {**good, "filters": [{"id": "delta"}]}, {}, "delta"),
+        ("22P04", {**good, "filters": [{"id": "shuffle", "elementsize": -1}]}, {}, "shuffle"), ("22P04", {**good, "fill_value": "x"}, {}, "fill"),
+        ("22P04", good, {"0.0": chunk[:7]}, "has 7 bytes, not 16"), ("22P04", good, {"0.0": chunk * 2}, "32 bytes"),
+        ("22P04", packed, {"0.0": b"noise"}, "damaged"), ("22P04", packed, {"0.0": zlib.compress(chunk)[:-6]}, "ends early"),
+        ("22P04", packed, {"0.0": zlib.compress(bytes(10**6))}, "longer than its chunk"), ("22P04", packed, {"0.0": zlib.compress(chunk[:8])}, "8 bytes"),
+        ("22P04", {**good, "compressor": {"id": "zstd"}}, {"0.0": b"\x28\xb5\x2f\xfd" + bytes(9)}, "damaged"),
+        ("22P04", {**good, "dtype": "|O", "filters": [{"id": "vlen-utf8"}]}, {"0.0": struct.pack("<I", 4) + b"\xff\xff\xff\x7f"}, "cut off"),
+        ("22P04", {**good, "dtype": "|O", "filters": [{"id": "vlen-utf8"}]}, {"0.0": struct.pack("<I", 5) + bytes(20)}, "for each cell"),
+        ("22021", {**good, "dtype": "|O", "filters": [{"id": "vlen-utf8"}]}, {"0.0": struct.pack("<I", 4) + bytes(12) + b"\1\0\0\0\xff"}, "UTF-8"),
+    ]
+    for i, (sqlstate, array, chunks, part) in enumerate(cases):
+        expect(count, conn, sqlstate, f"SELECT * FROM read_zarr('{zarr_dir(dir, f'bad{i}.zarr', array, chunks)}')", part)
+    expect(count, conn, "58P01", f"SELECT * FROM read_zarr('{dir}/nothing')", "No such file")
+    expect(count, conn, "42809", f"SELECT * FROM read_zarr('{dir}/cut.npy')", "not a directory")
+    out = io.BytesIO()
+    np.savez_compressed(out, v=np.arange(100000), w=np.zeros(3))
+    archive = out.getvalue()
+    expect(count, conn, "22P04", f"SELECT * FROM read_npz('{write(dir, 'cut.npz', archive[:-40])}', 'v')", "zip archive")
+    expect(count, conn, "22P04", f"SELECT * FROM read_npz('{write(dir, 'none.npz', b'')}', 'v')", "zip archive")
+    spoilt = bytearray(archive)
+    spoilt[5000:5100] = bytes(100)
+    expect(count, conn, "22P04", f"SELECT sum(v) FROM read_npz('{write(dir, 'spoilt.npz', bytes(spoilt))}', 'v')", "zip archive")
+    expect(count, conn, "22P04", f"SELECT * FROM read_raw('{write(dir, 'short.raw', bytes(30))}', 'int32', [i => 0 : 7])", "whole rows")
+
+
+def mutated(count, conn, dir):
+    """Bytes turned at random: any clear answer will do, but no crash, and no hang."""
+    import random
+    rng = random.Random(int(os.environ.get("TESSERA_SEED", 1)))
+    conn.execute("CREATE ARRAY q (x INTEGER DIMENSION [0 : 29] TILE 7, y DOUBLE DIMENSION [0 : 1 : 0.1] TILE 4, v INTEGER, s TEXT)")
+    conn.execute("INSERT INTO q SELECT x, y, x * 3, 'n' || x::text FROM GRID [x => 0 : 29, y => 0.0 : 1.0 : 0.1] WHERE x % 5 > 0")
+    conn.execute("CREATE ARRAY copied AS SELECT * FROM q")
+    conn.execute("SET statement_timeout = '20s'")
+    for name in ("q.zarr", "q3.zarr", "q.tile", "q.bin", "q.npz"):
+        source = "SELECT * FROM q" if name != "q.npz" else "SELECT [x], [y], x * 3 AS v FROM GRID [x => 0 : 29, y => 0.0 : 1.0 : 0.1]"
+        option = {"q3.zarr": "(FORMAT zarr, VERSION 3)", "q.bin": "(FORMAT binary)"}.get(name, "")
+        conn.execute(f"COPY ({source}) TO '{dir}/{name}' {option}")
+        files = [os.path.join(d, f) for d, _, fs in os.walk(os.path.join(dir, name)) for f in fs] or [os.path.join(dir, name)]
+        states = {}
+        for _ in range(150):
+            path = rng.choice(files)
+            with open(path, "rb") as f:
+                data = f.read()
+            spoilt = bytearray(data)
+            for _ in range(rng.choice((1, 1, 3))):
+                at = rng.randrange(len(spoilt))
+                kind = rng.randrange(4)
+                if kind == 0:
+                    spoilt[at] ^= 1 << rng.randrange(8)
+                elif kind == 1:
+                    spoilt[at] = rng.choice((0, 255, 48, 57, 34, 44))
+                elif kind == 2:
+                    spoilt[at:at + 8] = rng.randbytes(8)
+                else:
+                    del spoilt[at:at + rng.randrange(1, 9)]
+                if not spoilt:
+                    break
+            write("", path, bytes(spoilt))
+            try:
+                conn.execute("BEGIN")
+                conn.execute(f"COPY copied FROM '{dir}/{name}' (FORMAT {name.split('.')[1].replace('bin', 'binary')}, ON CONFLICT REPLACE)")
+                state = "fine"
+            except psycopg.Error as e:
+                state = e.sqlstate
+            conn.execute("ROLLBACK")
+            states[state] = states.get(state, 0) + 1
+            write("", path, data)
+        count.check(not set(states) & {None, "XX000", "57014", "53200"}, f"spoilt {name}: {states}")
+        count.check(len(states) > 1, f"spoilt {name} was noticed: {states}")
+    conn.execute("RESET statement_timeout")
+
+
 def full_disk(count):
     with Server(sets=["disk_quota=4MB"]) as server, server.connect() as conn:
         conn.execute("CREATE ARRAY a AS SELECT [i], random(1) AS v FROM GRID [i => 0 : 99999]")
@@ -177,6 +275,8 @@ def main():
     count = Count()
     with tempfile.TemporaryDirectory() as dir, Server() as server, server.connect() as conn:
         bad_files(count, conn, dir)
+        damaged_arrays(count, conn, dir)
+        mutated(count, conn, dir)
     full_disk(count)
     tiny_filesystem(count)
     wrong_directories(count)

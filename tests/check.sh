@@ -49,7 +49,7 @@ done
 step bad-input $py tests/bad_input.py
 step memory $py tests/memory.py 64
 step crash-200 $py tests/crash/crash.py 200
-for f in parse protocol tile; do
+for f in parse protocol tile files; do
     step "fuzz-$f" sh tests/fuzz/run.sh "$f" 60
 done
 

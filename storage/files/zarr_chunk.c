@@ -75,7 +75,7 @@ enum status zarr_chunk_decode(struct ctx *c, const struct zarr_array *a, const c
         void *room = records;
         if (a->shuffle > 1) TRY(scratch_alloc(c, n_bytes + 1, &room));
         const char *why = expand(c, a, bytes, n, room, n_bytes, &got);
-        if (why) return damaged(c, path, why[0] ? "it is longer than its chunk" : why);
+        if (why) return damaged(c, path, why[0] ? why : "it is longer than its chunk");
         plain = room;
     }
     if (got != n_bytes)

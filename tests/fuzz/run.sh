@@ -1,5 +1,5 @@
 #!/bin/sh
-# Fuzzes one target for so many seconds from its seeds: run.sh parse|protocol|tile SECONDS
+# Fuzzes one target for so many seconds from its seeds: run.sh parse|protocol|tile|files SECONDS
 set -u
 target=$1 seconds=$2
 corpus=build/fuzz/corpus-$target
