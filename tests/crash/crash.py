@@ -4,11 +4,14 @@ there, what was not is gone, and no array is torn.
     crash.py [CYCLES]
 
 Each transaction writes its number k into two arrays (a cell of each, and a block of the second one). After a crash both must
-hold exactly the same numbers: all that were acknowledged, and perhaps the one whose answer the crash swallowed. Half of the cycles
-die at a random moment, the others at a named step of the commit protocol."""
+hold exactly the same numbers: all that were acknowledged, and perhaps the one whose answer the crash swallowed. Between them a third
+array gets other bounds, together with a cell that says which, and tiles of another shape, and the whole is backed up: a backup that
+was reported must open and be sound, one that the crash cut short must not open. Half of the cycles die at a random moment, the others
+at a named step of the commit protocol."""
 import os
 import random
 import re
+import shutil
 import sys
 import threading
 import time
@@ -23,6 +26,44 @@ def fault_points():
         return re.findall(r'X\(FAULT_\w+,\s*"(\w+)"\)', f.read())
 
 
+backups = []                 # directory, whether it was reported as done
+
+
+def reshape(conn, size, tile):
+    """Two transactions: c is cut or grown to `size` rows, all of which say so; c gets other tiles."""
+    conn.execute(f"ALTER ARRAY c DIMENSION i RESIZE [0 : {size - 1}]")
+    conn.execute(f"INSERT INTO c SELECT [i], [j], {size} FROM GRID [i => 0 : {size - 1}, j => 0 : 9] ON CONFLICT REPLACE")
+    conn.commit()
+    conn.execute(f"ALTER ARRAY c SET TILE (i = {tile}, j = {10 - tile})")
+    conn.commit()
+
+
+def verify_shape(conn, count, cycle):
+    n, least, most, last = conn.execute("SELECT count(*), min(v), max(v), max(i) FROM c").fetchone()
+    conn.execute("CHECK ARRAY c")
+    count.check(least == most and n == 10 * least and last == least - 1, f"cycle {cycle}: c is torn: {n} cells, {least} to {most}, last {last}")
+
+
+def verify_backups(count):
+    """Whole ones open, with as much in the one array as in the other; the others are refused."""
+    for directory, done in backups:
+        if not done and not os.path.exists(os.path.join(directory, "VERSION")):
+            try:
+                with Server(directory):
+                    count.check(not os.path.exists(os.path.join(directory, "catalog")), f"half a backup opens: {directory}")
+            except RuntimeError:
+                count.check(True, "half a backup is refused")
+        else:
+            with Server(directory) as copy, copy.connect() as conn:
+                a, b = (conn.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in "ab")
+                for t in "ab":
+                    conn.execute(f"CHECK ARRAY {t}")
+                count.check(b == 100 * a, f"a backup: {a} numbers in a, {b} cells in b")
+                verify_shape(conn, count, directory)
+        shutil.rmtree(directory, ignore_errors=True)
+    backups.clear()
+
+
 def write(server, acknowledged, attempted):
     try:
         with server.connect(autocommit=False) as conn:
@@ -32,6 +73,13 @@ def write(server, acknowledged, attempted):
                 conn.execute(f"INSERT INTO b SELECT [k], [j], k * 100 + j AS v FROM GRID [k => {k} : {k}, j => 0 : 99]")
                 conn.commit()
                 acknowledged.add(k)
+                reshape(conn, random.randrange(20, 60), random.randrange(1, 9))
+                if k % 3 == 0:
+                    conn.autocommit = True
+                    backups.append([f"{server.dir}-backup{k}", False])
+                    conn.execute(f"BACKUP TO '{backups[-1][0]}'")
+                    backups[-1][1] = True
+                    conn.autocommit = False
     except psycopg.Error:
         pass
 
@@ -43,6 +91,7 @@ def verify(server, count, acknowledged, attempted, cycle):
         cells = conn.execute("SELECT count(*) FROM b").fetchone()[0]
         conn.execute("CHECK ARRAY a")
         conn.execute("CHECK ARRAY b")
+        verify_shape(conn, count, cycle)
     lost, extra = acknowledged - a, a - acknowledged
     ok = not lost and a == b and cells == 100 * len(b) and extra <= {attempted}
     count.check(ok, f"cycle {cycle}: lost {sorted(lost)}, only in a {sorted(a - b)}, only in b {sorted(b - a)}, "
@@ -58,6 +107,8 @@ def main():
     server = Server()
     with server.start().connect() as conn:
         conn.execute("CREATE ARRAY a (i BIGINT DIMENSION [0 : *] TILE 64, v BIGINT)")
+        conn.execute("CREATE ARRAY c (i BIGINT DIMENSION [0 : 9] TILE 4, j BIGINT DIMENSION [0 : 9] TILE 4, v BIGINT)")
+        conn.execute("INSERT INTO c SELECT [i], [j], 10 FROM GRID [i => 0 : 9, j => 0 : 9]")
         conn.execute("CREATE ARRAY b (k BIGINT DIMENSION [0 : *] TILE 3, j BIGINT DIMENSION [0 : 99] TILE 37, v BIGINT)")
     server.stop()
     acknowledged = set()
@@ -77,6 +128,7 @@ def main():
         server.env = {}
         server.start()
         verify(server, count, acknowledged, attempted[0], cycle)
+        verify_backups(count)
         server.process.kill() if cycle % 3 else server.process.terminate()
         server.stop()
     print(f"{cycles} crashes, {len(acknowledged)} transactions kept")
