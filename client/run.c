@@ -269,6 +269,13 @@ static void show_tag(struct run *run, PGresult *r)
         complete_forget();
 }
 
+/* RETURNING: what was done is said after the rows, as psql does. */
+static bool changes_data(const char *tag)
+{
+    return strncmp(tag, "INSERT", 6) == 0 || strncmp(tag, "UPDATE", 6) == 0 ||
+           strncmp(tag, "DELETE", 6) == 0;
+}
+
 static void take_result(struct run *run, PGresult *r)
 {
     struct shell *sh = run->sh;
@@ -285,6 +292,7 @@ static void take_result(struct run *run, PGresult *r)
         else
             print_result(sh, run->out, r, NULL);
         vars_set(sh->vars, "ROW_COUNT", PQcmdTuples(r)[0] ? PQcmdTuples(r) : count);
+        if (changes_data(PQcmdStatus(r))) show_tag(run, r);
         break;
     case PGRES_SINGLE_TUPLE:
         stream_rows(run, r);

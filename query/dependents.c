@@ -109,3 +109,14 @@ enum status dependents_settle(struct ctx *c, struct run *r, struct dependents *d
     strbuf_release(&list);
     return st;
 }
+
+enum status dependents_replaced(struct ctx *c, struct run *r, struct dependents *d,
+                                const char *array)
+{
+    const char *of = arena_printf(c->arena, "array %s", array);
+    TRY(at(c,
+           dependents_settle(c, r, d, false, arena_printf(c->arena, "replace %s", of), of,
+                             "The new array lacks what they name: drop them first."),
+           r->stmt->name.pos));
+    return OK;
+}

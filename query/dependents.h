@@ -12,6 +12,9 @@ enum status dependents_find(struct ctx *c, struct run *r, const char *const *nam
  * them; what: "drop array \"a\"", of: "array a". */
 enum status dependents_settle(struct ctx *c, struct run *r, struct dependents *d, bool cascade,
                               const char *what, const char *of, const char *advice);
+/* The same after CREATE OR REPLACE ARRAY. */
+enum status dependents_replaced(struct ctx *c, struct run *r, struct dependents *d,
+                                const char *array);
 /* The columns of a view or array, as SELECT * gives them. */
 enum status columns_of(struct ctx *c, struct run *r, const char *name, struct query *out);
 

@@ -125,9 +125,12 @@ static enum status create_array(struct ctx *c, struct run *r)
         notice(c, "42P07", "array \"%s\" already exists, skipping", name);
         return tag(r, "CREATE %s", kind);
     }
+    struct dependents *d;
+    TRY(dependents_find(c, r, &name, stmt->or_replace, &d));
     if (stmt->or_replace && exists(c, r, name)) TRY(array_drop(c, r->s->txn, name));
     TRY(at(c, array_create(c, r->s->txn, &schema), stmt->name.pos));
     TRY(keep_checks(c, r, &schema));
+    TRY(dependents_replaced(c, r, d, name));
     return tag(r, "CREATE %s", kind);
 }
 

@@ -1,4 +1,5 @@
 /* INSERT, UPDATE, DELETE, TRUNCATE and CREATE ARRAY AS. */
+#include "query/dependents.h"
 #include "query/write.h"
 #include <string.h>
 
@@ -192,10 +193,13 @@ enum status run_create_as(struct ctx *c, struct run *r)
     struct query q;
     struct exec *x = NULL;
     int64_t n = 0;
+    struct dependents *d = NULL;
     TRY(want_write(c, r->s, "CREATE ARRAY AS"));
     enum status st = open_query(c, r, r->stmt->select, &q, &x);
+    if (st == OK) st = dependents_find(c, r, &name, r->stmt->or_replace, &d);
     if (st == OK) st = make_room(c, r, name, &skip);
     if (st == OK && !skip) st = create_and_fill(c, r, name, &q, x, &n);
+    if (st == OK) st = dependents_replaced(c, r, d, name);
     exec_close(x);
     return st < 0 ? st : tag(r, "SELECT %lld", (long long)n);
 }
