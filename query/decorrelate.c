@@ -269,26 +269,85 @@ static struct plan *of_nothing(struct ctx *c, const struct plan *agg, const stru
     return plan_map(c, p, es, names, sq->n_cols);
 }
 
+/* Are all keys dimensions, no two the same? dims[i]: key i's. */
+static bool keys_are_dims(const struct plan *in, int first, int n, int *dims)
+{
+    if (in->kind != P_MAP || n > MAX_DIMS) return false;
+    for (int i = 0; i < n; i++) {
+        const struct expr *e = in->exprs[first + i];
+        if (e->kind != E_DIM) return false;
+        const struct rel_dim *d = &in->rel.dims[e->index];
+        if (!dim_known(d) || !d->axis || d->stride != 1) return false;
+        for (int k = 0; k < i; k++)
+            if (dims[k] == e->index) return false;
+        dims[i] = e->index;
+    }
+    return true;
+}
+
+/* The aggregates over an array of the keys, which goes without a table of groups; as columns after
+ * the keys. */
+static struct plan *over_dims(struct ctx *c, const struct plan *agg, struct plan *in,
+                              const int *dims, int n)
+{
+    struct plan *p = plan_new(c, P_AGGREGATE, agg->pos, 1);
+    p->in[0] = in;
+    p->by_dims = true;
+    p->keys = arena_array(c->arena, struct group_key, n);
+    p->n_keys = n;
+    p->aggs = agg->aggs;
+    p->n_aggs = agg->n_aggs;
+    p->rel = (struct rel){.n_dims = n, .n_cols = agg->n_aggs, .cols = agg->rel.cols};
+    p->rel.dims = arena_array(c->arena, struct rel_dim, n);
+    int n_cols = n + agg->n_aggs;
+    struct expr **es = arena_array(c->arena, struct expr *, n_cols);
+    const char **names = arena_array(c->arena, const char *, n_cols);
+    for (int i = 0; i < n; i++) {
+        const struct rel_dim *d = &in->rel.dims[dims[i]];
+        p->rel.dims[i] = *d;
+        p->keys[i] = (struct group_key){.e = dim_ref(c, &in->rel, dims[i]),
+                                        .dim = dims[i],
+                                        .plain = true,
+                                        .n_groups = d->hi - d->lo};
+        es[i] = dim_ref(c, &p->rel, i);
+        names[i] = "key";
+    }
+    for (int i = n; i < n_cols; i++) {
+        es[i] = col_ref(c, &p->rel, i - n);
+        names[i] = p->rel.cols[i - n].name;
+    }
+    return plan_map(c, p, es, names, n_cols);
+}
+
+/* The keys, then the aggregates. */
+static struct plan *over_values(struct ctx *c, const struct plan *agg, struct plan *in, int first,
+                                int n)
+{
+    struct plan *p = plan_new(c, P_AGGREGATE, agg->pos, 1);
+    p->in[0] = in;
+    p->keys = arena_array(c->arena, struct group_key, n);
+    p->n_keys = n;
+    p->aggs = agg->aggs;
+    p->n_aggs = agg->n_aggs;
+    rel_list(c, &p->rel, -1, n + agg->n_aggs);
+    for (int i = 0; i < n; i++) {
+        p->keys[i] = (struct group_key){.e = col_ref(c, &in->rel, first + i), .dim = -1};
+        p->rel.cols[i] = in->rel.cols[first + i];
+    }
+    for (int i = 0; i < agg->n_aggs; i++)
+        p->rel.cols[n + i] = agg->rel.cols[i];
+    return p;
+}
+
 static bool aggregates_by_key(struct ctx *c, struct subquery *sq, struct keys *k)
 {
     struct plan *agg = sq->plan, *in;
     for (int i = 0; i < agg->n_aggs; i++)
         if (call_has_outer(&agg->aggs[i])) return false;
     if (!pull(c, agg->in[0], &in, k) || !k->n) return false;
-    int first = in->rel.n_cols - k->n;
-    struct plan *p = plan_new(c, P_AGGREGATE, agg->pos, 1);
-    p->in[0] = in;
-    p->keys = arena_array(c->arena, struct group_key, k->n);
-    p->n_keys = k->n;
-    p->aggs = agg->aggs;
-    p->n_aggs = agg->n_aggs;
-    rel_list(c, &p->rel, -1, k->n + agg->n_aggs);
-    for (int i = 0; i < k->n; i++) {
-        p->keys[i] = (struct group_key){.e = col_ref(c, &in->rel, first + i), .dim = -1};
-        p->rel.cols[i] = in->rel.cols[first + i];
-    }
-    for (int i = 0; i < agg->n_aggs; i++)
-        p->rel.cols[k->n + i] = agg->rel.cols[i];
+    int first = in->rel.n_cols - k->n, dims[MAX_DIMS];
+    struct plan *p = keys_are_dims(in, first, k->n, dims) ? over_dims(c, agg, in, dims, k->n)
+                                                          : over_values(c, agg, in, first, k->n);
     sq->empty = of_nothing(c, agg, sq);
     for (int i = 0; i < sq->n_cols; i++)
         sq->columns[i] += k->n;
