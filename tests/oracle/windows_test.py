@@ -146,6 +146,21 @@ FIXED = [
     "SELECT id, sum(k) OVER (ORDER BY id) + sum(a) OVER (ORDER BY id DESC) FROM w ORDER BY 2 NULLS FIRST, 1",
 ]
 
+# Frames and partitions of more rows than are looked at together, or than the states of a frame's rows are kept of.
+LONG = 60000
+LONG_FRAMES = [f"SELECT sum(a)::float8, sum(hash)::float8 FROM (SELECT sum(v) OVER w AS a, id::bigint * (count(*) FILTER (WHERE v % 7 = 0) OVER w) % 1000003 AS hash "
+               f"FROM long WINDOW w AS ({w})) AS q" for w in (
+    "ORDER BY id ROWS 20000 PRECEDING", "ORDER BY id ROWS BETWEEN 15000 PRECEDING AND 15000 FOLLOWING", "PARTITION BY k ORDER BY v, id ROWS 12000 PRECEDING",
+    "ORDER BY v RANGE BETWEEN 2000 PRECEDING AND 3000 FOLLOWING", "ORDER BY v GROUPS BETWEEN 1500 PRECEDING AND 100 PRECEDING", "ORDER BY id ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING",
+    "ORDER BY id ROWS BETWEEN 5000 FOLLOWING AND 30000 FOLLOWING", "PARTITION BY k", "")]
+LONG_FRAMES += [
+    "SELECT count(*), sum(a)::float8, sum(b)::float8, sum(c)::float8 FROM (SELECT lag(v, 17000) OVER (ORDER BY id) AS a, nth_value(v, 20000) OVER (ORDER BY id) AS b, "
+    "last_value(id) OVER (PARTITION BY k ORDER BY v, id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) % 7 AS c FROM long) AS q WHERE c < 100",
+    "SELECT sum(a * id)::float8, sum(b * id)::float8, sum(c), sum(d) FROM (SELECT id::bigint, ntile(777) OVER (ORDER BY id DESC) AS a, dense_rank() OVER (ORDER BY v) AS b, "
+    "percent_rank() OVER (PARTITION BY k ORDER BY s) AS c, cume_dist() OVER (ORDER BY s, v) AS d FROM long) AS q",
+    "SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY k ORDER BY s DESC, id) AS n FROM long) AS q WHERE n % 5000 = 1 ORDER BY id",
+]
+
 ERRORS = [
     "SELECT row_number() FROM w", "SELECT id FROM w WHERE row_number() OVER () = 1", "SELECT count(*) FROM w GROUP BY rank() OVER ()",
     "SELECT g FROM w GROUP BY g HAVING rank() OVER () = 1", "SELECT sum(rank() OVER ()) FROM w", "SELECT rank() OVER (ORDER BY rank() OVER ()) FROM w",
@@ -201,6 +216,22 @@ def compare(count, pg, ours, sql):
         count.equal([d.type_code for d in why], oids, f"types of {sql}")
 
 
+def long_extremes(count, ours):
+    """What PostgreSQL works out anew for each row: against a queue, and plain aggregates of some frames, to the bit."""
+    rows = ours.execute("SELECT v, s FROM long ORDER BY id").fetchall()
+    v, s = [int(r[0]) for r in rows], [r[1] for r in rows]
+    for before, after in ((20000, 0), (11000, 1000), (3, 30000), (17, 0)):
+        frame = f"OVER (ORDER BY id ROWS BETWEEN {before} PRECEDING AND {after} FOLLOWING)"
+        got = ours.execute(f"SELECT min(v) {frame}, max(s) {frame}, sum(x) {frame}, stddev(x) {frame}, argmax(x, id) {frame}, histogram(x, 0, 1500, 400) {frame} "
+                           "FROM (SELECT id, v, s, v / 7.0 - 1e-9 * id AS x FROM long) AS q ORDER BY id").fetchall()
+        wanted = [(str(min(v[lo:hi])), max(s[lo:hi])) for lo, hi in ((max(0, i - before), i + after + 1) for i in range(0, LONG, 997))]
+        count.equal([g[:2] for g in got[::997]], wanted, f"min and max of {frame}")
+        for i in range(0, LONG, 9973):
+            plain = ours.execute("SELECT min(v), max(s), sum(x), stddev(x), argmax(x, id), histogram(x, 0, 1500, 400) FROM (SELECT id, v, s, v / 7.0 - 1e-9 * id AS x FROM long) "
+                                 f"AS q WHERE id BETWEEN {i - before} AND {i + after}").fetchone()
+            count.equal(got[i], plain, f"row {i} of {frame}")
+
+
 def main():
     count = Count()
     seed = int(os.environ.get("TESSERA_SEED", random.randrange(1 << 30)))
@@ -223,6 +254,13 @@ def main():
                 for sql in FIXED:
                     compare(count, pg, ours, sql)
             compare(count, pg, ours, Query(rng).text())
+        for conn in (pg, ours):
+            conn.execute("CREATE TABLE long (id integer, k integer, v integer, s text)")
+            conn.execute(f"INSERT INTO long SELECT g, (g::bigint * 7919 % 3)::integer, (g::bigint * g % 10007)::integer, "
+                         f"(g::bigint * 104729 % 5003)::text FROM generate_series(0, {LONG - 1}) AS g")
+        for sql in LONG_FRAMES:
+            compare(count, pg, ours, sql)
+        long_extremes(count, ours)
         pg.execute("INSERT INTO w (id, k) VALUES (1000, 1), (1001, 2)")
         ours.execute("INSERT INTO w (id, k) VALUES (1000, 1), (1001, 2)")
         for sql in ERRORS:
