@@ -2,6 +2,12 @@
 #include "query/bind_array.h"
 #include <math.h>
 
+/* Parameters have no values yet: extents are not what they will be. */
+static bool describing(const struct binder *b)
+{
+    return !b->env->params && b->shared->n_params > 0;
+}
+
 static const char *text_of(struct ctx *c, const struct value *v)
 {
     struct strbuf s = STRBUF_INIT;
@@ -40,10 +46,12 @@ static bool can_take(struct ctx *c, enum type t, const struct value *v, struct v
     return value_cast(&quiet, out, v->type, &back) == OK && value_compare(&back, v) == 0;
 }
 
-static enum status fill_value(struct binder *b, const struct ast_expr *e, struct value *out)
+/* want: what a parameter that stands alone is. */
+static enum status fill_value(struct binder *b, const struct ast_expr *e, enum type want,
+                              struct value *out)
 {
     bool known;
-    TRY(bind_value(b, e, "filled", T_UNKNOWN, out, &known));
+    TRY(bind_value(b, e, "filled", want, out, &known));
     if (!known) *out = value_null(T_UNKNOWN);
     return OK;
 }
@@ -53,7 +61,7 @@ static enum status fill_all(struct binder *b, const struct ast_expr *e, struct p
 {
     struct value v, x;
     bool any = false;
-    TRY(fill_value(b, e, &v));
+    TRY(fill_value(b, e, p->rel.n_cols ? p->rel.cols[0].type : T_INT64, &v));
     for (int i = 0; i < p->rel.n_cols; i++) {
         bool takes = can_take(b->c, p->rel.cols[i].type, &v, &x);
         any |= takes;
@@ -70,10 +78,10 @@ static enum status fill_one(struct binder *b, const struct ast_expr *e, const ch
                             struct plan *p)
 {
     struct value v, x;
-    TRY(fill_value(b, e, &v));
     for (int i = 0; i < p->rel.n_cols; i++) {
         const struct rel_col *col = &p->rel.cols[i];
         if (!col->name || strcmp(col->name, name) != 0) continue;
+        TRY(fill_value(b, e, col->type, &v));
         if (!can_take(b->c, col->type, &v, &x))
             return fail_at(b->c, ERR_DATATYPE_MISMATCH, place(b, e->pos),
                            "attribute \"%s\" of type %s cannot be %s", name, type_name(col->type),
@@ -180,9 +188,8 @@ enum status bind_reshape(struct binder *b, const struct ast_from *f, struct scop
     TRY(bind_grid(b, &shape, &grid));
     const struct rel *to = &grid.plan->rel;
     struct plan *p = over_array(b, P_RESHAPE, f, &in);
-    bool known = b->env->params || b->shared->n_params == 0;
     double n = cells_of(&p->rel), m = cells_of(to);
-    if (known && n != m)
+    if (n != m && !describing(b))
         return fail_at(b->c, ERR_INVALID_PARAMETER, place(b, bracket->pos),
                        "an array of %.0f cells cannot be reshaped into %.0f", n, m);
     rel_box(&p->rel, &p->region);
@@ -248,6 +255,7 @@ static enum status same_axis(struct binder *b, int pos, const char *name, const 
 {
     int64_t shift = 0, *map = NULL;
     int64_t n = x->hi - x->lo, m = y->hi - y->lo;
+    if (describing(b)) return OK;
     TRY(at(b->c, axis_align(b->c, x->axis, name, y->axis, name, &shift, &map), pos));
     bool same = n == m && shift == 0;
     for (int64_t i = 0; map && same && i < n; i++)
@@ -306,13 +314,13 @@ static enum status joined_dim(struct binder *b, int pos, const struct rel_dim *x
     int64_t n = x->hi - x->lo, m = y->hi - y->lo;
     *out = *x;
     bool regular = x->axis->kind == AXIS_REGULAR && y->axis->kind == AXIS_REGULAR;
-    if (n == 0 || m == 0)
+    if (n == 0 || m == 0 || describing(b))
         *a = n ? *x->axis : *y->axis;
     else
         TRY((regular ? continued : joined_labels)(b, pos, x->name, x, y, a));
     out->axis = a;
     out->lo = a->lo;
-    out->hi = a->lo + n + m;
+    out->hi = describing(b) ? a->hi : a->lo + n + m;
     return OK;
 }
 

@@ -33,7 +33,7 @@ static bool note_dependence(const struct expr *e, void *self)
 int only_dim(const struct expr *e)
 {
     struct depends d = {.dim = -1};
-    if (expr_is_volatile(e)) return -1;
+    if (expr_is_volatile(e) || expr_is_random(e)) return -1;
     expr_walk(e, note_dependence, &d);
     return d.other ? -1 : d.dim;
 }

@@ -117,6 +117,9 @@ const char *func_name(const struct func *f);
 bool expr_is_const(const struct expr *e); /* no column, dimension, position (params and subqueries
                                              count as constant) */
 bool expr_equal(const struct expr *a, const struct expr *b);
+/* Has it a random(), whose value is that of the cell's position in the relation it is computed over?
+ */
+bool expr_is_random(const struct expr *e);
 bool expr_is_volatile(
     const struct expr *e); /* random, now excluded: random is a function of seed and cell */
 /* Calls fn on every node, parents first; fn returning false skips the children. */

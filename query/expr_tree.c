@@ -10,6 +10,14 @@ static bool of_cell(const struct expr *e)
            (e->kind == E_CALL && e->func->how == HOW_RANDOM);
 }
 
+bool expr_is_random(const struct expr *e)
+{
+    if (e->kind == E_CALL && e->func->how == HOW_RANDOM) return true;
+    for (int i = 0; i < e->n_args; i++)
+        if (expr_is_random(e->args[i])) return true;
+    return false;
+}
+
 bool expr_is_const(const struct expr *e)
 {
     if (of_cell(e)) return false;

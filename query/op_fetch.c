@@ -67,7 +67,7 @@ static bool depends_on(const struct expr *e, int *dim)
     *dim = -1;
     for (int i = 0; i < MAX_DIMS; i++)
         if (d.dims[i]) *dim = i;
-    return !d.columns && d.n <= 1 && !expr_is_volatile(e);
+    return !d.columns && d.n <= 1 && !expr_is_random(e);
 }
 
 static enum status compile(struct ctx *c, const struct op *op, struct expr **es, int n,

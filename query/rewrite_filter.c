@@ -262,6 +262,8 @@ static enum status go_below(struct ctx *c, struct plan *p, struct expr *e, bool 
 {
     struct refs r = refs_of(e);
     bool safe = !expr_may_fail(e); /* more cells than before may come to see it */
+    *done = false;
+    if (expr_is_random(e) && p->kind != P_MAP && p->kind != P_FILTER) return OK;
     *done = true;
     switch (p->kind) {
     case P_MAP:
