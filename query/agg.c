@@ -358,6 +358,19 @@ struct agg_bound agg_bound_of_values(const struct agg_bound *k)
     return plain;
 }
 
+struct agg_bound agg_bound_of_counts(const struct agg_bound *k)
+{
+    struct agg_bound pick = {.n_args = 2,
+                             .types = {T_INT64, k->types[0]},
+                             .result = k->result,
+                             .filter = -1,
+                             .value_arg = 1};
+    for (int i = 0; i < N_AGGS && !pick.agg; i++)
+        if (aggs[i].id == AGG_ARGMAX) pick.agg = &aggs[i];
+    bind_ops(&pick);
+    return pick;
+}
+
 static void bind_slots(struct ctx *c, const struct agg_call *call, struct expr **es, int *n_slots,
                        struct agg_bound *k)
 {

@@ -352,7 +352,10 @@ static void make_block(const struct agg_bound *k, const struct agg_input *in,
         s->block.null = s->null;
     }
     if (k->ranks) {
-        ranks_of(in, at, s->sel, m, s->rank);
+        if (in->ranks)
+            gather_picked(s->rank, in->ranks + at, sizeof *s->rank, s->sel, m);
+        else
+            ranks_of(in, at, s->sel, m, s->rank);
         s->block.rank = s->rank;
     }
 }

@@ -12,6 +12,7 @@
 #include "query/agg_internal.h"
 #include "query/agg_quantile.h"
 #include "query/rowset_internal.h"
+#include "query/sortkey.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -220,13 +221,31 @@ static enum status sort_rows(struct ctx *c, struct holistic *h, struct rowset *r
     return s;
 }
 
-/* ---- distinct values in no order ---- */
+/* ---- counted values in no order ---- */
 
 struct reducing {
     struct holistic *h;
     struct agg_set set;
     struct hashagg *groups;
+    bool mode, last; /* of those that are there equally often the last */
 };
+
+/* argmax(count, value), a value's place in order being its rank. */
+static enum status mode_input(struct ctx *c, const struct reducing *r, const struct column *cols,
+                              int64_t n, struct agg_input *in)
+{
+    const struct column *value = &cols[r->h->n_keys];
+    void *mem;
+    TRY(scratch_alloc(c, (size_t)n * sizeof(uint64_t) + 8, &mem));
+    uint64_t *words = mem;
+    sortkey_encode(value->type, value->values, n, words);
+    for (int64_t i = 0; i < n; i++)
+        words[i] = (r->last ? ~words[i] : words[i]) ^ UINT64_C(1) << 63; /* signed */
+    in->ranks = mem;
+    in->calls->args[0] = value + 1;
+    in->calls->args[1] = value;
+    return OK;
+}
 
 static enum status reduce(struct ctx *c, void *self, int worker, const struct column *cols,
                           int64_t n)
@@ -237,14 +256,19 @@ static enum status reduce(struct ctx *c, void *self, int worker, const struct co
     struct agg_input in = {.chunk = &ch, .calls = &call, .cols = cols};
     for (int i = 0; i < r->h->k->n_args; i++)
         call.args[i] = &cols[r->h->n_keys + i];
+    if (r->mode) TRY(mode_input(c, r, cols, n, &in));
     return hashagg_add(c, r->groups, worker, cols, NULL, &in, n);
 }
 
-/* Where neither order nor place tells anything, the distinct values need no sorting: they go to a
- * plain aggregate of their groups. */
-static enum status reduce_distinct(struct ctx *c, struct holistic *h)
+/* Where neither order nor place tells anything, the distinct values need no sorting: they go to an
+ * aggregate of their groups. */
+static enum status reduce_counted(struct ctx *c, struct holistic *h)
 {
     struct reducing r = {.h = h, .set = {.n = 1, .calls = &h->plain}};
+    r.mode = h->k->agg->id == AGG_MODE;
+    if (r.mode) h->plain = agg_bound_of_counts(h->k);
+    r.set.ranks = r.mode;
+    r.last = h->k->agg->within && h->k->order[0].desc;
     TRY(hashagg_new(c, h->key_types, h->n_keys, &r.set, h->n_workers, h->mem_bytes, h->tmp_dir,
                     &r.groups));
     enum status s = hashagg_each(c, h->seen, reduce, &r);
@@ -255,11 +279,18 @@ static enum status reduce_distinct(struct ctx *c, struct holistic *h)
     return s;
 }
 
+static bool reducible(const struct holistic *h)
+{
+    const struct agg_bound *k = h->k;
+    if (k->agg->id == AGG_MODE) return !k->distinct && !type_is_varlen(k->types[0]);
+    return h->fed && !k->ordered && !h->plain.ranks;
+}
+
 static enum status finish_counted(struct ctx *c, struct holistic *h)
 {
     struct rowset *counted;
-    if (h->fed && !h->k->ordered && !h->plain.ranks) {
-        TRY(reduce_distinct(c, h));
+    if (reducible(h)) {
+        TRY(reduce_counted(c, h));
         hashagg_free(h->seen);
         h->seen = NULL;
         return OK;
@@ -471,15 +502,22 @@ static enum status feed_all(struct ctx *c, struct holistic *h, int64_t first, in
     return OK;
 }
 
+static enum status reduced_of(struct ctx *c, struct holistic *h, int64_t n_values,
+                              struct column *out, int64_t i)
+{
+    if (n_values) return take_row(c, h, h->next++, out, i);
+    if (h->fed) return feed_all(c, h, 0, 0, out, i);
+    column_put_null(out, i);
+    return OK;
+}
+
 enum status holistic_next(struct ctx *c, struct holistic *h, int64_t n_values,
                           struct column *const *out, int64_t i)
 {
     enum agg_id id = h->k->agg->id;
     int64_t first = h->next, end = first + n_values;
     if (i == 0) text_heap_free(&h->results);
-    if (h->reduced)
-        return n_values ? take_row(c, h, h->next++, out[0], i)
-                        : feed_all(c, h, first, first, out[0], i);
+    if (h->reduced) return reduced_of(c, h, n_values, out[0], i);
     if (h->quantiles) {
         end = ++h->next;
     } else {

@@ -147,6 +147,8 @@ enum status agg_bind(struct ctx *c, const struct agg_call *call, const struct en
 /* The same call without DISTINCT and FILTER: for values that are set apart already. Not of a
  * quantile or mode. */
 struct agg_bound agg_bound_of_values(const struct agg_bound *k);
+/* A mode of values that are counted already: argmax(count, value), which wants ranks. */
+struct agg_bound agg_bound_of_counts(const struct agg_bound *k);
 /* Kernels by argument type, each family in its own file. */
 const struct agg_ops *agg_count_ops(void);
 const struct agg_ops *agg_number_ops(enum agg_id id, enum type t); /* sum avg min max prod */
@@ -189,6 +191,7 @@ struct call_input {
 struct agg_input {
     const struct chunk *chunk;
     const struct box *outer; /* ranks are row-major numbers in it */
+    const int64_t *ranks;    /* of the chunk's cells, if they are others; NULL: those */
     struct call_input *calls;
     const struct column *cols; /* the program's output */
 };
