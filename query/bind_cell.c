@@ -99,21 +99,25 @@ static void prefer_item(struct accessing *a)
 
 /* ---- staying ---- */
 
-/* The source's position is the cell's plus *shift. False: labels, or an axis known only by running.
- */
-static bool same_steps(struct accessing *a, int out_dim, int d, int64_t *shift)
+/* How far are the same coordinates apart on the two regular axes? False: labels, or an axis that
+ * only running tells. */
+static bool distance(struct accessing *a, int out_dim, int d, int64_t *shift)
 {
     const struct rel_dim *from = &a->outer->plan->rel.dims[out_dim];
     const struct rel_dim *to = &a->item.plan->rel.dims[d];
-    *shift = 0;
-    if (a->outer->n_items < 2) return true;
-    if (!from->axis || !to->axis || from->axis->kind != AXIS_REGULAR ||
-        to->axis->kind != AXIS_REGULAR)
-        return false;
     struct ctx quiet = *a->b->c;
     int64_t *map = NULL;
+    if (!from->axis || !to->axis || !dim_known(from) || !dim_known(to)) return false;
+    if (from->axis->kind != AXIS_REGULAR || to->axis->kind != AXIS_REGULAR) return false;
     ctx_clear(&quiet);
     return axis_align(&quiet, from->axis, "", to->axis, "", shift, &map) == OK && !map;
+}
+
+/* The source's position is the cell's plus *shift. */
+static bool same_steps(struct accessing *a, int out_dim, int d, int64_t *shift)
+{
+    *shift = 0;
+    return a->outer->n_items < 2 || distance(a, out_dim, d, shift);
 }
 
 /* Dimension d of the source stays at the cell. */
@@ -242,16 +246,10 @@ static bool coordinates_from_cell(struct accessing *a, const struct expr *e, int
 {
     const struct value *by;
     bool minus;
-    int64_t *map = NULL, apart = 0, steps = 0;
+    int64_t apart = 0, steps = 0;
     const struct expr *ref = ref_and_constant(e, E_DIM, 0, &by, &minus);
-    if (!ref) return false;
-    const struct axis *from = a->outer->plan->rel.dims[ref->index].axis;
-    const struct axis *to = a->item.plan->rel.dims[d].axis;
-    struct ctx quiet = *a->b->c;
-    ctx_clear(&quiet);
-    if (!from || !to || from->kind != AXIS_REGULAR || to->kind != AXIS_REGULAR) return false;
-    if (axis_align(&quiet, from, "", to, "", &apart, &map) < 0 || map) return false;
-    if (by && !axis_steps(to, by, &steps)) return false;
+    if (!ref || !distance(a, ref->index, d, &apart)) return false;
+    if (by && !axis_steps(a->item.plan->rel.dims[d].axis, by, &steps)) return false;
     *out = (struct fetch_dim){.dim = ref->index, .shift = apart + steps_of(steps, minus)};
     return true;
 }
