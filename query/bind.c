@@ -103,6 +103,7 @@ enum status bind_const(struct ctx *c, struct bind_env *env, const struct ast_exp
     struct value v;
     bool known;
     binder_init(&b, c, env);
+    b.shared->no_subqueries = true;
     TRY(bind_value(&b, e, "a constant", want, &v, &known));
     if (!known)
         return fail_at(c, ERR_UNDEFINED_PARAM, e->pos, "a parameter's value is not known here");

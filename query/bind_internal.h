@@ -59,8 +59,9 @@ struct bind_shared {
     int n_subqueries;
     struct expr **params; /* the one node of each parameter whose value is not known; or NULL */
     int n_params;
-    int n_given;    /* parameters that the client has given values */
-    int n_expanded; /* nodes of macros, and views and WITH queries, written out so far */
+    bool no_subqueries; /* a definition's constant has none */
+    int n_given;        /* parameters that the client has given values */
+    int n_expanded;     /* nodes of macros, and views and WITH queries, written out so far */
 };
 
 struct binder {
@@ -118,7 +119,7 @@ struct fetches {
     int first; /* number of the first one's column */
     int n;
     struct fetched *v;
-    bool done;          /* the columns are there: no more may be bound */
+    bool done; /* the columns are there: no more may be bound */
     /* What must hold for an access to be made, WHERE and the branches of a CASE that it stands in:
      * all of them come later, so a bracket that may fail asks it first. NULL: nothing. */
     struct expr *guard;

@@ -37,6 +37,9 @@ enum status bind_inner(struct binder *b, const struct expr_place *in, const stru
                        enum want want, struct correlation *k, struct query *q)
 {
     struct binder inner = *b;
+    if (b->shared->no_subqueries)
+        return fail_at(b->c, ERR_UNSUPPORTED, place(b, s->pos), "cannot use subquery in %s",
+                       in->clause ? in->clause : "this place");
     *k = (struct correlation){.up = b->corr, .place = in};
     inner.corr = k;
     *q = (struct query){0};
