@@ -210,8 +210,11 @@ static enum status open_marks(struct ctx *c, struct op *op, struct hash_join *s)
         s->none = m->side[1].n_null > 0;
     }
     enum status st = OK;
-    bool fits = rowset_rows(build) <= join_table_rows(build, memory_share(c, 3));
-    if (s->all || s->none || fits) {
+    if (s->all || s->none) {
+        rowset_free(build);
+        return OK;
+    }
+    if (rowset_rows(build) <= join_table_rows(build, memory_share(c, 3))) {
         st = join_table_load(c, &m->side[1], build, 0, rowset_rows(build), &s->table);
         rowset_free(build);
         return st;

@@ -64,6 +64,12 @@ def statements(n):
          lambda r: r[0][0] == 1),
         ("except", "SELECT count(*) FROM (SELECT i FROM big[* : 999999] EXCEPT ALL SELECT i * 2 FROM big[* : 999999]) AS s",
          lambda r: r[0][0] == 500000),
+        ("join by value", f"SELECT count(*), sum(a.k) = sum(b.k) FROM big[i => 0 : {n // 8 - 1}] AS a JOIN big[i => 0 : {n // 16 - 1}] AS b ON a.v = b.v",
+         lambda r: r[0] == (n // 16, True)),
+        ("full join by value", f"SELECT count(*), count(a.k), count(b.k) FROM big[i => 0 : {n // 16 - 1}] AS a "
+         f"FULL JOIN big[i => {n // 32} : {n // 8 - 1}] AS b ON a.v = b.v", lambda r: r[0] == (n // 8, n // 16, n // 8 - n // 32)),
+        ("asof join", f"SELECT count(*), count(b.v), bool_and(b.v <= a.v) FROM big[i => 0 : {n // 16 - 1}] AS a ASOF JOIN big[i => 0 : {n // 16 - 1}] AS b "
+         "ON a.v >= b.v", lambda r: r[0] == (n // 16, n // 16, True)),
         ("rewrite", "UPDATE big SET v = v + 1", None),
         ("after the rewrite", "SELECT min(v) >= 1 FROM big", lambda r: r[0][0] is True),
         ("copy of it", "CREATE ARRAY other AS SELECT [i], v * 2 AS w FROM big WHERE k < 500", None),
