@@ -152,6 +152,11 @@ struct agg_bound agg_bound_of_counts(const struct agg_bound *k);
 /* Kernels by argument type, each family in its own file. */
 const struct agg_ops *agg_count_ops(void);
 const struct agg_ops *agg_number_ops(enum agg_id id, enum type t); /* sum avg min max prod */
+/* States of theirs made from sums and extremes known already: of n values, or some. */
+struct fsum;
+void agg_int_sum_state(void *state, int64_t sum, int64_t n);
+void agg_float_sum_state(void *state, const struct fsum *sum, int64_t n);
+void agg_extreme_state(void *state, uint64_t word, bool any, bool nan);
 const struct agg_ops *agg_moment_ops(enum agg_id id);
 const struct agg_ops *agg_pick_ops(void); /* argmin … only, min and max of texts, intervals */
 const struct agg_ops *agg_histogram_ops(void);

@@ -310,6 +310,25 @@ static void f32_sum_rows(void *state, const struct agg_rows *r)
     s->n += r->n_rows * r->n;
 }
 
+/* ---- made elsewhere ---- */
+
+void agg_int_sum_state(void *state, int64_t sum, int64_t n)
+{
+    *(struct int_sum *)state = (struct int_sum){.sum = sum, .n = n};
+}
+
+void agg_float_sum_state(void *state, const struct fsum *sum, int64_t n)
+{
+    *(struct float_sum *)state = (struct float_sum){.sum = *sum, .n = n};
+}
+
+void agg_extreme_state(void *state, uint64_t word, bool any, bool nan)
+{
+    struct extreme s = {.has = any, .nan = nan};
+    memcpy(&s.v, &word, sizeof s.v);
+    *(struct extreme *)state = s;
+}
+
 /* ---- merging ---- */
 
 static void float_sum_init(const struct agg_bound *k, void *state)

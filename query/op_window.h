@@ -54,6 +54,8 @@ enum status window_ranges(struct ctx *c, const struct window_axis *a, int64_t at
                           struct ranges *out);
 /* The hull of the ranges; false when none has a length. */
 bool ranges_hull(const struct ranges *r, int64_t *lo, int64_t *hi);
+/* Does neither end of a window lie before that of the one before? */
+bool ranges_monotone(const struct ranges *r);
 /* Where a virtual position lies in the array, -1 less than its first position when nowhere. */
 int64_t window_source(const struct window_axis *a, int64_t v);
 
@@ -102,6 +104,12 @@ enum status window_acc(struct ctx *c, const struct window_call *k, int64_t n, st
 bool window_hull(struct ctx *c, const struct window_call *k, int n_axes, const struct box *box,
                  struct box *out);
 int64_t window_state_bytes(const struct window_call *k);
+
+/* op_window_planes.c: the same of calls that need no state a cell to be taken; last: of the last
+ * axis. *done false: it cannot be. */
+enum status window_planes(struct ctx *c, const struct window_source *s, int n_axes,
+                          const struct box *box, const struct ranges *last, struct acc *out,
+                          bool *done);
 
 /* op_window_far.c */
 /* Sums up blocks along axis i, if they are worth it and memory allows; else *out stays NULL. */

@@ -158,6 +158,18 @@ bool ranges_hull(const struct ranges *r, int64_t *lo, int64_t *hi)
     return any;
 }
 
+bool ranges_monotone(const struct ranges *r)
+{
+    int64_t lo = INT64_MIN, hi = INT64_MIN;
+    for (int64_t i = 0; i < r->n; i++) {
+        if (r->lo[i] == r->hi[i]) continue;
+        if (r->lo[i] < lo || r->hi[i] < hi) return false;
+        lo = r->lo[i];
+        hi = r->hi[i];
+    }
+    return true;
+}
+
 int64_t window_source(const struct window_axis *a, int64_t v)
 {
     int64_t n = a->edge_hi - a->edge_lo, k = v - a->edge_lo;

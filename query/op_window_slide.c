@@ -182,18 +182,6 @@ static enum status add_each(struct ctx *c, const struct line *l, const struct ra
     return OK;
 }
 
-static bool is_monotone(const struct ranges *r)
-{
-    int64_t lo = INT64_MIN, hi = INT64_MIN;
-    for (int64_t i = 0; i < r->n; i++) {
-        if (r->lo[i] == r->hi[i]) continue;
-        if (r->lo[i] < lo || r->hi[i] < hi) return false;
-        lo = r->lo[i];
-        hi = r->hi[i];
-    }
-    return true;
-}
-
 static enum status along(struct ctx *c, const struct window_call *k, int d, const struct ranges *r,
                          const struct acc *from, const struct box *in, const struct box *box,
                          struct acc *to)
@@ -204,7 +192,7 @@ static enum status along(struct ctx *c, const struct window_call *k, int d, cons
     for (int i = d + 1; i < box->n_dims; i++)
         inner *= box_extent(box, i);
     void *behind, *entered;
-    bool monotone = is_monotone(r);
+    bool monotone = ranges_monotone(r);
     TRY(scratch_alloc(c, (size_t)(n_in + 1) * k->bound.state_bytes, &behind));
     TRY(scratch_alloc(c, k->bound.state_bytes, &entered));
     struct line l = {.k = &k->bound,
@@ -233,6 +221,11 @@ enum status window_states_of(struct ctx *c, const struct window_source *s, int n
     int d = s->k->axes[n_axes - 1].dim;
     struct box in = *box;
     struct acc to, from;
+    bool done;
+    struct scratch_mark mark = scratch_mark(c->scratch);
+    enum status planes = window_planes(c, s, n_axes, box, r, out, &done);
+    scratch_release(c->scratch, mark);
+    if (planes < 0 || done) return planes;
     TRY(window_acc(c, s->k, box_cells(box), &to));
     enum status st = OK;
     if (ranges_hull(r, &in.lo[d], &in.hi[d])) {
