@@ -15,6 +15,7 @@
 #define LEAST_WORK (256 << 10) /* bytes of states at once */
 #define MOST_WORK (8 << 20)
 #define GOOD_BOX (64 * 1024) /* cells */
+#define PLANE_STATE 256      /* bytes: states made from planes are smaller */
 
 struct window_state {
     struct windows w;
@@ -282,20 +283,47 @@ struct task {
     struct column *out;
 };
 
+/* Results of a piece's cells, from its states or planes. */
 static enum status finish_piece(struct ctx *c, const struct task *t, const struct box *box,
-                                const struct acc *acc)
+                                const struct acc *acc, const struct window_planes *planes)
 {
     const struct agg_bound *k = &t->source.k->bound;
     int last = box->n_dims - 1;
     int64_t row = last < 0 ? 1 : box_extent(box, last), n = box_cells(box);
+    _Alignas(16) char own[PLANE_STATE];
     for (int64_t at = 0; at < n; at += row) {
         int64_t pos[MAX_DIMS];
         box_position(box, at, pos);
         int64_t first = box_index(t->want, pos);
         for (int64_t i = bits_next(t->todo, first, first + row); i < first + row;
-             i = bits_next(t->todo, i + 1, first + row))
-            TRY(window_finish(c, k, acc_state(acc, 0, at + i - first), t->out, i));
+             i = bits_next(t->todo, i + 1, first + row)) {
+            void *state = own;
+            if (planes)
+                window_planes_state(planes, at + i - first, state);
+            else
+                state = acc_state(acc, 0, at + i - first);
+            TRY(window_finish(c, k, state, t->out, i));
+        }
     }
+    return OK;
+}
+
+/* Where a call's windows are all near. *done false: states have to be taken. */
+static enum status run_planes(struct ctx *c, const struct task *t, const struct box *box,
+                              bool *done)
+{
+    const struct window_call *k = t->source.k;
+    const struct window_planes *planes = NULL;
+    struct ranges last;
+    *done = false;
+    if (k->n_axes == 0 || k->bound.state_bytes > PLANE_STATE) return OK;
+    const struct window_axis *a = &k->axes[k->n_axes - 1];
+    struct scratch_mark m = scratch_mark(c->scratch);
+    TRY(window_ranges(c, a, box->lo[a->dim], box_extent(box, a->dim), &last));
+    TRY(window_planes(c, &t->source, k->n_axes, box, &last, &planes));
+    if (planes) TRY(finish_piece(c, t, box, NULL, planes));
+    scratch_release(c->scratch, m);
+    *done = planes != NULL;
     return OK;
 }
 
@@ -337,8 +365,11 @@ static enum status run_piece(struct ctx *c, const struct task *t, const struct b
         return run_piece(c, t, &half);
     }
     struct acc acc;
+    bool done = false;
+    if (all_near(t->source.k)) TRY(run_planes(c, t, box, &done));
+    if (done) return OK;
     TRY(window_states(c, &t->source, t->source.k->n_axes, box, &acc));
-    enum status st = finish_piece(c, t, box, &acc);
+    enum status st = finish_piece(c, t, box, &acc, NULL);
     acc_free(&acc);
     return st;
 }

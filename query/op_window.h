@@ -105,11 +105,13 @@ bool window_hull(struct ctx *c, const struct window_call *k, int n_axes, const s
                  struct box *out);
 int64_t window_state_bytes(const struct window_call *k);
 
-/* op_window_planes.c: the same of calls that need no state a cell to be taken; last: of the last
- * axis. *done false: it cannot be. */
+/* op_window_planes.c: the same of calls that need no state a cell to be taken, from c->scratch;
+ * last: ranges of the last axis. *out NULL: it cannot be. */
+struct window_planes;
 enum status window_planes(struct ctx *c, const struct window_source *s, int n_axes,
-                          const struct box *box, const struct ranges *last, struct acc *out,
-                          bool *done);
+                          const struct box *box, const struct ranges *last,
+                          const struct window_planes **out);
+void window_planes_state(const struct window_planes *p, int64_t i, void *state);
 
 /* op_window_far.c */
 /* Sums up blocks along axis i, if they are worth it and memory allows; else *out stays NULL. */

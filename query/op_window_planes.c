@@ -404,7 +404,7 @@ static enum status take_windows(struct ctx *c, const struct window_call *k, int 
     return OK;
 }
 
-static void state_of(const struct window_planes *p, int64_t i, void *state)
+void window_planes_state(const struct window_planes *p, int64_t i, void *state)
 {
     int64_t n = (int64_t)p->v[COUNT][i];
     struct fsum sum;
@@ -430,14 +430,15 @@ static void state_of(const struct window_planes *p, int64_t i, void *state)
 }
 
 enum status window_planes(struct ctx *c, const struct window_source *s, int n_axes,
-                          const struct box *box, const struct ranges *last, struct acc *out,
-                          bool *done)
+                          const struct box *box, const struct ranges *last,
+                          const struct window_planes **out)
 {
     struct window_planes p = {.k = &s->k->bound, .kind = kind_of(&s->k->bound)};
+    void *mem;
     struct ranges ranges[MAX_DIMS];
     struct box hull = *box;
     struct chunk ch;
-    *done = false;
+    *out = NULL;
     if (p.kind == PLANE_NONE || n_axes == 0) return OK;
     for (int a = 0; a < s->k->n_axes; a++)
         p.merges |= s->k->far[a] != NULL;
@@ -462,9 +463,8 @@ enum status window_planes(struct ctx *c, const struct window_source *s, int n_ax
     TRY(take_cells(c, s, &ch, &hull, &p, &fits));
     if (!fits) return OK;
     TRY(take_windows(c, s->k, n_axes, ranges, &hull, box, &p));
-    TRY(window_acc(c, s->k, box_cells(box), out));
-    for (int64_t i = 0; i < out->n; i++)
-        state_of(&p, i, acc_state(out, 0, i));
-    *done = true;
+    TRY(scratch_alloc(c, sizeof p, &mem));
+    memcpy(mem, &p, sizeof p);
+    *out = mem;
     return OK;
 }

@@ -221,12 +221,18 @@ enum status window_states_of(struct ctx *c, const struct window_source *s, int n
     int d = s->k->axes[n_axes - 1].dim;
     struct box in = *box;
     struct acc to, from;
-    bool done;
+    const struct window_planes *planes;
     struct scratch_mark mark = scratch_mark(c->scratch);
-    enum status planes = window_planes(c, s, n_axes, box, r, out, &done);
-    scratch_release(c->scratch, mark);
-    if (planes < 0 || done) return planes;
+    TRY(window_planes(c, s, n_axes, box, r, &planes));
     TRY(window_acc(c, s->k, box_cells(box), &to));
+    if (planes) {
+        for (int64_t i = 0; i < to.n; i++)
+            window_planes_state(planes, i, acc_state(&to, 0, i));
+        scratch_release(c->scratch, mark);
+        *out = to;
+        return OK;
+    }
+    scratch_release(c->scratch, mark);
     enum status st = OK;
     if (ranges_hull(r, &in.lo[d], &in.hi[d])) {
         st = window_states(c, s, n_axes - 1, &in, &from);

@@ -430,11 +430,28 @@ static uint64_t shift_down(const struct total *t, int drop, int *rest)
     return (uint64_t)(t->lo >> drop | t->hi << (128 - drop));
 }
 
+/* Sums of few enough digits, far from the smallest numbers, are one integer that converts with
+ * correct rounding. */
+static bool quick_value(const struct fsum *s, double *out)
+{
+    const i128 small = (i128)1 << 60;
+    if (s->top < -30 || s->bin[0] >= (i128)1 << 34 || s->bin[0] <= -((i128)1 << 34)) return false;
+    i128 sum = s->bin[0];
+    for (int k = 1; k < FSUM_BINS; k++) {
+        if (s->bin[k] >= small || s->bin[k] <= -small) return false;
+        sum = sum * (DIGIT_MASK + 1) + s->bin[k];
+    }
+    *out = (double)sum * power_of_two(DIGIT_BITS * (s->top - (FSUM_BINS - 1)));
+    return true;
+}
+
 double fsum_value(const struct fsum *s)
 {
+    double quick;
     if (s->has_nan || (s->has_pinf && s->has_ninf)) return NAN;
     if (s->has_pinf || s->has_ninf) return s->has_pinf ? INFINITY : -INFINITY;
     if (s->top == FSUM_EMPTY) return 0;
+    if (quick_value(s, &quick)) return quick;
     struct total t = total_of(s);
     if (t.hi == 0 && t.lo == 0) return 0;
     int leading = t.hi ? 128 + leading_bit(t.hi) : leading_bit(t.lo);
