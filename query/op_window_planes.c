@@ -191,15 +191,20 @@ static enum status split(struct ctx *c, struct window_planes *p, int64_t n, bool
         TRY(new_plane(c, n, &plane));
         digit[d] = (int64_t *)plane;
     }
-    for (int64_t i = 0; i < n; i++) {
-        double y = x[i] * scale;
-        for (int d = 0; d < FSUM_BINS; d++) {
-            int32_t whole = (int32_t)y;
-            digit[d][i] = whole;
-            any[d] |= whole;
-            y = (y - whole) * 0x1p30;
-        }
-        rest += fabs(y);
+    for (int64_t at = 0; at < n; at += AGG_BLOCK) {
+        double y[AGG_BLOCK];
+        int64_t m = n - at < AGG_BLOCK ? n - at : AGG_BLOCK;
+        for (int64_t i = 0; i < m; i++)
+            y[i] = x[at + i] * scale;
+        for (int d = 0; d < FSUM_BINS; d++)
+            for (int64_t i = 0; i < m; i++) {
+                int32_t whole = (int32_t)y[i];
+                digit[d][at + i] = whole;
+                any[d] |= whole;
+                y[i] = (y[i] - whole) * 0x1p30;
+            }
+        for (int64_t i = 0; i < m; i++)
+            rest += fabs(y[i]);
     }
     *fits = rest == 0;
     for (int d = 0; d < FSUM_BINS; d++)
@@ -386,8 +391,9 @@ static enum status take_windows(struct ctx *c, const struct window_call *k, int 
     struct box now = *hull;
     bool counted = p->v[COUNT] != NULL;
     if (!counted) {
-        TRY(new_plane(c, box_cells(box), &p->v[COUNT]));
-        for (int64_t i = 0; i < box_cells(box); i++)
+        int64_t n = box_cells(box);
+        TRY(new_plane(c, n, &p->v[COUNT]));
+        for (int64_t i = 0; i < n; i++)
             p->v[COUNT][i] = 1;
     }
     for (int a = 0; a < n_axes; a++) {

@@ -70,10 +70,25 @@ def statements(n):
          f"FULL JOIN big[i => {n // 32} : {n // 8 - 1}] AS b ON a.v = b.v", lambda r: r[0] == (n // 8, n // 16, n // 8 - n // 32)),
         ("asof join", f"SELECT count(*), count(b.v), bool_and(b.v <= a.v) FROM big[i => 0 : {n // 16 - 1}] AS a ASOF JOIN big[i => 0 : {n // 16 - 1}] AS b "
          "ON a.v >= b.v", lambda r: r[0] == (n // 16, n // 16, True)),
+        ("rolling mean", "SELECT max(m), count(*) FROM (SELECT [i], avg(v) OVER [#i - 50 : #i + 50] AS m FROM big) AS s",
+         lambda r: 0.5 < r[0][0] < 0.8 and r[0][1] == n),
+        ("long rolling mean", "SELECT max(m), min(m) FROM (SELECT [i], avg(v) OVER ([#i - 500000 : #i] EDGE NULL) AS m FROM big) AS s",
+         lambda r: 0.49 < r[0][1] < r[0][0] < 0.51),
+        ("cumulative sum", "SELECT max(m), sum(k) FROM (SELECT [i], sum(v) OVER [* : i] AS m, k FROM big) AS s",
+         lambda r: abs(r[0][0] / half - 1) < 0.01),
+        ("cumulative maximum", "SELECT max(m), min(m) FROM (SELECT [i], max(k) OVER [i : *] AS m FROM big) AS s", lambda r: r[0][0] == 999),
         ("rewrite", "UPDATE big SET v = v + 1", None),
         ("after the rewrite", "SELECT min(v) >= 1 FROM big", lambda r: r[0][0] is True),
         ("copy of it", "CREATE ARRAY other AS SELECT [i], v * 2 AS w FROM big WHERE k < 500", None),
         ("delete", "DELETE FROM big WHERE k >= 500", None),
+        ("three dimensions", f"CREATE ARRAY cube AS SELECT [x], [y], [z], random(3) AS v"
+         f" FROM GRID [x => 0 : 99, y => 0 : 99, z => 0 : {n * 2 // 10000 - 1}]", None),
+    ] + [
+        (f"cumulative sum along {d}", f"SELECT max(m) FROM (SELECT [*], sum(v) OVER [* : {d}] AS m FROM cube) AS s", lambda r: r[0][0] > 40)
+        for d in "xyz"
+    ] + [
+        ("rolling mean of a cube", "SELECT max(m) FROM (SELECT [*], avg(v) OVER [#x - 2 : #x + 2, #y - 2 : #y + 2, #z - 30 : #z + 30] AS m FROM cube) AS s",
+         lambda r: 0.5 < r[0][0] < 0.8),
         ("after the delete", "SELECT count(*) FROM big", lambda r: abs(r[0][0] / half - 1) < 0.01),
     ]
 
