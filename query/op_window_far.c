@@ -268,26 +268,50 @@ static enum status cut_ranges(struct ctx *c, const struct far *f, const struct r
     return OK;
 }
 
+/* Windows beside one another that hold the same whole blocks: what those come to is merged once,
+ * and then into each of the windows. */
+struct bundle {
+    int64_t from, to;     /* blocks */
+    int64_t group, step;  /* of the first block's sum, and to the next one's */
+    int64_t at, n, inner; /* states of the windows: at, at + inner, … */
+};
+
+static enum status add_bundle(struct ctx *c, const struct agg_bound *b, const struct far *f,
+                              const struct bundle *u, void *sum, struct acc *out)
+{
+    memset(sum, 0, b->state_bytes);
+    if (!b->ops->empty_is_zero) b->ops->init(b, sum);
+    for (int64_t k = 0; k < u->to - u->from; k++)
+        TRY(b->ops->merge(c, b, &out->heap, sum, acc_state(&f->sums, 0, u->group + k * u->step)));
+    for (int64_t i = 0; i < u->n; i++)
+        TRY(b->ops->merge(c, b, &out->heap, acc_state(out, 0, u->at + i * u->inner), sum));
+    return OK;
+}
+
 static enum status add_whole(struct ctx *c, const struct window_call *k, const struct far *f,
                              const struct parts *parts, const struct box *box, struct acc *out)
 {
-    const struct agg_bound *b = &k->bound;
-    int64_t n = box_cells(box), inner = 1, stride = 1, extent = box_extent(box, f->dim);
+    int64_t n = box_cells(box), inner = 1, step = 1, extent = box_extent(box, f->dim);
+    void *sum;
+    TRY(scratch_alloc(c, k->bound.state_bytes, &sum));
     for (int d = f->dim + 1; d < box->n_dims; d++) {
         inner *= box_extent(box, d);
-        stride *= box_extent(&f->blocks, d);
+        step *= box_extent(&f->blocks, d);
     }
-    for (int64_t i = 0; i < n; i++) {
-        int64_t pos[MAX_DIMS], at = i / inner % extent;
-        int64_t from = parts->from[at], to = parts->to[at];
-        if (from >= to) continue;
-        box_position(box, i, pos);
-        pos[f->dim] = f->from_first ? to - 1 : from;
-        int64_t group = box_index(&f->blocks, pos);
-        if (f->from_first || f->to_last) to = from + 1;
-        for (; from < to; from++, group += stride)
-            TRY(b->ops->merge(c, b, &out->heap, acc_state(out, 0, i),
-                              acc_state(&f->sums, 0, group)));
+    for (int64_t line = 0; line < n / extent; line++) {
+        int64_t start = line / inner * extent * inner + line % inner, pos[MAX_DIMS];
+        box_position(box, start, pos);
+        for (int64_t i = 0, end; i < extent; i = end) {
+            int64_t from = parts->from[i], to = parts->to[i];
+            for (end = i + 1; end < extent; end++)
+                if (parts->from[end] != from || parts->to[end] != to) break;
+            if (from >= to) continue;
+            pos[f->dim] = f->from_first ? to - 1 : from;
+            if (f->from_first || f->to_last) to = from + 1;
+            struct bundle u = {from,    to,   box_index(&f->blocks, pos), step, start + i * inner,
+                               end - i, inner};
+            TRY(add_bundle(c, &k->bound, f, &u, sum, out));
+        }
     }
     return OK;
 }
