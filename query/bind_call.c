@@ -91,6 +91,29 @@ static enum status macro_param(struct macro *m, const struct ast_expr *e, struct
                 m->name);
 }
 
+static enum status macro_sorts(struct macro *m, struct ast_sorts *list)
+{
+    struct ast_sort *v = arena_array(m->b->c->arena, struct ast_sort, list->n + 1);
+    for (int i = 0; i < list->n; i++) {
+        v[i] = list->v[i];
+        TRY(macro_expr(m, list->v[i].e, &v[i].e));
+    }
+    list->v = v;
+    return OK;
+}
+
+static enum status macro_window(struct macro *m, struct ast_window **over)
+{
+    if (!*over) return OK;
+    struct ast_window *w = *over = arena_dup(m->b->c->arena, *over, sizeof **over);
+    w->pos = m->pos;
+    TRY(macro_exprs(m, &w->partition));
+    TRY(macro_sorts(m, &w->order));
+    TRY(macro_axes(m, &w->axes));
+    TRY(macro_expr(m, w->from_expr, &w->from_expr));
+    return macro_expr(m, w->to_expr, &w->to_expr);
+}
+
 static enum status macro_expr(struct macro *m, struct ast_expr *e, struct ast_expr **out)
 {
     if (!e) {
@@ -115,11 +138,8 @@ static enum status macro_expr(struct macro *m, struct ast_expr *e, struct ast_ex
     TRY(macro_expr(m, e->operand, &copy->operand));
     TRY(macro_expr(m, e->otherwise, &copy->otherwise));
     TRY(macro_expr(m, e->filter, &copy->filter));
-    copy->order.v = arena_array(m->b->c->arena, struct ast_sort, e->order.n + 1);
-    for (int i = 0; i < e->order.n; i++) {
-        copy->order.v[i] = e->order.v[i];
-        TRY(macro_expr(m, e->order.v[i].e, &copy->order.v[i].e));
-    }
+    TRY(macro_sorts(m, &copy->order));
+    TRY(macro_window(m, &copy->over));
     *out = copy;
     return OK;
 }

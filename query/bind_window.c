@@ -23,16 +23,19 @@ static const struct ast_window *find_window(const struct win_list *l, const char
 
 /* OVER w is w; OVER (w ORDER BY …) is w's partition with that order and frame. */
 static enum status resolve_window(struct binder *b, const struct win_list *l,
-                                  const struct ast_window *w, int depth,
-                                  const struct ast_window **out)
+                                  const struct ast_window *w, const struct ast_window **out)
 {
     int pos = place(b, w->pos);
     *out = w;
     if (!w->name) return OK;
     const struct ast_window *base = find_window(l, w->name);
-    if (!base || depth > l->n_defs)
+    if (!base)
         return fail_at(b->c, ERR_UNDEFINED_OBJECT, pos, "window \"%s\" does not exist", w->name);
-    TRY(resolve_window(b, l, base, depth + 1, &base));
+    /* Those before it alone: so no definition builds on itself. */
+    struct win_list before = {.defs = l->defs};
+    while (l->defs[before.n_defs].w != base)
+        before.n_defs++;
+    TRY(resolve_window(b, &before, base, &base));
     if (w->bare) {
         *out = base;
         return OK;
@@ -67,7 +70,8 @@ enum status check_windows(struct binder *b, const struct win_list *l)
         if (find_window(l, l->defs[i].name) != w)
             return fail_at(b->c, ERR_WINDOWING, place(b, w->pos),
                            "window \"%s\" is already defined", l->defs[i].name);
-        TRY(resolve_window(b, l, w, 0, &w));
+        struct win_list before = {.n_defs = i, .defs = l->defs};
+        TRY(resolve_window(b, &before, w, &w));
     }
     return OK;
 }
@@ -168,7 +172,7 @@ enum status bind_window_call(struct binder *b, const struct expr_place *in,
     TRY(may_window(b, in, e));
     struct expr_place inside = *in;
     inside.in_win = true;
-    TRY(resolve_window(b, in->wins, e->over, 0, &w.over));
+    TRY(resolve_window(b, in->wins, e->over, &w.over));
     if (!w.over->by_cells) TRY(may_window_rows(b, e));
     if (is_window_function(name)) {
         TRY(bind_row_function(b, &inside, e, &w));

@@ -178,6 +178,7 @@ ERRORS = [
     "SELECT sum(k) OVER (ORDER BY s RANGE 1 PRECEDING) FROM w", "SELECT sum(k) OVER (ORDER BY d RANGE 1 PRECEDING) FROM w", "SELECT sum(k) OVER (ORDER BY k RANGE interval '1 day' PRECEDING) FROM w",
     "SELECT sum(k) OVER (ORDER BY k RANGE 1.5::float8 PRECEDING) FROM w", "SELECT sum(k) OVER (w1 PARTITION BY h) FROM w WINDOW w1 AS (PARTITION BY g)",
     "SELECT sum(k) OVER (w1 ORDER BY h) FROM w WINDOW w1 AS (ORDER BY g)", "SELECT sum(k) OVER (w1) FROM w WINDOW w1 AS (ORDER BY g ROWS 1 PRECEDING)",
+    "SELECT sum(k) OVER w1 FROM w WINDOW w1 AS (w2), w2 AS (ORDER BY g)", "SELECT sum(k) OVER w1 FROM w WINDOW w1 AS (w1)",
     "SELECT sum(k) OVER w1 FROM w WINDOW w1 AS (ORDER BY g), w1 AS (ORDER BY h)", "SELECT k, sum(id) OVER () FROM w GROUP BY k", "SELECT sum(nothing) OVER () FROM w", "SELECT sum(k) OVER (PARTITION BY nothing) FROM w",
     "SELECT sum(s) OVER () FROM w", "SELECT sum(k) OVER (ORDER BY 1, nothing) FROM w", "SELECT DISTINCT ON (g) id FROM w ORDER BY id", "SELECT DISTINCT ON (nothing) id FROM w", "SELECT DISTINCT ON (5) id FROM w",
     "SELECT DISTINCT ON (g) g, id FROM w ORDER BY id, g", "UPDATE w SET k = row_number() OVER ()", "DELETE FROM w WHERE rank() OVER () = 1", "SELECT id FROM w LIMIT row_number() OVER ()",
@@ -235,7 +236,7 @@ def long_extremes(count, ours):
 def main():
     count = Count()
     seed = int(os.environ.get("TESSERA_SEED", random.randrange(1 << 30)))
-    n_queries = int(sys.argv[1]) if len(sys.argv) > 1 else 1500
+    n_queries = int(sys.argv[1]) if len(sys.argv) > 1 else 800
     print(f"seed {seed}")
     rng = random.Random(seed)
     with Postgres() as pg, Server() as server:
