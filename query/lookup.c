@@ -27,6 +27,7 @@ struct lookup {
     int shift; /* of hi: its first bits */
     int64_t *directory;
     uint8_t *prints;         /* on disk: a byte of each row's key; NULL: there was no room */
+    uint64_t least, most;    /* of the keys' words, unless they are hashed */
     atomic_bool hashed;      /* keys are hashes: lo alone is not all of them */
     struct lookup_key *keys; /* in memory: n of them, and of each value */
     struct column *values;
@@ -327,6 +328,8 @@ static enum status load(struct ctx *c, struct lookup *l)
     while ((INT64_C(1) << bits) * per < l->n && (fits || INT64_C(16) << bits <= share))
         bits++;
     l->shift = 64 - bits;
+    l->least = UINT64_MAX;
+    l->most = 0;
     if (!fits && l->n <= share) l->prints = buf_try(c->budget, (size_t)l->n);
     void *mem;
     TRY(buf_alloc(c, (((size_t)1 << bits) + 1) * sizeof *l->directory, &mem));
@@ -339,6 +342,11 @@ static enum status load(struct ctx *c, struct lookup *l)
         struct scratch_mark inner = scratch_mark(c->scratch);
         TRY(read_rows(c, l, at, at + n, cols));
         const int64_t *hi = ((struct column *)cols)[0].values;
+        const uint64_t *words = ((struct column *)cols)[1].values;
+        for (int64_t i = 0; i < n; i++) {
+            if (words[i] < l->least) l->least = words[i];
+            if (words[i] > l->most) l->most = words[i];
+        }
         for (int64_t i = 0; i < n; i++)
             enter(l, &next, as_unsigned(hi[i]), at + i);
         for (int64_t i = 0; i < n && l->prints; i++)
@@ -378,6 +386,13 @@ enum status lookup_seal(struct ctx *c, struct lookup *l)
 }
 
 /* ---- asking ---- */
+
+bool lookup_range(const struct lookup *l, uint64_t *lo, uint64_t *hi)
+{
+    *lo = l->least;
+    *hi = l->most;
+    return !l->hashed;
+}
 
 static enum status twice(struct ctx *c)
 {

@@ -31,6 +31,8 @@ enum status lookup_add(struct ctx *c, struct lookup *l, const struct column *key
 /* No more rows. */
 enum status lookup_seal(struct ctx *c, struct lookup *l);
 uint64_t lookup_seed(const struct lookup *l);
+/* Between which words of sortkey.h its keys are, lo > hi: there are none. False: not known. */
+bool lookup_range(const struct lookup *l, uint64_t *lo, uint64_t *hi);
 /* The row with the key, -1: none. ERR_CARDINALITY when a lookup of values has two. */
 enum status lookup_find(struct ctx *c, const struct lookup *l, struct lookup_key key, int64_t *row);
 /* Its value in a column. Texts live as long as the lookup, or are in c->scratch. */

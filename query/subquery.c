@@ -4,6 +4,7 @@
 #include "query/op.h"
 #include "query/op_rowset.h"
 #include "query/rowset_internal.h"
+#include "query/sortkey.h"
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -243,6 +244,22 @@ enum status subquery_value(struct ctx *c, const struct subquery_run *r, int colu
 const struct value *subquery_known(const struct subquery_run *r, int column)
 {
     return r->kind == RUN_KNOWN ? &r->values[column] : NULL;
+}
+
+bool subquery_range(const struct subquery_run *r, struct value *lo, struct value *hi, bool *any)
+{
+    uint64_t words[2];
+    char values[32];
+    if (r->kind != RUN_LOOKUP || r->sq->n_keys != 1 ||
+        !lookup_range(r->lookup, &words[0], &words[1]))
+        return false;
+    enum type t = r->sq->plan->rel.cols[r->sq->keys[0]].type;
+    *any = words[0] <= words[1];
+    if (!*any) return true;
+    sortkey_decode(t, words, 2, values);
+    *lo = value_get(t, values, 0);
+    *hi = value_get(t, values, 1);
+    return true;
 }
 
 /* ---- cells ---- */

@@ -17,6 +17,9 @@ enum status subquery_value(struct ctx *c, const struct subquery_run *r, int colu
                            struct value *out);
 /* The same where it is known; NULL: it is not. */
 const struct value *subquery_known(const struct subquery_run *r, int column);
+/* Between which values the one key of a lookup's rows is; *any false: there are no rows. False: not
+ * known. */
+bool subquery_range(const struct subquery_run *r, struct value *lo, struct value *hi, bool *any);
 /* Its values in the cells of k->todo, that have the args k->arg; at most LOOKUP_BLOCK cells. */
 enum status subquery_cells(struct ctx *c, struct subquery_run *r, int column, struct call *k);
 

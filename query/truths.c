@@ -193,6 +193,20 @@ static int of_is_null(const struct expr *e, const struct region *g)
     return t ? t : ANY;
 }
 
+/* EXISTS of rows with a key: none where the key is beyond all of theirs. */
+static int of_lookup(const struct expr *e, const struct region *g)
+{
+    const struct env *env = g->env;
+    struct range a, b = {.known = true};
+    if (!env || e->n_args != 1 || !e->subquery->exists || e->subquery->slot >= env->n_subqueries ||
+        !subquery_range(env->subqueries[e->subquery->slot], &b.lo, &b.hi, &b.any))
+        return ANY;
+    if (!b.any) return FALSE_BIT;
+    a = range_of(e->args[0], g);
+    bool may = !a.known || (compared(B_EQ, &a, &b) & TRUE_BIT);
+    return may ? FALSE_BIT | TRUE_BIT : FALSE_BIT;
+}
+
 /* A BOOLEAN column or constant that stands as a condition. */
 static int of_boolean(const struct expr *e, const struct region *g)
 {
@@ -227,6 +241,8 @@ static int truths(const struct expr *e, const struct region *g)
             return compared(e->func->kernel, &a, &b);
         }
         return ANY;
+    case E_SUBQUERY:
+        return e->n_args ? of_lookup(e, g) : of_boolean(e, g);
     default:
         return e->type == T_BOOL ? of_boolean(e, g) : ANY;
     }
