@@ -431,6 +431,23 @@ static void format_limit(const struct plan *p, struct strbuf *out)
 
 static const char *const regrid_names[] = {"nearest", "linear", "cubic", "mean"};
 
+static void format_of_rows(const struct plan *p, struct strbuf *out)
+{
+    switch (p->kind) {
+    case P_SORT:
+        format_sort(p, out);
+        break;
+    case P_WINDOW_ROWS:
+        format_windows(p, out);
+        break;
+    case P_LIMIT:
+        format_limit(p, out);
+        break;
+    default:
+        break;
+    }
+}
+
 static void format_node(const struct plan *p, struct strbuf *out)
 {
     strbuf_adds(out, kind_names[p->kind]);
@@ -498,16 +515,8 @@ static void format_node(const struct plan *p, struct strbuf *out)
     case P_WINDOW_CELLS:
         format_cell_windows(p, out);
         break;
-    case P_SORT:
-        format_sort(p, out);
-        break;
-    case P_WINDOW_ROWS:
-        format_windows(p, out);
-        break;
-    case P_LIMIT:
-        format_limit(p, out);
-        break;
     default:
+        format_of_rows(p, out);
         break;
     }
 }
