@@ -67,11 +67,14 @@ enum status copy_out_grid(struct ctx *c, struct run *r, const struct copy_option
 /* Where a file or a directory is written: under a temporary name (unless it is a device), which
  * closing renames, or removes when `st` is an error. What opening leaves to the caller is to make
  * what `temporary` names. */
+enum copy_kind { COPY_AS_STREAM, COPY_AS_FILE, COPY_AS_DIRECTORY };
 struct copy_target {
     char path[PATH_MAX], temporary[PATH_MAX + 32];
     bool whole, is_dir;
 };
-enum status copy_target_open(struct ctx *c, struct run *r, bool is_dir, struct copy_target *t);
+/* A stream may go to a device or a pipe; others are ERR_WRONG_OBJECT there. */
+enum status copy_target_open(struct ctx *c, struct run *r, enum copy_kind kind,
+                             struct copy_target *t);
 enum status copy_target_close(struct ctx *c, const struct copy_target *t, enum status st);
 void copy_remove(const char *path); /* a file, or a directory with all in it */
 

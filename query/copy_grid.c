@@ -296,7 +296,8 @@ enum status copy_out_grid(struct ctx *c, struct run *r, const struct copy_option
         fail_at(c, ERR_UNSUPPORTED, r->stmt->pos, "format \"%s\" goes to a file only", o->format);
         return hint(c, "COPY … TO 'name' (FORMAT %s) writes on the server's side.", o->format);
     }
-    if (file) TRY(copy_target_open(c, r, zarr, &t));
+    enum copy_kind kind = zarr ? COPY_AS_DIRECTORY : stream ? COPY_AS_STREAM : COPY_AS_FILE;
+    if (file) TRY(copy_target_open(c, r, kind, &t));
     g.def.path = file ? t.temporary : "";
     g.def.version = o->version ? o->version : 2;
     enum status st = prepare(c, &g, x, r->stmt->pos);

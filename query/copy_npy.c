@@ -28,10 +28,13 @@ static enum status put_missing(struct ctx *c, enum type t, const char *name, str
         fail(c, ERR_DATATYPE_MISMATCH,
              "a cell of \"%s\" is missing, and %s has no value for that in npy", name,
              type_name(t));
-        return hint(
-            c,
-            "Give it one: COALESCE(%s, 0), over a query that covers every cell, or cast to REAL.",
-            name);
+        return t == T_TEXT
+                   ? hint(c, "Give it one: COALESCE(%s, ''), over a query that covers every cell.",
+                          name)
+                   : hint(c,
+                          "Give it one: COALESCE(%s, 0), over a query that covers every cell, or "
+                          "cast to REAL.",
+                          name);
     }
     return OK;
 }
@@ -395,7 +398,7 @@ enum status copy_out_npz(struct ctx *c, struct run *r, const struct copy_options
         fail_at(c, ERR_UNSUPPORTED, r->stmt->pos, "format \"%s\" goes to a file only", o->format);
         return hint(c, "COPY … TO 'name' (FORMAT %s) writes on the server's side.", o->format);
     }
-    TRY(copy_target_open(c, r, false, &t));
+    TRY(copy_target_open(c, r, COPY_AS_FILE, &t));
     enum status st = add_members(c, &s, x, r->stmt->pos);
     if (st == OK) st = exec_run(c, exec_root(x), NULL, &s.sink);
     if (st == OK) st = pack(c, &s, t.temporary);

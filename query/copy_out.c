@@ -156,7 +156,7 @@ static enum status to_client(struct ctx *c, struct run *r, struct copy_sink *s, 
 static enum status to_file(struct ctx *c, struct run *r, struct copy_sink *s, struct exec *x)
 {
     struct copy_target t;
-    TRY(copy_target_open(c, r, false, &t));
+    TRY(copy_target_open(c, r, COPY_AS_STREAM, &t));
     s->fd = open(t.temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (s->fd < 0)
         return fail(c, ERR_IO, "could not open file \"%s\" for writing: %s", t.path,

@@ -42,8 +42,10 @@ static enum status check_directory(struct ctx *c, const struct copy_target *t,
     return hint(c, "Only those are replaced.");
 }
 
-enum status copy_target_open(struct ctx *c, struct run *r, bool is_dir, struct copy_target *t)
+enum status copy_target_open(struct ctx *c, struct run *r, enum copy_kind kind,
+                             struct copy_target *t)
 {
+    bool is_dir = kind == COPY_AS_DIRECTORY;
     const char *root = r->s->settings.file_root.s;
     bool relative = r->stmt->file[0] != '/' && root && *root;
     struct stat there;
@@ -59,6 +61,8 @@ enum status copy_target_open(struct ctx *c, struct run *r, bool is_dir, struct c
     if (is_dir && exists) TRY(check_directory(c, t, &there));
     /* A device or a pipe is written to, not replaced. */
     t->whole = is_dir || !exists || S_ISREG(there.st_mode);
+    if (!t->whole && kind != COPY_AS_STREAM)
+        return fail(c, ERR_WRONG_OBJECT, "\"%s\" is not a file", t->path);
     if (t->whole)
         snprintf(t->temporary, sizeof t->temporary, "%s.%d.%d~", t->path, (int)getpid(), r->s->pid);
     else

@@ -280,6 +280,9 @@ def zarr_out(f):
     os.mkdir(f.path("mine"))
     open(f.path("mine/letter"), "w").close()
     f.error(f"COPY z TO '{f.path('mine')}' (FORMAT zarr)", "42809", "not a Zarr directory")
+    os.mkfifo(f.path("fifo"))
+    for fmt in ("npz", "netcdf", "zarr"):
+        f.error(f"COPY (SELECT [i], i AS v FROM GRID [i => 0 : 3]) TO '{f.path('fifo')}' (FORMAT {fmt})", "42809", "is not a")
     f.error("COPY z TO STDOUT (FORMAT zarr)", "0A000", "goes to a file only")
     f.error(f"COPY z TO '{f.path('q.zarr')}' (FORMAT zarr, VERSION 4)", "22023", "2 or 3")
     f.error(f"COPY (SELECT i, i FROM GRID [i => 0 : 3]) TO '{f.path('q.zarr')}'", "42701", "stands twice")
