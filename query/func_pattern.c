@@ -391,9 +391,10 @@ static bool next_match(struct search *s)
 {
     const char *text = s->t.s ? s->t.s : "";
     if (s->at > s->t.len) return false;
-    s->m[0] = (regmatch_t){.rm_so = (regoff_t)s->at, .rm_eo = (regoff_t)s->t.len};
-    if (regexec(&s->p->regex, text, 10, s->m, REG_STARTEND | (s->at ? REG_NOTBOL : 0)) != 0)
+    regmatch_t m[10] = {{.rm_so = (regoff_t)s->at, .rm_eo = (regoff_t)s->t.len}};
+    if (regexec(&s->p->regex, text, 10, m, REG_STARTEND | (s->at ? REG_NOTBOL : 0)) != 0)
         return false;
+    memcpy(s->m, m, sizeof m);
     s->at = s->m[0].rm_eo + (s->m[0].rm_so == s->m[0].rm_eo);
     return true;
 }
