@@ -176,6 +176,8 @@ util(A) ::= alterhead(X) RENAME colopt colid(F) TO colid(N).
                                         { A = X; A->alter = ALTER_RENAME_COLUMN;
                                           A->from_name = F.text; A->to_name = N.text; }
 util(A) ::= alterhead(X) ADD coldecl(D). { A = X; A->alter = ALTER_ADD; ADD(p, &A->defs, *D); }
+util(A) ::= alterhead(X) ADD tconstraint(K). { A = X; A->alter = ALTER_ADD;
+                                          tree_add_constraint(p, A, K); }
 util(A) ::= alterhead(X) ADD COLUMN ifnotexists(E) coldecl(D).
                                         { A = X; A->alter = ALTER_ADD; ADD(p, &A->defs, *D);
                                           A->part_if_not_exists = E; }

@@ -324,6 +324,10 @@ static enum status add_column(struct ctx *c, struct run *r, const char *name)
     struct bind_env env = session_bind_env(r);
     struct attr attr;
     bool there = false;
+    if (!r->stmt->defs.n) {
+        fail_at(c, ERR_UNSUPPORTED, r->stmt->pos, "constraints are given when the array is made");
+        return hint(c, "CREATE ARRAY … (…, CHECK (v > 0)); its dimensions are its key already.");
+    }
     if (col->dim != DIM_NONE)
         return fail_at(c, ERR_UNSUPPORTED, col->pos,
                        "an array's dimensions are fixed when it is made");
