@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#define PAST_ALL (INT64_C(1) << 62) /* further than any axis reaches */
 #define DAY_US INT64_C(86400000000)
 
 static void by_positions(const struct axis *axis, const struct column *col, int64_t n, int64_t *out)
@@ -80,7 +81,8 @@ enum status fetch_place(struct ctx *c, const struct axis *axis, bool by_position
     }
     for (int64_t i = 0; i < n; i++) {
         bool some = by_position ? out[i] != PICK_NONE : found[i] && (!converted || ok[i]);
-        if (!some || column_is_null(col, i) || __builtin_add_overflow(out[i], shift, &out[i]))
+        if (!some || column_is_null(col, i) || __builtin_add_overflow(out[i], shift, &out[i]) ||
+            out[i] > PAST_ALL || out[i] < -PAST_ALL)
             out[i] = PICK_NONE;
     }
     return OK;
