@@ -641,65 +641,6 @@ static enum status compile(struct compiler *k, const struct expr *e, int mask, i
     return OK;
 }
 
-/* ---- memory of registers ---- */
-
-static void note_use(struct compiler *k, int r, int step, bool writes)
-{
-    if (r < 0) return;
-    struct reg *reg = &k->code.regs[r];
-    if (writes && reg->first < 0) reg->first = step;
-    reg->last = step;
-}
-
-static bool makes_mask(enum step_kind kind)
-{
-    return kind == STEP_TRUE || kind == STEP_NOT_FALSE || kind == STEP_NOT_TRUE ||
-           kind == STEP_NULL;
-}
-
-/* Registers whose lives do not overlap share memory. */
-static void place_registers(struct compiler *k)
-{
-    struct code *code = &k->code;
-    for (int i = 0; i < code->n_steps; i++) {
-        const struct step *s = &code->steps[i];
-        if (!makes_mask(s->kind)) note_use(k, s->dst, i, true);
-        note_use(k, s->a, i, false);
-        note_use(k, s->b, i, false);
-        note_use(k, s->c, i, false);
-        for (int j = 0; j < s->n_args; j++)
-            note_use(k, s->args[j], i, false);
-    }
-    size_t used = 0;
-    for (int r = 0; r < code->n_regs; r++) {
-        struct reg *reg = &code->regs[r];
-        if (!reg->filled) continue;
-        reg->offset = used;
-        used += BLOCK * type_bytes(reg->type);
-    }
-    struct slot {
-        size_t offset, bytes;
-        int reg; /* who has it */
-    } *slots = arena_alloc(k->c->arena, sizeof *slots * (size_t)(code->n_regs + 1));
-    int n_slots = 0;
-    for (int i = 0; i < code->n_steps; i++) {
-        int r = makes_mask(code->steps[i].kind) ? -1 : code->steps[i].dst;
-        struct reg *reg = r >= 0 ? &code->regs[r] : NULL;
-        if (!reg || reg->first != i || reg->in_place || reg->output >= 0) continue;
-        size_t bytes = BLOCK * type_bytes(reg->type);
-        int at = 0;
-        while (at < n_slots && (slots[at].bytes != bytes || code->regs[slots[at].reg].last >= i))
-            at++;
-        if (at == n_slots) {
-            slots[n_slots++] = (struct slot){used, bytes, r};
-            used += bytes;
-        }
-        slots[at].reg = r;
-        reg->offset = slots[at].offset;
-    }
-    code->value_bytes = used;
-}
-
 /* ---- programs ---- */
 
 static enum status compile_outputs(struct compiler *k, struct expr *const *es, int n)
@@ -723,7 +664,7 @@ static enum status compile_outputs(struct compiler *k, struct expr *const *es, i
             reg->output = i;
         }
     }
-    place_registers(k);
+    code_place_registers(k->c->arena, &k->code);
     return OK;
 }
 
@@ -767,7 +708,7 @@ static enum status compile_filter(struct compiler *k, const struct expr *e)
     emit(k, STEP_RESULT, -1, -1, scope);
     for (int i = 0; i < n; i++)
         k->code.steps[skips[i]].target = k->code.n_steps;
-    place_registers(k);
+    code_place_registers(k->c->arena, &k->code);
     return OK;
 }
 

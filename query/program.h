@@ -101,6 +101,9 @@ struct code {
     size_t value_bytes; /* of all registers' values, for blocks of BLOCK cells */
 };
 
+/* Gives every register its place in the machine's memory (program_place.c). */
+void code_place_registers(struct arena *a, struct code *code);
+
 struct program {
     const struct rel *in;
     int64_t now_us;
