@@ -223,6 +223,23 @@ def nearest(rng, count, servers, n):
             count.equal(got, want, text)
 
 
+def spilling(count):
+    """Joins that fit memory, and don't: the same rows in the same order."""
+    answers = []
+    for sets in (["memory_limit=12MB", "workers=2"], ["memory_limit=1GB", "workers=1"]):
+        with Server(sets=sets) as server, server.connect() as conn:
+            conn.execute("CREATE ARRAY l AS SELECT [i], (random(3) * 1e6)::bigint AS t, i % 7 AS g FROM GRID [i => 0 : 29999]")
+            conn.execute("CREATE ARRAY r AS SELECT [i], (random(5) * 1e6)::bigint AS t, i % 9 AS g, 'x' || i AS s FROM GRID [i => 0 : 59999]")
+            texts = [f"SELECT l.i, l.t, r.t, r.i, s FROM l {kind} r ON l.t {op} r.t{keys}" for op in (">=", "<")
+                     for keys in ("", " AND l.g = r.g") for kind in ("ASOF JOIN", "ASOF LEFT JOIN")]
+            texts += [f"SELECT l.i, l.g, r.i, s FROM l {kind} r ON l.t = r.t AND l.i < r.i" for kind in KINDS]
+            answers.append([conn.execute(text).fetchall() for text in texts])
+            spilled = [row[0] for row in conn.execute(f"EXPLAIN ANALYZE {texts[0]}").fetchall() if row[0].startswith("bytes spilled")]
+            count.equal(len(spilled), int(sets[0] == "memory_limit=12MB"), "the small one spills")
+    for text, small, large in zip(texts, *answers):
+        count.check(small == large, f"{text}: other rows when it spills")
+
+
 def main():
     rng = random.Random(seed())
     count = Count()
@@ -239,6 +256,7 @@ def main():
         nearest(rng, count, servers, 20)
         for conn in [pg, *servers]:
             conn.close()
+    spilling(count)
     return count.finish()
 
 
