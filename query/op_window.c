@@ -345,7 +345,8 @@ static double piece_bytes(const struct task *t, const struct box *box)
 /* Halves the piece along the dimension that saves most until its states fit. */
 static enum status run_piece(struct ctx *c, const struct task *t, const struct box *box)
 {
-    double bytes = piece_bytes(t, box), least = bytes;
+    /* Where most is what is read around the piece, smaller ones would read it again and again. */
+    double bytes = piece_bytes(t, box), least = 0.8 * bytes;
     int best = -1;
     for (int d = 0; d < box->n_dims && bytes > (double)t->st->work_bytes; d++) {
         struct box half = *box;
