@@ -289,11 +289,14 @@ static void put_int(unsigned char *fill, int64_t x, int bytes)
     }
 }
 
-/* UBIGINTs past 2^63 come as reals. */
-static int64_t integer_of(const json_t *j, double d)
+/* UBIGINTs past 2^63 come as reals. False: it is no number of 64 bits. */
+static bool integer_of(const json_t *j, double d, int64_t *out)
 {
-    if (json_is_integer(j)) return json_integer_value(j);
-    return d >= 0x1p63 ? (int64_t)(uint64_t)d : (int64_t)d;
+    if (json_is_boolean(j)) return *out = json_is_true(j), true;
+    if (json_is_integer(j)) return *out = json_integer_value(j), true;
+    if (!(d >= -0x1p63 && d < 0x1p64)) return false;
+    *out = d >= 0x1p63 ? (int64_t)(uint64_t)d : (int64_t)d;
+    return true;
 }
 
 static enum status read_fill(struct meta *m, const json_t *j)
@@ -327,8 +330,10 @@ static enum status read_fill(struct meta *m, const json_t *j)
         return OK;
     } else if (!number_of(j, &d))
         return malformed(m, "the fill value");
+    int64_t whole;
     if (t->kind != 'f') {
-        put_int(a->fill, json_is_boolean(j) ? (int64_t)d : integer_of(j, d), t->bytes);
+        if (!integer_of(j, d, &whole)) return malformed(m, "the fill value");
+        put_int(a->fill, whole, t->bytes);
     } else if (t->bytes == 8) {
         memcpy(a->fill, &d, 8);
     } else { /* float16 is widened when it is read */

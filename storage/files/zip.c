@@ -102,6 +102,9 @@ static enum status find_member(struct ctx *c, struct zip_member *m, const char *
         return fail(c, ERR_UNSUPPORTED, "member \"%s\" of \"%s\" is encrypted", name, m->path);
     m->bytes = *n_bytes = (int64_t)st.size;
     if (st.comp_method != ZIP_CM_STORE) return read_head(c, m);
+    /* libzip 1.7 crashes when it seeks in a member whose sizes differ. */
+    if (!(st.valid & ZIP_STAT_COMP_SIZE) || st.comp_size != st.size)
+        return damaged(c, m->path, "a stored member's sizes differ");
     m->stored = zip_fopen_index(m->archive, (zip_uint64_t)m->index, 0);
     return m->stored ? OK : damaged(c, m->path, zip_strerror(m->archive));
 }
