@@ -109,6 +109,9 @@ static enum status nearest_produce(struct ctx *c, struct op *op, const struct bo
                                    struct chunk *out)
 {
     struct box part = *want, reach;
+    bool keep = false; /* texts may lie in the input's chunks: those stay */
+    for (int i = 0; i < out->n_cols; i++)
+        keep |= type_is_varlen(out->cols[i].type);
     for (int64_t hi; part.lo[0] < want->hi[0]; part.lo[0] = hi) {
         struct chunk in;
         hi = want->hi[0];
@@ -124,7 +127,7 @@ static enum status nearest_produce(struct ctx *c, struct op *op, const struct bo
         struct scratch_mark mark = scratch_mark(c->scratch);
         TRY(op_produce(c, op->in[0], &reach, &in));
         if (in.n_present) TRY(copy_nearest(c, op, &in, &part, out));
-        scratch_release(c->scratch, mark);
+        if (!keep) scratch_release(c->scratch, mark);
     }
     return OK;
 }
