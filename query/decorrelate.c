@@ -56,6 +56,14 @@ static bool window_has_outer(const struct row_window *w)
     return has;
 }
 
+static bool cells_have_outer(const struct cell_window *w)
+{
+    bool has = call_has_outer(&w->call);
+    for (int d = 0; d < w->n_dims; d++)
+        has |= expr_has_outer(w->dims[d].lo) || expr_has_outer(w->dims[d].hi);
+    return has;
+}
+
 static bool node_has_outer(const struct plan *p)
 {
     bool has = any_outer(p->exprs, p->n_exprs) || expr_has_outer(p->residual) ||
@@ -76,6 +84,8 @@ static bool node_has_outer(const struct plan *p)
         has |= window_has_outer(&p->windows[i]);
     for (int i = 0; i < p->n_calls; i++)
         has |= call_has_outer(&p->calls[i].call);
+    for (int i = 0; i < p->n_cell_windows; i++)
+        has |= cells_have_outer(&p->cell_windows[i]);
     return has;
 }
 
