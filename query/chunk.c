@@ -48,6 +48,41 @@ enum status chunk_need_present(struct ctx *c, struct chunk *ch)
     return OK;
 }
 
+enum status chunk_cut(struct ctx *c, const struct chunk *in, const struct box *want,
+                      struct chunk *out)
+{
+    struct chunk ch;
+    void *mem;
+    if (box_equal(&in->box, want)) {
+        *out = *in;
+        return OK;
+    }
+    chunk_empty(in->rel, want, &ch);
+    ch.n_cols = in->n_cols;
+    if (in->n_present) ch.n_present = ch.n;
+    size_t bytes = (size_t)bits_words(ch.n) * 8;
+    if (in->present && in->n_present) {
+        TRY(scratch_zeroed(c, bytes, &mem));
+        ch.present = mem;
+        box_copy_bits(ch.present, want, in->present, &in->box, want);
+        ch.n_present = bits_count(ch.present, 0, ch.n);
+        if (ch.n_present == ch.n) ch.present = NULL;
+    }
+    TRY(columns_of(c, in->n_cols, &ch.cols));
+    for (int i = 0; i < in->n_cols && ch.n_present; i++) {
+        const struct column *from = &in->cols[i];
+        struct column *to = &ch.cols[i];
+        TRY(column_alloc(c, from->type, ch.n, to));
+        box_copy(to->values, want, from->values, &in->box, want, type_bytes(from->type));
+        if (!from->valid) continue;
+        TRY(scratch_zeroed(c, bytes, &mem));
+        to->valid = mem;
+        box_copy_bits(to->valid, want, from->valid, &in->box, want);
+    }
+    *out = ch;
+    return OK;
+}
+
 void chunk_coords(const struct chunk *ch, int d, const struct axis *axis, void *values)
 {
     int64_t inner = 1;

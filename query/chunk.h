@@ -54,6 +54,9 @@ void chunk_empty(const struct rel *rel, const struct box *box, struct chunk *out
 /* Coordinates (positions when axis is NULL) of dimension d for every cell, C order, into values (of
  * the axis's type, or int64). */
 void chunk_coords(const struct chunk *ch, int d, const struct axis *axis, void *values);
+/* The cells of `want`, which lies inside the chunk's box, as a chunk of their own. */
+enum status chunk_cut(struct ctx *c, const struct chunk *in, const struct box *want,
+                      struct chunk *out);
 enum status chunk_need_present(struct ctx *c, struct chunk *ch);
 
 #endif

@@ -234,8 +234,8 @@ static enum status read_before(struct ctx *c, const struct held *h, struct batch
     const struct schema *s = array_schema(h->h.before);
     void *mem;
     int64_t n = 0;
-    TRY(scratch_alloc(c, (size_t)bits_words(b->n) * 8, &mem));
-    b->exists = memset(mem, 0, (size_t)bits_words(b->n) * 8);
+    TRY(scratch_zeroed(c, (size_t)bits_words(b->n) * 8, &mem));
+    b->exists = mem;
     if (h->sets) {
         TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(s->n_attrs + 1), &mem));
         b->old = mem;

@@ -13,15 +13,6 @@
 
 /* ---- pairs ---- */
 
-static enum status null_column(struct ctx *c, enum type t, int64_t n, struct column *out)
-{
-    TRY(column_alloc(c, t, n, out));
-    memset(out->values, 0, (size_t)n * type_bytes(t));
-    TRY(column_need_valid(c, out, n));
-    bits_fill(out->valid, 0, n, false);
-    return OK;
-}
-
 enum status match_alone(struct ctx *c, struct matching *m, int side, const struct column *cols,
                         const int64_t *rows, int64_t n)
 {
@@ -36,9 +27,9 @@ enum status match_alone(struct ctx *c, struct matching *m, int side, const struc
         for (int s = 0, i = 0; s < 2; s++)
             for (int j = 0; j < m->side[s].n_cols; j++, i++)
                 TRY(s == side ? column_take(c, &cols[j], rows + at, k, &out[i])
-                              : null_column(c, m->side[s].types[j], k, &out[i]));
+                              : column_nulls(c, m->side[s].types[j], k, &out[i]));
         TRY(column_take(c, &cols[own->rank_col], rows + at, k, &out[n_cols + side]));
-        TRY(null_column(c, T_INT64, k, &out[n_cols + !side]));
+        TRY(column_nulls(c, T_INT64, k, &out[n_cols + !side]));
         TRY(rowset_append(c, m->pairs, out, NULL, k));
         scratch_release(c->scratch, mark);
     }

@@ -1,6 +1,7 @@
 /* How do the cells of one side of a join become rows with keys? */
 #include "query/join_side.h"
 #include "query/gather.h"
+#include "query/op_rowset.h"
 #include "query/sortkey.h"
 #include <math.h>
 #include <string.h>
@@ -108,22 +109,6 @@ static enum status indexes(struct ctx *c, const uint64_t *bits, int64_t n, int64
     return OK;
 }
 
-static enum status row_numbers(struct ctx *c, const struct join_side *s, const struct chunk *ch,
-                               struct column *out)
-{
-    TRY(column_alloc(c, T_INT64, ch->n, out));
-    int last = ch->box.n_dims - 1;
-    int64_t width = last < 0 ? 1 : box_extent(&ch->box, last), *to = out->values;
-    for (int64_t row = 0; row < ch->n; row += width) {
-        int64_t pos[MAX_DIMS];
-        box_position(&ch->box, row, pos);
-        int64_t base = box_index(&s->in->box, pos);
-        for (int64_t i = 0; i < width; i++)
-            to[row + i] = base + i;
-    }
-    return OK;
-}
-
 enum status join_side_rows(struct ctx *c, struct join_side *s, const struct chunk *ch,
                            struct side_rows *out)
 {
@@ -153,7 +138,8 @@ enum status join_side_rows(struct ctx *c, struct join_side *s, const struct chun
             null[w] |= exist[w] & ~key->valid[w];
         key->valid = NULL; /* rows with a NULL are apart */
     }
-    TRY(row_numbers(c, s, ch, &cols[s->rank_col]));
+    TRY(column_alloc(c, T_INT64, n, &cols[s->rank_col]));
+    chunk_ranks(ch, &s->in->box, cols[s->rank_col].values);
     struct side_rows r = {.cols = cols, .null = null};
     TRY(indexes(c, usable, n, &r.rows, &r.n));
     for (int64_t w = 0; w < bits_words(n); w++)

@@ -18,7 +18,6 @@ enum {
 struct lookup {
     int n_values;
     enum type *types; /* of the rowset: hi, lo, then the values */
-    char *tmp_dir;
     uint64_t seed;
     struct rowset *rows;       /* sorted when sealed; NULL: they are in memory */
     struct lookup_key *recent; /* while rows come that have no values */

@@ -313,12 +313,8 @@ static enum status from_found(struct ctx *c, struct op *op, const struct chunk *
     struct asof *s = op->state;
     int n_cols = s->side[1].n_cols, last = ch->box.n_dims - 1;
     int64_t width = last < 0 ? 1 : box_extent(&ch->box, last);
-    for (int k = 0; k < n_cols; k++) {
-        TRY(column_alloc(c, s->side[1].types[k], ch->n, &right[k]));
-        memset(right[k].values, 0, (size_t)ch->n * type_bytes(right[k].type));
-        TRY(column_need_valid(c, &right[k], ch->n));
-        bits_fill(right[k].valid, 0, ch->n, false);
-    }
+    for (int k = 0; k < n_cols; k++)
+        TRY(column_nulls(c, s->side[1].types[k], ch->n, &right[k]));
     for (int64_t row = 0; row < ch->n; row += width) {
         int64_t pos[MAX_DIMS], lo, hi;
         void *mem;

@@ -255,30 +255,21 @@ static bool place_box(const struct op *op, const struct place *p, const struct b
     return box_intersect(out, &f->source->box, out);
 }
 
-static struct box hull(const struct box *a, const struct box *b)
-{
-    struct box h = *a;
-    for (int d = 0; d < a->n_dims; d++) {
-        if (b->lo[d] < h.lo[d]) h.lo[d] = b->lo[d];
-        if (b->hi[d] > h.hi[d]) h.hi[d] = b->hi[d];
-    }
-    return h;
-}
-
 /* Adds a box of the source to those from `first` on; returns which one it is part of. */
 static int add_reach(struct reach *r, int first, int *n, int input, const struct box *box)
 {
     int best = -1;
     double least = 0;
     for (int i = first; i < *n; i++) {
-        struct box h = hull(&r[i].box, box);
+        struct box h;
+        box_hull(&r[i].box, box, &h);
         double more = (double)box_cells(&h) - (double)box_cells(&r[i].box);
         if (best >= 0 && more >= least) continue;
         best = i;
         least = more;
     }
     if (best >= 0 && (*n == REACH_MAX || least <= (double)box_cells(box) + CLOSE_CELLS)) {
-        r[best].box = hull(&r[best].box, box);
+        box_hull(&r[best].box, box, &r[best].box);
         return best;
     }
     r[*n] = (struct reach){input, *box};
@@ -315,22 +306,6 @@ double fetch_cost(const struct op *op, const struct box *want)
 }
 
 /* ---- columns ---- */
-
-static enum status zeroed(struct ctx *c, size_t bytes, void **out)
-{
-    TRY(scratch_alloc(c, bytes, out));
-    memset(*out, 0, bytes);
-    return OK;
-}
-
-static enum status null_column(struct ctx *c, enum type type, int64_t n, struct column *out)
-{
-    void *valid, *values;
-    TRY(zeroed(c, (size_t)bits_words(n) * 8, &valid));
-    TRY(zeroed(c, type_bytes(type) * (size_t)n, &values));
-    *out = (struct column){type, values, valid};
-    return OK;
-}
 
 /* The loops that take a place's values out of a chunk of the source; *partial: some cells of `want`
  * have none there, *none: all. */
@@ -399,7 +374,7 @@ static enum status take_columns(struct ctx *c, const struct op *op, int point,
         const struct column *src = &from->cols[p->fetched[k].col];
         bool nulls = partial || from->present || src->valid;
         if (nulls)
-            TRY(null_column(c, src->type, n, &out[k]));
+            TRY(column_nulls(c, src->type, n, &out[k]));
         else
             TRY(column_alloc(c, src->type, n, &out[k]));
         if (none) continue;
@@ -408,7 +383,7 @@ static enum status take_columns(struct ctx *c, const struct op *op, int point,
         gather_bits(&g, out[k].valid, from->present);
         if (!src->valid) continue;
         void *valid;
-        TRY(zeroed(c, (size_t)bits_words(n) * 8, &valid));
+        TRY(scratch_zeroed(c, (size_t)bits_words(n) * 8, &valid));
         gather_bits(&g, valid, src->valid);
         bits_and(out[k].valid, valid, n);
     }
@@ -461,7 +436,7 @@ static enum status pick_columns(struct ctx *c, const struct op *op, int point,
     struct column *cols = cols_memory;
     for (int k = 0; k < p->n_fetched; k++) {
         if (p->fetched[k].point != point) continue;
-        TRY(null_column(c, p->rel.cols[own->n_cols + k].type, own->n, &out[k]));
+        TRY(column_nulls(c, p->rel.cols[own->n_cols + k].type, own->n, &out[k]));
         cols[n] = out[k];
         from[n++] = p->fetched[k].col;
     }
@@ -469,40 +444,6 @@ static enum status pick_columns(struct ctx *c, const struct op *op, int point,
 }
 
 /* ---- producing ---- */
-
-/* The cells of `want`, of a chunk that has more. */
-static enum status cut_chunk(struct ctx *c, const struct chunk *in, const struct box *want,
-                             struct chunk *out)
-{
-    struct chunk ch = {.box = *want, .n = box_cells(want), .n_cols = in->n_cols, .rel = in->rel};
-    void *memory;
-    if (box_equal(&in->box, want)) {
-        *out = *in;
-        return OK;
-    }
-    ch.n_present = ch.n;
-    if (in->present && in->n_present) {
-        TRY(zeroed(c, (size_t)bits_words(ch.n) * 8, &memory));
-        ch.present = memory;
-        box_copy_bits(ch.present, want, in->present, &in->box, want);
-        ch.n_present = bits_count(ch.present, 0, ch.n);
-        if (ch.n_present == ch.n) ch.present = NULL;
-    }
-    if (in->n_present == 0) ch.n_present = 0;
-    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(in->n_cols + 1), &memory));
-    ch.cols = memory;
-    for (int i = 0; ch.n_present && i < in->n_cols; i++) {
-        const struct column *from = &in->cols[i];
-        TRY(column_alloc(c, from->type, ch.n, &ch.cols[i]));
-        box_copy(ch.cols[i].values, want, from->values, &in->box, want, type_bytes(from->type));
-        if (!from->valid) continue;
-        TRY(zeroed(c, (size_t)bits_words(ch.n) * 8, &memory));
-        ch.cols[i].valid = memory;
-        box_copy_bits(ch.cols[i].valid, want, from->valid, &in->box, want);
-    }
-    *out = ch;
-    return OK;
-}
 
 static enum status fetch_columns(struct ctx *c, struct op *op, const struct chunk *own,
                                  struct chunk *from, const struct reach *reach, int n_reach,
@@ -520,7 +461,7 @@ static enum status fetch_columns(struct ctx *c, struct op *op, const struct chun
         } else {
             for (int k = 0; k < p->n_fetched; k++)
                 if (p->fetched[k].point == i)
-                    TRY(null_column(c, p->rel.cols[own->n_cols + k].type, own->n, &out[k]));
+                    TRY(column_nulls(c, p->rel.cols[own->n_cols + k].type, own->n, &out[k]));
         }
     }
     return OK;
@@ -537,7 +478,7 @@ static enum status fetch_produce(struct ctx *c, struct op *op, const struct box 
     TRY(scratch_alloc(c, sizeof(int) * (size_t)(p->n_points + 1), &of));
     int n = fetch_reaches(op, want, reach, of);
     TRY(op_produce(c, op->in[0], &reach[0].box, &from[0]));
-    TRY(cut_chunk(c, &from[0], want, &own));
+    TRY(chunk_cut(c, &from[0], want, &own));
     if (own.n_present == 0) return OK;
     TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(p->rel.n_cols + 1), &memory));
     struct column *cols = memory;

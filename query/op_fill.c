@@ -15,9 +15,7 @@ static enum status present_bits(struct ctx *c, const struct chunk *in, const str
                                 uint64_t **out)
 {
     void *bits;
-    size_t bytes = (size_t)bits_words(box_cells(want)) * 8;
-    TRY(scratch_alloc(c, bytes, &bits));
-    memset(bits, 0, bytes);
+    TRY(scratch_zeroed(c, (size_t)bits_words(box_cells(want)) * 8, &bits));
     if (in && in->n_present) box_copy_bits(bits, want, in->present, &in->box, &in->box);
     *out = bits;
     return OK;

@@ -91,8 +91,7 @@ struct probing {
 static enum status clear_bytes(struct ctx *c, int64_t n, uint8_t **out)
 {
     void *mem;
-    TRY(scratch_alloc(c, (size_t)n + 8, &mem));
-    memset(mem, 0, (size_t)n);
+    TRY(scratch_zeroed(c, (size_t)n + 8, &mem));
     *out = mem;
     return OK;
 }

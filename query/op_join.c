@@ -224,8 +224,7 @@ static enum status spread_side(struct ctx *c, const struct op *op, int side, con
 static enum status clear_bits(struct ctx *c, int64_t n, uint64_t **out)
 {
     void *bits;
-    TRY(scratch_alloc(c, (size_t)bits_words(n) * 8, &bits));
-    memset(bits, 0, (size_t)bits_words(n) * 8);
+    TRY(scratch_zeroed(c, (size_t)bits_words(n) * 8, &bits));
     *out = bits;
     return OK;
 }
@@ -297,10 +296,8 @@ static enum status inner_cells(struct ctx *c, const struct join *j, const struct
 /* Right columns where no cell meets the left's: all NULL. */
 static enum status no_match(struct ctx *c, struct chunk *out, int n_left)
 {
-    for (int i = n_left; i < out->n_cols; i++) {
-        TRY(column_alloc(c, out->rel->cols[i].type, out->n, &out->cols[i]));
-        TRY(clear_bits(c, out->n, &out->cols[i].valid));
-    }
+    for (int i = n_left; i < out->n_cols; i++)
+        TRY(column_nulls(c, out->rel->cols[i].type, out->n, &out->cols[i]));
     return OK;
 }
 
@@ -351,11 +348,8 @@ static enum status full_cells(struct ctx *c, const struct join *j, const struct 
     for (int side = 0, k = 0; side < 2; side++) {
         int end = side ? out->n_cols : j->n_left_cols;
         if (in[side].n_present == 0) {
-            for (; k < end; k++) {
-                TRY(column_alloc(c, out->rel->cols[k].type, out->n, &out->cols[k]));
-                memset(out->cols[k].values, 0, (size_t)out->n * type_bytes(out->cols[k].type));
-                TRY(clear_bits(c, out->n, &out->cols[k].valid));
-            }
+            for (; k < end; k++)
+                TRY(column_nulls(c, out->rel->cols[k].type, out->n, &out->cols[k]));
             continue;
         }
         TRY(spread_bits(c, &s[side], in[side].present, out->n, &bits[side]));

@@ -377,8 +377,7 @@ static enum status regrid_produce(struct ctx *c, struct op *op, const struct box
     struct chunk ch;
     void *present;
     TRY(chunk_alloc(c, &op->plan->rel, want, &ch));
-    TRY(scratch_alloc(c, (size_t)bits_words(ch.n) * 8, &present));
-    memset(present, 0, (size_t)bits_words(ch.n) * 8);
+    TRY(scratch_zeroed(c, (size_t)bits_words(ch.n) * 8, &present));
     ch.present = present;
     for (int i = 0; i < ch.n_cols; i++)
         TRY(column_need_valid(c, &ch.cols[i], ch.n));

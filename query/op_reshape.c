@@ -99,13 +99,6 @@ static enum status find_cells(struct ctx *c, const struct reshape *r, const stru
     return OK;
 }
 
-static enum status zeroed(struct ctx *c, size_t bytes, void **out)
-{
-    TRY(scratch_alloc(c, bytes, out));
-    memset(*out, 0, bytes);
-    return OK;
-}
-
 static enum status reshape_produce(struct ctx *c, struct op *op, const struct box *want,
                                    struct chunk *out)
 {
@@ -116,10 +109,10 @@ static enum status reshape_produce(struct ctx *c, struct op *op, const struct bo
     void *memory;
     TRY(chunk_alloc(c, &p->rel, want, &ch));
     size_t bits = (size_t)bits_words(ch.n) * 8;
-    TRY(zeroed(c, bits, &memory));
+    TRY(scratch_zeroed(c, bits, &memory));
     ch.present = memory;
     for (int i = 0; i < ch.n_cols; i++) {
-        TRY(zeroed(c, bits, &memory));
+        TRY(scratch_zeroed(c, bits, &memory));
         ch.cols[i].valid = memory;
         memset(ch.cols[i].values, 0, type_bytes(ch.cols[i].type) * (size_t)ch.n);
     }

@@ -76,8 +76,8 @@ static enum status stack_produce(struct ctx *c, struct op *op, const struct box 
         }
         if (!ch.cols) {
             TRY(chunk_alloc(c, &p->rel, want, &ch));
-            TRY(scratch_alloc(c, (size_t)bits_words(ch.n) * 8, &bits));
-            ch.present = memset(bits, 0, (size_t)bits_words(ch.n) * 8);
+            TRY(scratch_zeroed(c, (size_t)bits_words(ch.n) * 8, &bits));
+            ch.present = bits;
         }
         TRY(place_piece(c, &in, &part, &ch));
     }

@@ -4,7 +4,6 @@
  * reach past the array's edges, or farther than boxes do, the cells are asked for window by window.
  */
 #include "query/op_window.h"
-#include "query/gather.h"
 #include "query/op_classes.h"
 #include "query/reach.h"
 #include "query/rowset_internal.h"
@@ -148,10 +147,7 @@ bool window_reach(const struct op *op, const struct box *want, struct box *out)
         struct box b = *want;
         for (int n = 0; n < k->n_axes; n++)
             axis_reach(&k->axes[n], k->far[n], &b);
-        for (int d = 0; d < b.n_dims; d++) {
-            if (b.lo[d] < out->lo[d]) out->lo[d] = b.lo[d];
-            if (b.hi[d] > out->hi[d]) out->hi[d] = b.hi[d];
-        }
+        box_hull(out, &b, out);
     }
     return box_intersect(out, &op->in[0]->box, out);
 }
@@ -166,42 +162,6 @@ double window_bytes(const struct op *op, const struct box *box)
 }
 
 /* ---- producing ---- */
-
-/* Part of a chunk as one of its own. */
-static enum status cut_chunk(struct ctx *c, const struct chunk *in, const struct box *want,
-                             struct chunk *out)
-{
-    struct chunk ch = *in;
-    void *mem;
-    if (box_equal(&in->box, want)) {
-        *out = *in;
-        return OK;
-    }
-    chunk_empty(in->rel, want, &ch);
-    ch.n_present = ch.n;
-    ch.n_cols = in->n_cols;
-    size_t bytes = (size_t)bits_words(ch.n) * 8;
-    if (in->present) {
-        TRY(scratch_alloc(c, bytes, &mem));
-        memset(mem, 0, bytes);
-        ch.present = mem;
-        box_copy_bits(ch.present, want, in->present, &in->box, want);
-        ch.n_present = bits_count(ch.present, 0, ch.n);
-    }
-    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(in->n_cols + 1), &mem));
-    ch.cols = mem;
-    for (int i = 0; i < in->n_cols && ch.n_present; i++) {
-        const struct column *from = &in->cols[i];
-        struct column *to = &ch.cols[i];
-        TRY(column_alloc(c, from->type, ch.n, to));
-        box_copy(to->values, want, from->values, &in->box, want, type_bytes(from->type));
-        if (!from->valid) continue;
-        TRY(column_need_valid(c, to, ch.n));
-        box_copy_bits(to->valid, want, from->valid, &in->box, want);
-    }
-    *out = ch;
-    return OK;
-}
 
 static bool all_near(const struct window_call *k)
 {
@@ -228,10 +188,7 @@ static void add_hull(struct ctx *c, const struct windows *w, const struct window
     struct box hull;
     if (!all_near(k) || !window_hull(c, k, k->n_axes, want, &hull) || past_edges(k, &hull)) return;
     if (!box_intersect(&hull, &w->op->in[0]->box, &hull)) return;
-    for (int d = 0; d < hull.n_dims; d++) {
-        if (hull.lo[d] < out->lo[d]) out->lo[d] = hull.lo[d];
-        if (hull.hi[d] > out->hi[d]) out->hi[d] = hull.hi[d];
-    }
+    box_hull(out, &hull, out);
 }
 
 /* Cells whose window leaves the array are NULL, if EDGE says so, and not computed. */
@@ -256,23 +213,11 @@ static enum status mark_leaving(struct ctx *c, const struct window_call *k, cons
     return OK;
 }
 
-/* Texts of a result outlive the states that they come from. */
-enum status window_keep_text(struct ctx *c, struct column *col, int64_t i)
-{
-    if (!type_is_varlen(col->type) || column_is_null(col, i)) return OK;
-    struct text *t = (struct text *)col->values + i;
-    void *mem;
-    TRY(scratch_alloc(c, (size_t)t->len + 1, &mem));
-    if (t->len) memcpy(mem, t->s, (size_t)t->len);
-    t->s = mem;
-    return OK;
-}
-
 enum status window_finish(struct ctx *c, const struct agg_bound *k, const void *state,
                           struct column *out, int64_t i)
 {
     TRY(k->ops->finish(c, k, state, out, i));
-    return window_keep_text(c, out, i);
+    return column_keep_text(c, out, i);
 }
 
 struct task {
@@ -421,7 +366,7 @@ static enum status window_produce(struct ctx *c, struct op *op, const struct box
     chunk_empty(rel, want, out);
     TRY(window_input(c, &st->w, &near, &in, &cols));
     if (in.n_present == 0) return OK;
-    TRY(cut_chunk(c, &in, want, &own));
+    TRY(chunk_cut(c, &in, want, &own));
     if (own.n_present == 0) return OK;
     TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(rel->n_cols + 1), &mem));
     struct column *all = mem;

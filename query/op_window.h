@@ -1,8 +1,8 @@
 /* What the files of the window operator share: op_window.c (open, produce, close),
  * op_window_bounds.c (which positions a window covers), op_window_pad.c (cells past the array's
- * edges), op_window_slide.c (states along an axis), op_window_far.c (axes along which windows are
- * longer than boxes), op_window_each.c (window by window), op_window_order.c (quantiles, modes,
- * DISTINCT).
+ * edges), op_window_slide.c (states along an axis), op_window_planes.c (the same without states),
+ * op_window_far.c (axes along which windows are longer than boxes), op_window_each.c (window by
+ * window), op_window_order.c (quantiles, modes, DISTINCT).
  *
  * Virtual positions are those of the array as EDGE continues it: NEAREST, REFLECT and WRAP map the
  * ones outside to cells inside, with SHRINK and NULL there is nothing outside. Windows are taken
@@ -125,8 +125,6 @@ int64_t far_block(const struct far *f);
  * todo: which cells are wanted. */
 enum status window_each(struct ctx *c, const struct window_source *s, const struct box *box,
                         const uint64_t *todo, struct column *out);
-/* The text at i, if it is one, copied to the scratch. */
-enum status window_keep_text(struct ctx *c, struct column *col, int64_t i);
 /* The result of a state; texts are kept. */
 enum status window_finish(struct ctx *c, const struct agg_bound *k, const void *state,
                           struct column *out, int64_t i);

@@ -99,8 +99,7 @@ static enum status key_of(struct ctx *c, const struct column *col, int64_t n, st
 static enum status alloc(struct ctx *c, int64_t n, int32_t **out)
 {
     void *mem;
-    TRY(scratch_alloc(c, (size_t)(n + 1) * sizeof(int32_t), &mem));
-    memset(mem, 0, (size_t)(n + 1) * sizeof(int32_t));
+    TRY(scratch_zeroed(c, (size_t)(n + 1) * sizeof(int32_t), &mem));
     *out = mem;
     return OK;
 }
@@ -265,7 +264,7 @@ static enum status mode_at(struct ctx *c, const struct counts *k, struct column 
     char *to = (char *)out->values + (size_t)i * bytes;
     int64_t cell = k->rep[node - k->leaves];
     memcpy(to, (const char *)k->in->args[0]->values + (size_t)cell * bytes, bytes);
-    if (type_is_varlen(out->type)) return window_keep_text(c, out, i);
+    if (type_is_varlen(out->type)) return column_keep_text(c, out, i);
     uint64_t word;
     sortkey_encode(out->type, to, 1, &word);
     sortkey_decode(out->type, &word, 1, to);

@@ -126,8 +126,7 @@ static enum status new_columns(struct ctx *c, struct padding *p, const struct ch
         TRY(column_alloc(c, like->cols[i].type, out->n, &out->cols[i]));
         memset(out->cols[i].values, 0, (size_t)out->n * type_bytes(like->cols[i].type));
     }
-    TRY(scratch_alloc(c, (size_t)bits_words(out->n) * 8, &mem));
-    memset(mem, 0, (size_t)bits_words(out->n) * 8);
+    TRY(scratch_zeroed(c, (size_t)bits_words(out->n) * 8, &mem));
     out->present = mem;
     out->n_cols = like->n_cols;
     return OK;

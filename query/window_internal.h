@@ -44,9 +44,6 @@ static inline enum status cursor_at(struct ctx *c, struct row_cursor *cur, int64
     return OK;
 }
 
-/* Copies the text of row i to the scratch: what it refers to may go before the column does. */
-enum status column_keep_text(struct ctx *c, struct column *col, int64_t i);
-
 /* ---- frames (window_frame.c) ---- */
 /* Of rows first … first + n - 1: their partition, their peers, their frame, as half-open ranges of
  * rows. lo ≤ hi, inside the partition; none of them ever moves back. */

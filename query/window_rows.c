@@ -35,18 +35,6 @@ enum status cursor_load(struct ctx *c, struct row_cursor *cur, int64_t row)
     return OK;
 }
 
-enum status column_keep_text(struct ctx *c, struct column *col, int64_t i)
-{
-    if (!type_is_varlen(col->type) || column_is_null(col, i)) return OK;
-    struct text *t = (struct text *)col->values + i;
-    void *copy;
-    if (!t->len) return OK;
-    TRY(scratch_alloc(c, (size_t)t->len, &copy));
-    memcpy(copy, t->s, (size_t)t->len);
-    t->s = copy;
-    return OK;
-}
-
 /* ---- marks ---- */
 
 /* A block of rows, each to be compared with the one before it. */

@@ -62,6 +62,15 @@ bool box_equal(const struct box *a, const struct box *b)
     return true;
 }
 
+void box_hull(const struct box *a, const struct box *b, struct box *out)
+{
+    out->n_dims = a->n_dims;
+    for (int d = 0; d < a->n_dims; d++) {
+        out->lo[d] = a->lo[d] < b->lo[d] ? a->lo[d] : b->lo[d];
+        out->hi[d] = a->hi[d] > b->hi[d] ? a->hi[d] : b->hi[d];
+    }
+}
+
 void box_strides(const struct box *b, int64_t *strides)
 {
     int64_t stride = 1;

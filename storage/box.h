@@ -22,6 +22,8 @@ static inline int64_t box_extent(const struct box *b, int d)
 bool box_empty(const struct box *b);
 /* False when the intersection is empty (out is then an empty box). out may be a or b. */
 bool box_intersect(const struct box *a, const struct box *b, struct box *out);
+/* The smallest box around both. out may be a or b. */
+void box_hull(const struct box *a, const struct box *b, struct box *out);
 bool box_contains(const struct box *outer, const struct box *inner);
 bool box_equal(const struct box *a, const struct box *b);
 /* Strides in cells of each dimension, C order. */

@@ -215,6 +215,13 @@ enum status scratch_alloc(struct ctx *c, size_t bytes, void **out)
     return OK;
 }
 
+enum status scratch_zeroed(struct ctx *c, size_t bytes, void **out)
+{
+    TRY(scratch_alloc(c, bytes, out));
+    memset(*out, 0, bytes);
+    return OK;
+}
+
 struct scratch_mark scratch_mark(const struct scratch *s)
 {
     return (struct scratch_mark){s->block, s->offset};

@@ -51,6 +51,7 @@ struct scratch *scratch_new(struct budget *b);
 struct scratch *scratch_new_small(struct budget *b);
 void scratch_free(struct scratch *s);
 enum status scratch_alloc(struct ctx *c, size_t bytes, void **out); /* from c->scratch */
+enum status scratch_zeroed(struct ctx *c, size_t bytes, void **out);
 struct scratch_mark scratch_mark(const struct scratch *s);
 void scratch_release(struct scratch *s, struct scratch_mark m);
 void scratch_reset(struct scratch *s);

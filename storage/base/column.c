@@ -24,3 +24,27 @@ enum status column_need_valid(struct ctx *c, struct column *col, int64_t n)
     col->valid = bits;
     return OK;
 }
+
+enum status column_nulls(struct ctx *c, enum type type, int64_t n, struct column *out)
+{
+    struct column col;
+    void *bits;
+    TRY(column_alloc(c, type, n, &col));
+    memset(col.values, 0, (size_t)n * type_bytes(type));
+    TRY(scratch_zeroed(c, (size_t)bits_words(n) * 8, &bits));
+    col.valid = bits;
+    *out = col;
+    return OK;
+}
+
+enum status column_keep_text(struct ctx *c, struct column *col, int64_t i)
+{
+    if (!type_is_varlen(col->type) || column_is_null(col, i)) return OK;
+    struct text *t = (struct text *)col->values + i;
+    void *copy;
+    if (!t->len) return OK;
+    TRY(scratch_alloc(c, (size_t)t->len, &copy));
+    memcpy(copy, t->s, (size_t)t->len);
+    t->s = copy;
+    return OK;
+}

@@ -17,6 +17,11 @@ struct column {
 enum status column_alloc(struct ctx *c, enum type type, int64_t n, struct column *out);
 /* A validity bitmap of n bits, all set, from c->scratch, if the column has none. */
 enum status column_need_valid(struct ctx *c, struct column *col, int64_t n);
+/* n NULLs, the values under them zeroed, from c->scratch. */
+enum status column_nulls(struct ctx *c, enum type type, int64_t n, struct column *out);
+/* Copies the text of cell i, if it is one, to c->scratch: what it refers to may go before the
+ * column does. */
+enum status column_keep_text(struct ctx *c, struct column *col, int64_t i);
 static inline bool column_is_null(const struct column *col, int64_t i)
 {
     return col->valid && !bit_get(col->valid, i);
