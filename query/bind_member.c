@@ -235,12 +235,27 @@ static enum status null_or_false(struct member *m, struct expr *null_x, struct e
     return choose(m, args, 4, truth(m, false), out);
 }
 
+/* NOT IN where NULL is as good as false: no row is equal, and either there are none or no NULL is
+ * in the way. A condition of such parts is two. */
+static enum status surely_absent(struct member *m, struct expr **out)
+{
+    struct expr *found, *null_x, *in_doubt;
+    TRY(any_row(m, "=", MATCH_TRUE, &found));
+    TRY(call(m, "not", found, NULL, out));
+    TRY(some_null(m, &null_x));
+    if (!null_x && !m->s_null) return OK;
+    TRY(null_or_false(m, null_x, &in_doubt));
+    TRY(expr_make_is_null(m->b->c, in_doubt, true, m->pos, &in_doubt));
+    return call(m, "and", *out, in_doubt, out);
+}
+
 static enum status member_of(struct member *m, bool negated, struct expr **out)
 {
     struct expr *found, *null_x, *args[2];
+    if (negated && m->in->truth) return surely_absent(m, out);
     TRY(any_row(m, "=", MATCH_TRUE, &found));
     *out = found;
-    if (!m->in->truth || negated) {
+    if (!m->in->truth) {
         TRY(some_null(m, &null_x));
         if (null_x || m->s_null) {
             struct expr *otherwise;

@@ -47,54 +47,11 @@ static bool call_has_outer(const struct agg_call *a)
     return expr_has_outer(a->filter) || any_outer(a->args, a->n_args);
 }
 
-static bool window_has_outer(const struct row_window *w)
-{
-    bool has = any_outer(w->partition, w->n_partition) || expr_has_outer(w->from_offset) ||
-               expr_has_outer(w->to_offset);
-    for (int i = 0; i < w->n_order; i++)
-        has |= expr_has_outer(w->order[i].e);
-    return has;
-}
-
-static bool cells_have_outer(const struct cell_window *w)
-{
-    bool has = call_has_outer(&w->call);
-    for (int d = 0; d < w->n_dims; d++)
-        has |= expr_has_outer(w->dims[d].lo) || expr_has_outer(w->dims[d].hi);
-    return has;
-}
-
-static bool node_has_outer(const struct plan *p)
-{
-    bool has = any_outer(p->exprs, p->n_exprs) || expr_has_outer(p->residual) ||
-               expr_has_outer(p->limit) || expr_has_outer(p->offset);
-    for (int64_t i = 0; p->rows && i < p->n_rows * p->rel.n_cols; i++)
-        has |= expr_has_outer(p->rows[i]);
-    for (int i = 0; i < p->n_keys; i++)
-        has |= expr_has_outer(p->keys[i].e);
-    for (int i = 0; i < p->n_aggs; i++)
-        has |= call_has_outer(&p->aggs[i]);
-    for (int i = 0; i < p->n_sort; i++)
-        has |= expr_has_outer(p->sort[i].e);
-    has |= any_outer(p->left_keys, p->n_join_keys) || any_outer(p->right_keys, p->n_join_keys);
-    for (int i = 0; i < p->n_points; i++)
-        for (int d = 0; d < p->in[p->n_in - 1]->rel.n_dims; d++)
-            has |= expr_has_outer(p->points[i].dims[d].e);
-    for (int i = 0; i < p->n_windows; i++)
-        has |= window_has_outer(&p->windows[i]);
-    for (int i = 0; i < p->n_calls; i++)
-        has |= call_has_outer(&p->calls[i].call);
-    for (int i = 0; i < p->n_cell_windows; i++)
-        has |= cells_have_outer(&p->cell_windows[i]);
-    return has;
-}
-
 static bool plan_has_outer(const struct plan *p)
 {
-    if (node_has_outer(p)) return true;
-    for (int i = 0; i < p->n_in; i++)
-        if (plan_has_outer(p->in[i])) return true;
-    return false;
+    bool found = false;
+    plan_walk(p, note_outer, &found);
+    return found;
 }
 
 struct expr *expr_outward(struct ctx *c, const struct expr *e, struct expr *const *args,

@@ -165,7 +165,6 @@ static void format_hash_join(const struct plan *p, struct strbuf *out)
     if (p->hash_join < HASH_SEMI && rel_known(l) && rel_known(r))
         strbuf_adds(out, hash_join_build(p, rel_cells(l), rel_cells(r)) ? ", table of the right"
                                                                         : ", table of the left");
-    if (p->null_aware) strbuf_adds(out, " not in");
     format_equal_keys(p, p->n_join_keys, out);
     if (p->residual) strbuf_adds(out, p->n_join_keys ? " and" : " on");
     format_over_both("", p->residual, p, out);

@@ -87,7 +87,7 @@ static enum status look_at_pairs(struct ctx *c, struct pairs *p)
     for (int i = 0; i < n + m->side[0].n_extra; i++) {
         int side = i >= n_left && i < n;
         cols[i] = (struct column){.type = m->pair_rel.cols[i].type};
-        if (m->used[i] || (!m->marks && i < n))
+        if (m->used[i] || i < n)
             TRY(pair_column(c, p, side, i < n_left ? i : i - (side ? n_left : n_right), &cols[i]));
     }
     struct chunk ch = {.box = {.n_dims = 1, .hi = {p->n}},
@@ -103,34 +103,13 @@ static enum status look_at_pairs(struct ctx *c, struct pairs *p)
         if (p->build_hits)
             __atomic_store_n(&p->build_hits[p->of_side[m->build][i]], 1, __ATOMIC_RELAXED);
     }
-    if (!m->marks && ch.n_present) TRY(add_pairs(c, p, cols, &ch));
+    if (ch.n_present) TRY(add_pairs(c, p, cols, &ch));
     scratch_release(c->scratch, mark);
     p->n = 0;
     return check_cancel(c);
 }
 
 /* ---- probing ---- */
-
-/* NULL beside anything may be equal: NOT IN wants to know. */
-static bool soft_equal(const struct matching *m, const struct join_table *t, int64_t at,
-                       const struct column *probe, int64_t i)
-{
-    const struct join_side *a = &m->side[m->build], *b = &m->side[!m->build];
-    for (int k = a->n_keys - a->n_soft; k < a->n_keys; k++) {
-        const struct column *x = &t->cols[a->first_key + k], *y = &probe[b->first_key + k];
-        if (column_is_null(x, at) || column_is_null(y, i)) continue;
-        if (x->type == T_TEXT) {
-            struct text s = ((const struct text *)x->values)[at];
-            struct text u = ((const struct text *)y->values)[i];
-            if (s.len != u.len || (s.len && memcmp(s.s, u.s, (size_t)s.len))) return false;
-            continue;
-        }
-        uint64_t v = ((const uint64_t *)x->values)[at], w = ((const uint64_t *)y->values)[i];
-        bool is_nan = type_is_float(a->key_types[k]) && v == join_nan_word();
-        if (v != w || is_nan) return false;
-    }
-    return true;
-}
 
 static enum status match_row(struct ctx *c, struct pairs *p, int64_t i, int64_t *steps)
 {
@@ -141,15 +120,13 @@ static enum status match_row(struct ctx *c, struct pairs *p, int64_t i, int64_t 
     for (uint32_t at = join_table_first(t, hash); at; at = t->next[at - 1]) {
         if (++*steps % STEPS == 0) TRY(check_cancel(c));
         if (!join_table_equal(t, at - 1, probe, p->probe, i)) continue;
-        if (probe->n_soft && !soft_equal(m, t, at - 1, p->probe, i)) continue;
-        if (m->marks && !m->residual) {
+        if (m->marks) {
             p->hits[i] = 1;
             return OK;
         }
         p->of_side[m->build][p->n] = at - 1;
         p->of_side[!m->build][p->n] = i;
         if (++p->n == PAIRS) TRY(look_at_pairs(c, p));
-        if (m->marks && p->hits[i]) return OK;
     }
     return OK;
 }
@@ -339,7 +316,7 @@ enum status match_rowsets(struct ctx *c, struct matching *m, struct rowset *buil
 {
     int64_t n = rowset_rows(build);
     bool fits = n <= join_table_rows(build, memory_share(c, 3));
-    bool hashed = m->side[0].n_keys > m->side[0].n_soft;
+    bool hashed = m->side[0].n_keys > 0;
     if (fits || !hashed || level > MAX_LEVEL) {
         enum status st = match_blocks(c, m, build, probe);
         rowset_free(build);

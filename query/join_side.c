@@ -114,7 +114,7 @@ enum status join_side_rows(struct ctx *c, struct join_side *s, const struct chun
 {
     void *mem;
     int64_t n = ch->n;
-    uint64_t *usable, *exist, *null;
+    uint64_t *usable, *exist;
     TRY(scratch_alloc(c, sizeof(struct column) * (size_t)s->n_all, &mem));
     struct column *cols = mem;
     if (s->n_cols) memcpy(cols, ch->cols, sizeof *cols * (size_t)s->n_cols);
@@ -127,26 +127,20 @@ enum status join_side_rows(struct ctx *c, struct join_side *s, const struct chun
         TRY(key_words(c, s->key_types[k], n, key, soft ? NULL : usable));
         if (!soft && key->valid) bits_and(usable, key->valid, n);
     }
-    TRY(new_bits(c, NULL, n, &null));
-    bits_fill(null, 0, n, false);
     TRY(column_alloc(c, T_INT64, n, &cols[s->hash_col]));
     memset(cols[s->hash_col].values, 0, (size_t)n * 8);
     for (int k = 0; k < s->n_keys - s->n_soft; k++) {
         struct column *key = &cols[s->first_key + k];
         add_to_hash(key, n, cols[s->hash_col].values);
-        for (int64_t w = 0; key->valid && w < bits_words(n); w++)
-            null[w] |= exist[w] & ~key->valid[w];
         key->valid = NULL; /* rows with a NULL are apart */
     }
     TRY(column_alloc(c, T_INT64, n, &cols[s->rank_col]));
     chunk_ranks(ch, &s->in->box, cols[s->rank_col].values);
-    struct side_rows r = {.cols = cols, .null = null};
+    struct side_rows r = {.cols = cols};
     TRY(indexes(c, usable, n, &r.rows, &r.n));
     for (int64_t w = 0; w < bits_words(n); w++)
         exist[w] &= ~usable[w];
     TRY(indexes(c, exist, n, &r.lost, &r.n_lost));
-    atomic_fetch_add_explicit(&s->n_rows, r.n + r.n_lost, memory_order_relaxed);
-    atomic_fetch_add_explicit(&s->n_null, bits_count(null, 0, n), memory_order_relaxed);
     *out = r;
     return OK;
 }

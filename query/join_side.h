@@ -19,8 +19,6 @@ struct join_side {
     int n_all;                   /* columns of a row */
     enum type *types;            /* of a row's columns */
     enum type *key_types;        /* of the key expressions */
-    atomic_int_least64_t n_rows; /* seen so far */
-    atomic_int_least64_t n_null; /* of them with a NULL among the hashed keys */
 };
 
 /* keys and extra are over the input's relation. */
@@ -34,7 +32,6 @@ struct side_rows {
     int64_t n;
     int64_t *lost; /* cells that exist and cannot */
     int64_t n_lost;
-    uint64_t *null; /* a bit a cell: some hashed key is NULL */
 };
 enum status join_side_rows(struct ctx *c, struct join_side *s, const struct chunk *ch,
                            struct side_rows *out);

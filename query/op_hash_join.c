@@ -16,8 +16,7 @@ struct hash_join {
     struct rowset *result; /* sorted pairs, or row numbers */
     /* SEMI, ANTI: */
     struct join_table table; /* kept for produce(); side NULL: there is none, `result` answers */
-    bool anti, all, none;    /* all: every cell stays, none: no cell does */
-    bool null_aware;
+    bool anti;
 };
 
 /* ---- the condition over pairs ---- */
@@ -56,12 +55,12 @@ static enum status prepare(struct ctx *c, struct op *op, struct matching *m)
 {
     const struct plan *p = op->plan;
     const struct rel *l = &p->in[0]->rel, *r = &p->in[1]->rel;
-    int n = l->n_cols + r->n_cols, n_soft = p->null_aware && (p->residual || p->n_join_keys > 1);
+    int n = l->n_cols + r->n_cols;
     struct extras x = {.plan = p};
     struct expr *residual = p->residual ? expr_map(c, p->residual, over_pairs, &x) : NULL;
     m->tmp_dir = exec_tmp_dir(op->exec);
-    TRY(join_side_init(c, op->in[0], x.v, x.n, p->left_keys, p->n_join_keys, n_soft, &m->side[0]));
-    TRY(join_side_init(c, op->in[1], NULL, 0, p->right_keys, p->n_join_keys, n_soft, &m->side[1]));
+    TRY(join_side_init(c, op->in[0], x.v, x.n, p->left_keys, p->n_join_keys, 0, &m->side[0]));
+    TRY(join_side_init(c, op->in[1], NULL, 0, p->right_keys, p->n_join_keys, 0, &m->side[1]));
     struct rel_dim *dim = arena_new_of(c->arena, struct rel_dim);
     *dim = (struct rel_dim){.hi = ROWS_UNKNOWN, .stride = 1};
     m->pair_rel = (struct rel){.n_dims = 1, .dims = dim, .n_cols = n + x.n};
@@ -202,17 +201,8 @@ static enum status open_marks(struct ctx *c, struct op *op, struct hash_join *s)
     m->marks = true;
     m->build = 1;
     s->anti = op->plan->hash_join == HASH_ANTI;
-    s->null_aware = s->anti && op->plan->null_aware && !m->side[1].n_soft;
     TRY(gather(c, m, 1, &build));
-    if (s->null_aware) {
-        s->all = m->side[1].n_rows == 0;
-        s->none = m->side[1].n_null > 0;
-    }
     enum status st = OK;
-    if (s->all || s->none) {
-        rowset_free(build);
-        return OK;
-    }
     if (rowset_rows(build) <= join_table_rows(build, memory_share(c, 3))) {
         st = join_table_load(c, &m->side[1], build, 0, rowset_rows(build), &s->table);
         rowset_free(build);
@@ -265,22 +255,16 @@ static enum status produce_marks(struct ctx *c, struct op *op, const struct box 
     struct side_rows r = {.n = 0};
     uint8_t *hits;
     chunk_empty(&op->plan->rel, want, out);
-    if (s->none && !s->all) return OK;
     TRY(op_produce(c, op->in[0], want, &ch));
     ch.rel = &op->plan->rel;
     if (ch.n_present == 0) return OK;
-    if (s->all) {
-        *out = ch;
-        return OK;
-    }
     TRY(clear_bytes(c, ch.n, &hits));
-    if (s->table.side || s->null_aware) TRY(join_side_rows(c, &m->side[0], &ch, &r));
-    if (s->table.side)
+    if (s->table.side) {
+        TRY(join_side_rows(c, &m->side[0], &ch, &r));
         TRY(match_rows(c, m, &s->table, r.cols, r.rows, r.n, hits, NULL));
-    else
+    } else {
         TRY(hits_of_ranks(c, op, s, &ch, hits));
-    for (int64_t i = 0; s->null_aware && i < r.n_lost; i++) /* NULL is not in nothing alone */
-        hits[r.lost[i]] |= bit_get(r.null, r.lost[i]);
+    }
     uint64_t *stay;
     void *mem;
     TRY(scratch_alloc(c, (size_t)bits_words(ch.n) * 8, &mem));

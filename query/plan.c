@@ -141,6 +141,87 @@ void join_region(struct plan *p)
     }
 }
 
+/* ---- expressions ---- */
+
+typedef bool visit_fn(const struct expr *e, void *self);
+
+static void walk_all(struct expr *const *es, int64_t n, visit_fn *fn, void *self)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (es[i]) expr_walk(es[i], fn, self);
+}
+
+static void walk_call(const struct agg_call *a, visit_fn *fn, void *self)
+{
+    walk_all(a->args, a->n_args, fn, self);
+    walk_all(&a->filter, 1, fn, self);
+}
+
+static void walk_windows(const struct plan *p, visit_fn *fn, void *self)
+{
+    for (int i = 0; i < p->n_windows; i++) {
+        const struct row_window *w = &p->windows[i];
+        walk_all(w->partition, w->n_partition, fn, self);
+        walk_all(&w->from_offset, 1, fn, self);
+        walk_all(&w->to_offset, 1, fn, self);
+        for (int k = 0; k < w->n_order; k++)
+            walk_all(&w->order[k].e, 1, fn, self);
+    }
+    for (int i = 0; i < p->n_calls; i++)
+        walk_call(&p->calls[i].call, fn, self);
+    for (int i = 0; i < p->n_cell_windows; i++) {
+        const struct cell_window *w = &p->cell_windows[i];
+        walk_call(&w->call, fn, self);
+        for (int d = 0; d < w->n_dims; d++) {
+            walk_all(&w->dims[d].lo, 1, fn, self);
+            walk_all(&w->dims[d].hi, 1, fn, self);
+        }
+    }
+}
+
+void plan_walk(const struct plan *p, visit_fn *fn, void *self)
+{
+    walk_all(p->exprs, p->n_exprs, fn, self);
+    walk_all(&p->residual, 1, fn, self);
+    walk_all(&p->limit, 1, fn, self);
+    walk_all(&p->offset, 1, fn, self);
+    walk_all(p->left_keys, p->n_join_keys, fn, self);
+    walk_all(p->right_keys, p->n_join_keys, fn, self);
+    if (p->rows) walk_all(p->rows, p->n_rows * p->rel.n_cols, fn, self);
+    for (int i = 0; i < p->n_keys; i++)
+        walk_all(&p->keys[i].e, 1, fn, self);
+    for (int i = 0; i < p->n_aggs; i++)
+        walk_call(&p->aggs[i], fn, self);
+    for (int i = 0; i < p->n_sort; i++)
+        walk_all(&p->sort[i].e, 1, fn, self);
+    for (int i = 0; i < p->n_points; i++)
+        for (int d = 0; d < p->in[p->n_in - 1]->rel.n_dims; d++)
+            walk_all(&p->points[i].dims[d].e, 1, fn, self);
+    walk_windows(p, fn, self);
+    for (int i = 0; i < p->n_in; i++)
+        plan_walk(p->in[i], fn, self);
+}
+
+/* ---- sizes ---- */
+
+double plan_cells(const struct plan *p)
+{
+    double n = p->n_in ? 0 : 1, k;
+    bool known = true;
+    for (int d = 0; d < p->rel.n_dims; d++)
+        known &= dim_known(&p->rel.dims[d]);
+    for (int i = 0; i < p->n_in && !known; i++) {
+        k = plan_cells(p->in[i]);
+        n = p->kind == P_STACK ? n + k : p->kind == P_JOIN ? (i ? n * k : k) : n > k ? n : k;
+    }
+    for (int d = 0; d < p->rel.n_dims && known; d++) {
+        k = (double)(p->rel.dims[d].hi - p->rel.dims[d].lo);
+        n = (d ? n : 1) * (k < 0 ? 0 : k);
+    }
+    if (known && p->rel.n_dims == 0) n = 1;
+    return n;
+}
+
 static double row_bytes(const struct rel *r)
 {
     double bytes = 24; /* a row's hash, number and links */

@@ -216,14 +216,12 @@ struct plan {
     /* HASH_JOIN: pairs of cells for which left_keys[i] = right_keys[i] holds for every i (over
      * in[0] and in[1], each pair of one type; none: all pairs) and `residual`: over the columns of
      * in[0] and then those of in[1], and in[0]'s dimensions. SEMI and ANTI have the relation of
-     * in[0], and keep its dimensions; the others are a list of rows: the columns of in[0], then
+     * in[0], keep its dimensions, and have no residual; the others are a list of rows: the columns of in[0], then
      * those of in[1]. Pairs come in the order of in[0], then in[1]; cells of in[1] alone at the
      * end. */
     enum hash_join_kind hash_join;
     struct expr **left_keys, **right_keys;
     int n_join_keys;
-    bool null_aware; /* ANTI: NOT IN. A NULL on either side of the last pair matches all that the
-                        other pairs and the residual let through */
     /* ASOF_JOIN: the relation of in[0] with the columns of in[1]; of in[1]'s rows with equal keys
      * the one whose last right key is nearest, on the side that asof says, to the last left key. */
     enum asof_kind { ASOF_GE, ASOF_GT, ASOF_LE, ASOF_LT } asof; /* left … right */
@@ -297,6 +295,11 @@ struct query {
     int64_t statement_us;         /* now() */
 };
 
+/* Calls fn for the nodes of all expressions of a plan, as expr_walk does. */
+void plan_walk(const struct plan *p, bool (*fn)(const struct expr *e, void *self), void *self);
+/* How many cells its result has room for; of a list, whose number only running tells, about as
+ * many as the largest input. */
+double plan_cells(const struct plan *p);
 /* The side (0, 1) of a join by value that goes into a table: the one of fewer bytes, as far as the
  * cells that the sides' boxes have room for tell. */
 int hash_join_build(const struct plan *p, int64_t left_cells, int64_t right_cells);

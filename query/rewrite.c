@@ -247,9 +247,7 @@ static enum status rewrite_tree(struct ctx *c, struct plan **root, const bool *n
     drop_identities(root);
     prune_columns(c, *root, need, map);
     drop_identities(root);
-    TRY(limit_sorts(c, root));
-    tell_scans(*root);
-    return OK;
+    return limit_sorts(c, root);
 }
 
 static enum status rewrite_subquery(struct ctx *c, struct subquery *sq, const struct env *env)
@@ -284,5 +282,9 @@ enum status plan_rewrite(struct ctx *c, struct query *q, bool off)
     TRY(rewrite_tree(c, &q->root, need, map, &env));
     for (int i = 0; i < q->n_outs; i++)
         if (!q->outs[i].is_dim) q->outs[i].index = map[q->outs[i].index];
+    join_all_members(c, q);
+    for (int i = 0; i < q->n_subqueries; i++)
+        tell_scans(q->subqueries[i]->plan);
+    tell_scans(q->root);
     return OK;
 }

@@ -12,6 +12,8 @@ void merge_maps(struct ctx *c, struct plan **p);
 enum status narrow_regions(struct ctx *c, struct plan **p, const struct env *env);
 /* Would knowing the values of its E_OUTERs narrow its regions (rewrite_outer.c)? */
 bool narrows_by_args(const struct plan *p);
+/* Tests for membership of more keys than memory takes become joins. */
+void join_all_members(struct ctx *c, struct query *q);
 /* Nodes that give what they are given go. */
 void drop_identities(struct plan **p);
 /* Only the columns with need[i] set are made, with as few of the inputs' as that takes; map[i] is
