@@ -63,6 +63,13 @@ static enum status regrid_open(struct ctx *c, struct op *op)
     return OK;
 }
 
+static void regrid_close(struct op *op)
+{
+    struct regrid *r = op->state;
+    for (int d = 0; r && d < MAX_DIMS; d++)
+        spans_free(&r->spans[d]);
+}
+
 /* ---- nearest: cells of any type are copied ---- */
 
 /* Offsets into the input's chunk for each position of the part, -1 outside. */
@@ -151,7 +158,7 @@ static void sum_along(const struct spans *s, int64_t lo, int64_t hi, int64_t at,
             for (int64_t i = 0; i < inner; i++)
                 dst[i] = 0;
             for (int64_t k = 0; k < x->n; k++) {
-                double w = s->weights[x->first + k];
+                double w = span_weight(s, x, k);
                 const double *row = src + (x->from + k - at) * inner;
                 if (w == 0) continue;
                 if (unit) w = 1;
@@ -193,15 +200,14 @@ static void sum_rows(const struct regrid *r, const struct box *slab, const struc
     for (int d = 1; d < want->n_dims; d++)
         n *= box_extent(want, d);
     for (int64_t p = want->lo[0]; p < want->hi[0]; p++, sum += n) {
-        int64_t from = p, to = p + 1, first = 0;
-        if (r->changed[0]) {
-            const struct span *x = &r->spans[0].of[p - r->spans[0].lo];
+        int64_t from = p, to = p + 1;
+        const struct span *x = r->changed[0] ? &r->spans[0].of[p - r->spans[0].lo] : NULL;
+        if (x) {
             from = x->from;
             to = x->from + x->n;
-            first = x->first;
         }
         for (int64_t k = from < slab->lo[0] ? slab->lo[0] : from; k < to && k < slab->hi[0]; k++) {
-            double w = r->changed[0] ? r->spans[0].weights[first + k - from] : 1;
+            double w = x ? span_weight(&r->spans[0], x, k - from) : 1;
             const double *row = rows + (k - slab->lo[0]) * n;
             if (w == 0) continue;
             if (unit) w = 1;
@@ -310,7 +316,7 @@ static int64_t cells_of(const struct regrid *r, const int64_t *pos, int n_dims)
         const struct span *x = &r->spans[d].of[pos[d] - r->spans[d].lo];
         int64_t count = 0;
         for (int64_t k = 0; k < x->n; k++)
-            count += r->spans[d].weights[x->first + k] != 0;
+            count += span_weight(&r->spans[d], x, k) != 0;
         n *= count;
     }
     return n;
@@ -394,4 +400,4 @@ static enum status regrid_produce(struct ctx *c, struct op *op, const struct box
     return OK;
 }
 
-const struct op_class op_regrid_class = {"regrid", regrid_open, regrid_produce, NULL};
+const struct op_class op_regrid_class = {"regrid", regrid_open, regrid_produce, regrid_close};

@@ -1,12 +1,15 @@
 /* From which cells of an old axis is a cell of a new one made, and with which weights? */
 #include "query/regrid.h"
+#include "storage/base/budget.h"
 #include <math.h>
+#include <string.h>
 
-/* Coordinates of a dimension as numbers that ascend with the position. */
+/* Coordinates of a dimension as numbers that ascend with the index. */
 struct line {
-    double *at;
+    const struct axis *axis;
+    double sign;
     int64_t lo, n;
-    bool regular;
+    bool backwards; /* index i is position lo + n - 1 - i */
 };
 
 static double as_number(const struct value *v)
@@ -15,22 +18,32 @@ static double as_number(const struct value *v)
     return type_is_unsigned(v->type) ? (double)v->u : (double)v->i;
 }
 
-static double coordinate(const struct axis *a, int64_t pos, double sign)
+static double coordinate(const struct line *l, int64_t pos)
 {
-    struct value v = axis_coord(a, pos);
-    return sign * as_number(&v);
+    struct value v = axis_coord(l->axis, pos);
+    return l->sign * as_number(&v);
 }
 
-static enum status line_of(struct ctx *c, const struct rel_dim *d, double sign, struct line *out)
+static double coord_at(const struct line *l, int64_t i)
 {
-    *out = (struct line){.lo = d->lo, .n = d->hi - d->lo, .regular = d->axis->kind == AXIS_REGULAR};
-    out->at = arena_array(c->arena, double, out->n + 1);
-    for (int64_t i = 0; i < out->n; i++) {
-        out->at[i] = coordinate(d->axis, d->lo + i, sign);
-        if (i && !(out->at[i] > out->at[i - 1]))
+    return coordinate(l, l->lo + (l->backwards ? l->n - 1 - i : i));
+}
+
+static bool is_regular(const struct line *l)
+{
+    return l->axis->kind == AXIS_REGULAR;
+}
+
+static enum status line_of(struct ctx *c, const struct rel_dim *d, struct line *out)
+{
+    *out = (struct line){.axis = d->axis,
+                         .sign = axis_descending(d->axis) ? -1 : 1,
+                         .lo = d->lo,
+                         .n = d->hi - d->lo};
+    for (int64_t i = 1; i < out->n && !is_regular(out); i++)
+        if (!(coord_at(out, i) > coord_at(out, i - 1)))
             return fail(c, ERR_AXIS_MISMATCH, "the labels of dimension \"%s\" are not in order",
                         d->name);
-    }
     return OK;
 }
 
@@ -40,7 +53,7 @@ static int64_t at_or_before(const struct line *l, double x)
     int64_t lo = 0, hi = l->n;
     while (lo < hi) {
         int64_t mid = lo + (hi - lo) / 2;
-        if (l->at[mid] <= x)
+        if (coord_at(l, mid) <= x)
             lo = mid + 1;
         else
             hi = mid;
@@ -51,12 +64,12 @@ static int64_t at_or_before(const struct line *l, double x)
 /* Where a cell ends below and above: half-way to its neighbours; at the ends, as far out as in. */
 static void cell_bounds(const struct line *l, int64_t i, double *lo, double *hi)
 {
-    double before = i > 0 ? (l->at[i] - l->at[i - 1]) / 2 : -1;
-    double after = i + 1 < l->n ? (l->at[i + 1] - l->at[i]) / 2 : -1;
+    double before = i > 0 ? (coord_at(l, i) - coord_at(l, i - 1)) / 2 : -1;
+    double after = i + 1 < l->n ? (coord_at(l, i + 1) - coord_at(l, i)) / 2 : -1;
     if (before < 0) before = after < 0 ? 0.5 : after;
     if (after < 0) after = before;
-    *lo = l->at[i] - before;
-    *hi = l->at[i] + after;
+    *lo = coord_at(l, i) - before;
+    *hi = coord_at(l, i) + after;
 }
 
 /* ---- one method each: weights of at most four cells ---- */
@@ -69,13 +82,13 @@ struct few {
 
 static void nearest(const struct line *l, int64_t i, double x, struct few *f)
 {
-    bool next = i + 1 < l->n && l->at[i + 1] - x < x - l->at[i];
+    bool next = i + 1 < l->n && coord_at(l, i + 1) - x < x - coord_at(l, i);
     *f = (struct few){.from = i + next, .n = 1, .w = {1}};
 }
 
 static void linear(const struct line *l, int64_t i, double x, struct few *f)
 {
-    double t = (x - l->at[i]) / (l->at[i + 1] - l->at[i]);
+    double t = (x - coord_at(l, i)) / (coord_at(l, i + 1) - coord_at(l, i));
     *f = (struct few){.from = i, .n = 2, .w = {1 - t, t}};
 }
 
@@ -84,7 +97,8 @@ static void linear(const struct line *l, int64_t i, double x, struct few *f)
 static void add_slope(const struct line *l, int64_t j, double scale, struct few *f)
 {
     int64_t a = j == 0 ? 0 : j == l->n - 1 ? j - 2 : j - 1;
-    double h0 = l->at[a + 1] - l->at[a], h1 = l->at[a + 2] - l->at[a + 1], h = h0 + h1, w[3];
+    double h0 = coord_at(l, a + 1) - coord_at(l, a), h1 = coord_at(l, a + 2) - coord_at(l, a + 1),
+           h = h0 + h1, w[3];
     if (j == a) {
         w[0] = -(2 * h0 + h1) / (h0 * h);
         w[1] = h / (h0 * h1);
@@ -108,7 +122,8 @@ static void cubic(const struct line *l, int64_t i, double x, struct few *f)
         linear(l, i, x, f);
         return;
     }
-    double h = l->at[i + 1] - l->at[i], t = (x - l->at[i]) / h, t2 = t * t, t3 = t2 * t;
+    double h = coord_at(l, i + 1) - coord_at(l, i), t = (x - coord_at(l, i)) / h, t2 = t * t,
+           t3 = t2 * t;
     int64_t from = i > 0 ? i - 1 : 0, to = i + 2 < l->n ? i + 2 : l->n - 1;
     *f = (struct few){.from = from, .n = (int)(to - from + 1)};
     f->w[i - from] += 2 * t3 - 3 * t2 + 1;
@@ -117,12 +132,20 @@ static void cubic(const struct line *l, int64_t i, double x, struct few *f)
     add_slope(l, i + 1, (t3 - t2) * h, f);
 }
 
+static enum status new_weights(struct ctx *c, int64_t n, struct spans *out)
+{
+    void *memory;
+    TRY(buf_alloc(c, sizeof(double) * (size_t)(n + 1), &memory));
+    out->weights = memory;
+    return OK;
+}
+
 static void from_few(enum regrid_method how, const struct line *l, double x, struct few *f)
 {
     int64_t i = at_or_before(l, x);
     *f = (struct few){.n = 0};
-    if (i < 0 || (i == l->n - 1 && x > l->at[i])) return;
-    if (x == l->at[i])
+    if (i < 0 || (i == l->n - 1 && x > coord_at(l, i))) return;
+    if (x == coord_at(l, i))
         *f = (struct few){.from = i, .n = 1, .w = {1}};
     else if (how == REGRID_NEAREST)
         nearest(l, i, x, f);
@@ -132,17 +155,18 @@ static void from_few(enum regrid_method how, const struct line *l, double x, str
         cubic(l, i, x, f);
 }
 
-static void spans_of_few(struct ctx *c, enum regrid_method how, const struct line *from,
-                         const struct line *to, struct spans *out)
+static enum status spans_of_few(struct ctx *c, enum regrid_method how, const struct line *from,
+                                const struct line *to, struct spans *out)
 {
-    out->weights = arena_array(c->arena, double, 4 * to->n + 1);
+    TRY(new_weights(c, 4 * to->n, out));
     for (int64_t i = 0; i < to->n; i++) {
         struct few f;
-        from_few(how, from, to->at[i], &f);
+        from_few(how, from, coord_at(to, i), &f);
         out->of[i] = (struct span){.from = from->lo + f.from, .first = 4 * i, .n = f.n};
         for (int k = 0; k < f.n; k++)
             out->weights[4 * i + k] = f.w[k];
     }
+    return OK;
 }
 
 /* ---- mean ---- */
@@ -156,42 +180,60 @@ static double covered(const struct line *from, int64_t i, double lo, double hi)
     double width = b - a, part = (fmin(hi, b) - fmax(lo, a)) / width;
     if (part < 1e-9) return 0;
     if (part > 1 - 1e-9) part = 1;
-    return from->regular ? part : part * width;
+    return is_regular(from) ? part : part * width;
 }
 
 /* The new cells' bounds, where one cell stands alone: half the axis's own step away. */
-static void new_bounds(const struct rel_dim *d, const struct line *l, int64_t i, double sign,
-                       double *lo, double *hi)
+static void new_bounds(const struct line *l, int64_t i, double *lo, double *hi)
 {
     cell_bounds(l, i, lo, hi);
-    if (l->n > 1 || !l->regular) return;
-    double step = (coordinate(d->axis, d->lo + 1, sign) - l->at[i]) / 2;
-    *lo = l->at[i] - fabs(step);
-    *hi = l->at[i] + fabs(step);
+    if (l->n > 1 || !is_regular(l)) return;
+    double step = (coordinate(l, l->lo + 1) - coord_at(l, i)) / 2;
+    *lo = coord_at(l, i) - fabs(step);
+    *hi = coord_at(l, i) + fabs(step);
 }
 
-static enum status spans_of_mean(struct ctx *c, const struct rel_dim *dim, const struct line *from,
-                                 const struct line *to, double sign, struct spans *out)
+/* The old cells [*first, *end) of which a part lies in [lo, hi). */
+static void cells_in(const struct line *from, double lo, double hi, int64_t *first, int64_t *end)
 {
-    int64_t total = 0, cap = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        if (pass) out->weights = arena_array(c->arena, double, cap + 1);
-        for (int64_t i = 0; i < to->n; i++) {
-            double lo, hi;
-            new_bounds(dim, to, i, sign, &lo, &hi);
-            int64_t a = at_or_before(from, lo);
-            if (a < 0) a = 0;
-            while (a < from->n && covered(from, a, lo, hi) == 0 && from->at[a] < hi)
-                a++;
-            int64_t k = a;
-            for (double w; k < from->n && (w = covered(from, k, lo, hi)) > 0; k++)
-                if (pass) out->weights[total + k - a] = w;
-            if (k - a > INT32_MAX)
-                return fail(c, ERR_LIMIT_EXCEEDED, "too many cells for one mean");
-            out->of[i] = (struct span){.from = from->lo + a, .first = total, .n = (int32_t)(k - a)};
-            if (pass) total += k - a;
-            cap += k - a;
-        }
+    int64_t a = at_or_before(from, lo), b = at_or_before(from, hi);
+    if (a < 0) a = 0;
+    while (a < from->n && covered(from, a, lo, hi) == 0 && coord_at(from, a) < hi)
+        a++;
+    if (b < a) b = a;
+    while (b < from->n && covered(from, b, lo, hi) > 0)
+        b++;
+    while (b > a && covered(from, b - 1, lo, hi) == 0)
+        b--;
+    *first = a;
+    *end = b;
+}
+
+static enum status spans_of_mean(struct ctx *c, const struct line *from, const struct line *to,
+                                 struct spans *out)
+{
+    int64_t total = 0, a, b;
+    double lo, hi;
+    out->by_ends = is_regular(from);
+    for (int64_t i = 0; i < to->n; i++) {
+        new_bounds(to, i, &lo, &hi);
+        cells_in(from, lo, hi, &a, &b);
+        if (b - a > INT32_MAX) return fail(c, ERR_LIMIT_EXCEEDED, "too many cells for one mean");
+        out->of[to->backwards ? to->n - 1 - i : i] =
+            (struct span){.from = from->lo + a, .first = total, .n = (int32_t)(b - a)};
+        total += out->by_ends ? 2 : b - a;
+    }
+    TRY(new_weights(c, total, out));
+    for (int64_t i = 0; i < to->n; i++) {
+        const struct span *x = &out->of[to->backwards ? to->n - 1 - i : i];
+        double *weights = out->weights + x->first;
+        new_bounds(to, i, &lo, &hi);
+        a = x->from - from->lo;
+        for (int64_t k = 0; k < x->n && !out->by_ends; k++)
+            weights[k] = covered(from, a + k, lo, hi);
+        if (!out->by_ends || !x->n) continue;
+        weights[0] = covered(from, a, lo, hi);
+        weights[1] = covered(from, a + x->n - 1, lo, hi);
     }
     return OK;
 }
@@ -200,34 +242,25 @@ enum status regrid_spans(struct ctx *c, enum regrid_method how, const struct rel
                          const struct rel_dim *to, struct spans *out)
 {
     struct line old, new;
-    double sign = axis_descending(from->axis) ? -1 : 1;
-    double new_sign = axis_descending(to->axis) ? -1 : 1;
+    void *memory;
     *out = (struct spans){.lo = to->lo, .n = to->hi - to->lo};
-    out->of = arena_array(c->arena, struct span, out->n + 1);
-    TRY(line_of(c, from, sign, &old));
-    TRY(line_of(c, to, new_sign, &new));
+    TRY(buf_alloc(c, sizeof(struct span) * (size_t)(out->n + 1), &memory));
+    out->of = memset(memory, 0, sizeof(struct span) * (size_t)(out->n + 1));
+    TRY(line_of(c, from, &old));
+    TRY(line_of(c, to, &new));
     if (old.n == 0) return OK;
-    if (sign != new_sign) /* the new cells, seen the way that the old ones run */
-        for (int64_t i = 0; i < new.n; i++)
-            new.at[i] = -new.at[i];
-    if (how != REGRID_MEAN) {
-        spans_of_few(c, how, &old, &new, out);
-        return OK;
-    }
-    if (sign != new_sign) {
-        struct line turned = new;
-        turned.at = arena_array(c->arena, double, new.n + 1);
-        for (int64_t i = 0; i < new.n; i++)
-            turned.at[i] = new.at[new.n - 1 - i];
-        struct spans s = *out;
-        s.of = arena_array(c->arena, struct span, out->n + 1);
-        TRY(spans_of_mean(c, to, &old, &turned, sign, &s));
-        out->weights = s.weights;
-        for (int64_t i = 0; i < new.n; i++)
-            out->of[i] = s.of[new.n - 1 - i];
-        return OK;
-    }
-    return spans_of_mean(c, to, &old, &new, sign, out);
+    /* The new cells, seen the way that the old ones run. */
+    new.backwards = how == REGRID_MEAN &&new.sign != old.sign;
+    new.sign = old.sign;
+    return how == REGRID_MEAN ? spans_of_mean(c, &old, &new, out)
+                              : spans_of_few(c, how, &old, &new, out);
+}
+
+void spans_free(struct spans *s)
+{
+    buf_free(s->of);
+    buf_free(s->weights);
+    *s = (struct spans){0};
 }
 
 bool spans_reach(const struct spans *s, int64_t lo, int64_t hi, int64_t *from, int64_t *to)
