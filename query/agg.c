@@ -26,6 +26,8 @@ static const struct agg aggs[] = {
     {"stddev_samp", AGG_STDDEV_SAMP, 1, 0, ARGS_DOUBLE, NAN_COUNTS, false},
     {"stddev_pop", AGG_STDDEV_POP, 1, 0, ARGS_DOUBLE, NAN_COUNTS, false},
     {"variance", AGG_VAR_SAMP, 1, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"variance_samp", AGG_VAR_SAMP, 1, 0, ARGS_DOUBLE, NAN_COUNTS, false},
+    {"variance_pop", AGG_VAR_POP, 1, 0, ARGS_DOUBLE, NAN_COUNTS, false},
     {"var_samp", AGG_VAR_SAMP, 1, 0, ARGS_DOUBLE, NAN_COUNTS, false},
     {"var_pop", AGG_VAR_POP, 1, 0, ARGS_DOUBLE, NAN_COUNTS, false},
     {"median", AGG_QUANTILE, 1, 0, ARGS_DOUBLE, NAN_COUNTS, false},
@@ -419,8 +421,11 @@ enum status agg_bind(struct ctx *c, const struct agg_call *call, const struct en
                      struct expr **es, int *n_slots, struct agg_bound *out)
 {
     const struct agg *a = call->agg;
-    struct agg_bound k = {
-        .agg = a, .n_args = a->n_cols, .n_order = call->n_order, .order = call->order};
+    struct agg_bound k = {.agg = a,
+                          .n_args = a->n_cols,
+                          .n_order = call->n_order,
+                          .order = call->order,
+                          .pos = call->pos};
     if (a->id == AGG_QUANTILE || a->id == AGG_MODE) k.n_order = 0; /* the direction is all */
     bind_slots(c, call, es, n_slots, &k);
     k.result = result_type(a, call->args);

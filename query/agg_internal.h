@@ -139,6 +139,7 @@ struct agg_bound {
     const enum type *order_types;
     double q, lo, hi;
     int64_t bins;
+    int pos; /* of the call in the statement */
 };
 /* Decides everything about a call; parts of it lie in c->arena. Its columns become slots *n_slots …
  * of the program, appended to es: at most n_args + 1. */

@@ -26,11 +26,10 @@ static enum status string_run(struct ctx *c, const struct agg_bound *k, struct t
 static enum status array_run(struct ctx *c, const struct agg_bound *k, struct text_heap *heap,
                              void *state, const struct agg_block *b)
 {
-    (void)k;
     struct list *s = state;
     for (int64_t i = 0; b->null && i < b->n; i++) {
         if (!b->null[i]) continue;
-        fail(c, ERR_UNSUPPORTED, "array_agg met a NULL, and lists hold none");
+        fail_at(c, ERR_UNSUPPORTED, k->pos, "array_agg met a NULL, and lists hold none");
         return hint(c, "array_agg(x) FILTER (WHERE x IS NOT NULL)");
     }
     s->any |= b->n > 0;

@@ -439,7 +439,7 @@ static void extreme_summary(const struct agg_bound *k, void *state, const struct
 
 static enum status out_of_range(struct ctx *c, const struct agg_bound *k)
 {
-    fail(c, ERR_OVERFLOW, "%s out of range", type_name(k->result));
+    fail_at(c, ERR_OVERFLOW, k->pos, "%s out of range", type_name(k->result));
     return hint(c,
                 "%s of integers is exact; cast its argument to double precision for an "
                 "approximate result.",

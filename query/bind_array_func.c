@@ -358,12 +358,23 @@ static const struct {
     {"roll", bind_roll},
 };
 
+enum { N_ARRAY_FUNCTIONS = sizeof array_functions / sizeof *array_functions };
+_Static_assert((int)N_ARRAY_FUNCTIONS <= (int)MAX_ARRAY_FUNCTIONS,
+               "array_function_names() has room");
+
+int array_function_names(const char **names)
+{
+    for (int i = 0; i < N_ARRAY_FUNCTIONS; i++)
+        names[i] = array_functions[i].name;
+    return N_ARRAY_FUNCTIONS;
+}
+
 enum status bind_array_function(struct binder *b, const struct ast_from *f, struct scope *out,
                                 bool *found)
 {
     const char *name = f->call->name.part[f->call->name.n - 1];
     *found = false;
-    for (size_t i = 0; i < sizeof array_functions / sizeof *array_functions; i++) {
+    for (int i = 0; i < N_ARRAY_FUNCTIONS; i++) {
         if (strcmp(array_functions[i].name, name) != 0) continue;
         *found = true;
         return array_functions[i].bind(b, f, out);

@@ -1,6 +1,7 @@
 /* What does a call mean: a function, an aggregate, a macro, a sub-query as a value? And what is a
  * target without AS called? */
 #include "query/bind_internal.h"
+#include "query/func.h"
 #include "query/parse.h"
 #include <ctype.h>
 
@@ -252,6 +253,32 @@ static enum status bind_make_interval(struct binder *b, const struct expr_place 
     return expr_make_call(b->c, "make_interval", args, N, pos, out);
 }
 
+/* random() is a function of the cell's position in the whole array, also where a slice has dropped
+ * dimensions: then the positions are arguments, the dropped ones constant. */
+static enum status random_of_whole(struct binder *b, const struct scope *s, struct expr *call)
+{
+    struct ctx *c = b->c;
+    struct expr **args = arena_array(c->arena, struct expr *, s->n_whole + 1);
+    args[0] = call->args[0];
+    for (int d = 0; d < s->n_whole; d++) {
+        const struct whole_dim *w = &s->whole[d];
+        struct value at = value_int(T_INT64, w->at);
+        if (w->dim < 0) {
+            args[d + 1] = expr_make_const(c, &at, call->pos);
+            continue;
+        }
+        const struct axis *a = s->plan->rel.dims[w->dim].axis;
+        args[d + 1] = expr_make_ref(c, E_POS, w->dim, T_INT64, call->pos);
+        if (!a || a->lo == 0) continue;
+        at.i = a->lo;
+        struct expr *sum[] = {args[d + 1], expr_make_const(c, &at, call->pos)};
+        TRY(expr_make_call(c, "+", sum, 2, call->pos, &args[d + 1]));
+    }
+    call->args = args;
+    call->n_args = s->n_whole + 1;
+    return OK;
+}
+
 static enum status bind_function(struct binder *b, const struct expr_place *in,
                                  const struct ast_expr *e, struct expr **out)
 {
@@ -282,7 +309,13 @@ static enum status bind_function(struct binder *b, const struct expr_place *in,
         enum type t = type_by_name(name);
         if (t != T_NONE && t != T_UNKNOWN) return expr_make_cast(b->c, args[0], t, true, pos, out);
     }
-    return expr_make_call(b->c, name, args, e->args.n, pos, out);
+    enum status s = expr_make_call(b->c, name, args, e->args.n, pos, out);
+    if (s == ERR_UNDEFINED_FUNCTION && stands_in_from(name))
+        return hint(b->c, "It stands in FROM: SELECT … FROM %s(…).", name);
+    if (s == OK && in->scope && in->scope->whole && (*out)->kind == E_CALL &&
+        (*out)->func->how == HOW_RANDOM)
+        return random_of_whole(b, in->scope, *out);
+    return s;
 }
 
 enum status bind_call(struct binder *b, const struct expr_place *in, const struct ast_expr *e,

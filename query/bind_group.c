@@ -4,6 +4,7 @@
  * groups are known before any cell is read: its values become an axis, and each position's group is
  * written down. */
 #include "query/bind_internal.h"
+#include "query/func.h"
 #include "storage/base/datetime.h"
 #include <math.h>
 #include <stdlib.h>
@@ -432,7 +433,8 @@ enum status over_groups(struct binder *b, const struct scope *scope, const struc
                        scope_name_of(c, scope, e));
     struct expr *copy = arena_dup(c->arena, e, sizeof *e);
     copy->args = arena_array(c->arena, struct expr *, e->n_args + 1);
-    for (int i = 0; i < e->n_args; i++)
+    if (e->kind == E_CALL && e->func->how == HOW_RANDOM) copy->n_args = 1; /* of the group's cell */
+    for (int i = 0; i < copy->n_args; i++)
         TRY(over_groups(b, scope, agg, e->args[i], &copy->args[i]));
     *out = copy;
     return OK;

@@ -26,6 +26,11 @@ struct scope_col {
 };
 
 /* What names mean: the columns of some FROM items, all over one plan. */
+struct whole_dim {
+    int dim;    /* of the scope's plan; -1: dropped */
+    int64_t at; /* where it was cut, when dropped */
+};
+
 struct scope {
     const struct scope *outer; /* of the query around this one; NULL: none */
     struct plan *plan;         /* NULL: no FROM */
@@ -35,6 +40,9 @@ struct scope {
     const struct ast_from **froms; /* of items: what each was bound from; NULL: none */
     struct fetches *fetches;       /* where values at other cells go; NULL: none may stand here */
     struct fetches *group_fetches; /* those whose cell the groups' keys tell: over the groups */
+    const struct whole_dim *whole; /* the dimensions before a slice that dropped some; NULL: all
+                                      that there were are plan's */
+    int n_whole;
 };
 
 struct cte { /* WITH, seen from where it may be named */
@@ -266,6 +274,9 @@ enum status bind_from_where(struct binder *b, const struct ast_froms *from,
 enum status bind_from(struct binder *b, const struct ast_from *f, const struct scope *outer,
                       struct scope *out);
 enum status bind_from_function(struct binder *b, const struct ast_from *f, struct scope *out);
+bool stands_in_from(const char *name); /* a source or array function, not one of values */
+enum { MAX_ARRAY_FUNCTIONS = 32 };
+int array_function_names(const char **names); /* room for as many; how many there are */
 /* bind_array_func.c: regrid(…), fft(…); *found false: it is none of them. */
 enum status bind_array_function(struct binder *b, const struct ast_from *f, struct scope *out,
                                 bool *found);

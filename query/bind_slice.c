@@ -428,6 +428,13 @@ enum status bind_slice(struct binder *b, const struct ast_axes *axes, bool keep,
         out->hi = cuts[d].hi;
         if (cuts[d].stride > 1) out->stride = cuts[d].stride;
     }
+    if (p->rel.n_dims < in->rel.n_dims) {
+        struct whole_dim *whole = arena_array(b->c->arena, struct whole_dim, in->rel.n_dims);
+        for (int d = 0; d < in->rel.n_dims; d++)
+            whole[d] = (struct whole_dim){place_of[d], cuts[d].lo};
+        s->whole = whole;
+        s->n_whole = in->rel.n_dims;
+    }
     s->plan = p;
     rename_dims(s, place_of);
     return OK;

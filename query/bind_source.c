@@ -45,11 +45,13 @@ enum status bind_values(struct binder *b, const struct ast_select *s, const stru
 
 /* ---- GRID ---- */
 
-static enum type grid_type(const struct value *lo, const struct value *hi)
+/* Numbers decide together: 0 : 1 : 0.25 is an axis of doubles. */
+static enum type grid_type(const struct value *lo, const struct value *hi, const struct value *step)
 {
     enum type t = type_is_numeric(lo->type) && type_is_numeric(hi->type)
                       ? type_promote(lo->type, hi->type)
                       : lo->type;
+    if (step && type_is_numeric(t) && type_is_numeric(step->type)) t = type_promote(t, step->type);
     return type_is_integer(t) && !type_is_unsigned(t) ? T_INT64 : t;
 }
 
@@ -58,13 +60,13 @@ static enum status grid_axis(struct binder *b, const struct ast_axis *x, struct 
     struct value lo, hi, step;
     bool known[3] = {true, true, true};
     if (!x->dim) {
-        fail_at(b->c, ERR_SYNTAX, place(b, x->pos), "a dimension of GRID needs a name");
-        return hint(b->c, "GRID [i => 0 : 99]");
+        fail_at(b->c, ERR_SYNTAX, place(b, x->pos), "a new dimension needs a name");
+        return hint(b->c, "[i => 0 : 99]");
     }
     if (x->kind != AXIS_RANGE || !x->lo || !x->hi || x->by_position) {
         fail_at(b->c, ERR_SYNTAX, place(b, x->pos),
-                "dimension \"%s\" of GRID needs a first and a last coordinate", x->dim);
-        return hint(b->c, "GRID [%s => 0 : 99]", x->dim);
+                "dimension \"%s\" needs a first and a last coordinate", x->dim);
+        return hint(b->c, "[%s => 0 : 99]", x->dim);
     }
     TRY(bind_value(b, x->lo, "GRID", T_INT64, &lo, &known[0]));
     TRY(bind_value(b, x->hi, "GRID", T_INT64, &hi, &known[1]));
@@ -76,7 +78,7 @@ static enum status grid_axis(struct binder *b, const struct ast_axis *x, struct 
     if (lo.null || hi.null || (x->step && step.null))
         return fail_at(b->c, ERR_INVALID_PARAMETER, place(b, x->pos),
                        "a bound of GRID cannot be NULL");
-    enum type t = grid_type(&lo, &hi);
+    enum type t = grid_type(&lo, &hi, x->step ? &step : NULL);
     if (t == T_UNKNOWN || t == T_TEXT || t == T_BOOL || t == T_INTERVAL) {
         fail_at(b->c, ERR_DATATYPE_MISMATCH, place(b, x->lo->pos),
                 "the bounds of GRID must be numbers, dates or timestamps, not %s", type_name(t));
@@ -337,6 +339,31 @@ static enum status bind_file(struct binder *b, const struct ast_from *f, const c
 
 /* ---- calls in FROM ---- */
 
+static const struct {
+    const char *name, *format;
+} readers[] = {
+    {"read_netcdf", "netcdf"}, {"read_zarr", "zarr"}, {"read_npz", "npz"}, {"read_raw", "raw"},
+    {"read_tile", "tile"},     {"read_npy", "npy"},   {"read_csv", "csv"},
+};
+enum { N_READERS = sizeof readers / sizeof *readers };
+
+/* Of the functions that stand in FROM, those whose name is nearest to this one; NULL: none is near.
+ */
+static const char *near_from_function(const char *name)
+{
+    const char *names[N_READERS + 1 + MAX_ARRAY_FUNCTIONS] = {"generate_series"};
+    int n = 1;
+    for (int i = 0; i < N_READERS; i++)
+        names[n++] = readers[i].name;
+    return nearest_name(name, names, n + array_function_names(names + n));
+}
+
+bool stands_in_from(const char *name)
+{
+    const char *near = near_from_function(name);
+    return near && !strcmp(near, name);
+}
+
 enum status bind_from_function(struct binder *b, const struct ast_from *f, struct scope *out)
 {
     static const char *const later[] = {"solve", "inverse", "lstsq", "cholesky", "lu",
@@ -346,13 +373,8 @@ enum status bind_from_function(struct binder *b, const struct ast_from *f, struc
     const char *name = call->name.part[call->name.n - 1];
     if (f->with_ordinality) return not_yet(b, f->pos, "WITH ORDINALITY is");
     if (!strcmp(name, "generate_series")) return bind_series(b, f, out);
-    if (!strcmp(name, "read_netcdf")) return bind_file(b, f, "netcdf", out);
-    if (!strcmp(name, "read_zarr")) return bind_file(b, f, "zarr", out);
-    if (!strcmp(name, "read_npz")) return bind_file(b, f, "npz", out);
-    if (!strcmp(name, "read_raw")) return bind_file(b, f, "raw", out);
-    if (!strcmp(name, "read_tile")) return bind_file(b, f, "tile", out);
-    if (!strcmp(name, "read_npy")) return bind_file(b, f, "npy", out);
-    if (!strcmp(name, "read_csv")) return bind_file(b, f, "csv", out);
+    for (int i = 0; i < N_READERS; i++)
+        if (!strcmp(name, readers[i].name)) return bind_file(b, f, readers[i].format, out);
     bool found;
     TRY(bind_array_function(b, f, out, &found));
     if (found) return OK;
@@ -360,11 +382,10 @@ enum status bind_from_function(struct binder *b, const struct ast_from *f, struc
         if (!strcmp(name, later[i])) return not_yet(b, call->pos, "%s in FROM is", name);
     if (func_exists(name) || agg_exists(name))
         return not_yet(b, call->pos, "the function %s in FROM is", name);
-    static const char *const here[] = {"generate_series", "read_netcdf", "read_zarr", "read_npy",
-                                       "read_npz",        "read_raw",    "read_csv"};
-    const char *near = nearest_name(name, here, 7);
+    const char *near = near_from_function(name);
     fail_at(b->c, ERR_UNDEFINED_FUNCTION, place(b, call->pos), "function %s in FROM does not exist",
             name);
+    if (!strcmp(name, "cumsum")) return hint(b->c, "sum(v) OVER [* : d] sums along dimension d.");
     return near ? hint(b->c, "Perhaps you meant \"%s\".", near) : ERR_UNDEFINED_FUNCTION;
 }
 

@@ -172,6 +172,11 @@ static inline uint64_t mix_in(uint64_t h, int64_t position)
     return mix(h ^ mix((uint64_t)position + 0x9e3779b97f4a7c15u));
 }
 
+static inline uint64_t hash_seed(int64_t seed)
+{
+    return mix((uint64_t)seed + 0x632be59bd9b4e019u);
+}
+
 /* In [0, 1), of 53 bits. */
 static inline double unit(uint64_t h)
 {
@@ -190,7 +195,7 @@ static void hash_cells(const struct machine *m, const int64_t *seed, uint64_t *h
         int64_t run = inner - cell % inner;
         if (run > m->n - i) run = m->n - i;
         for (int64_t k = 0; k < run; k++) {
-            uint64_t x = mix((uint64_t)seed[i + k] + 0x632be59bd9b4e019u);
+            uint64_t x = hash_seed(seed[i + k]);
             if (k > 0 && seed[i + k] == seed[i]) {
                 h[i + k] = h[i]; /* the prefix that the run shares */
                 continue;
@@ -205,11 +210,27 @@ static void hash_cells(const struct machine *m, const int64_t *seed, uint64_t *h
     }
 }
 
+/* The same of positions that are computed. */
+static void hash_positions(const struct machine *m, const struct step *s, uint64_t *h)
+{
+    const int64_t *seed = m->lanes[s->a].values;
+    for (int64_t i = 0; i < m->n; i++)
+        h[i] = hash_seed(seed[i]);
+    for (int d = 0; d < s->n_args; d++) {
+        const int64_t *pos = m->lanes[s->args[d]].values;
+        for (int64_t i = 0; i < m->n; i++)
+            h[i] = mix_in(h[i], pos[i]);
+    }
+}
+
 void machine_random(struct machine *m, const struct step *s)
 {
     uint64_t h[BLOCK];
     double *out = m->lanes[s->dst].values;
-    hash_cells(m, m->lanes[s->a].values, h);
+    if (s->n_args)
+        hash_positions(m, s, h);
+    else
+        hash_cells(m, m->lanes[s->a].values, h);
     m->lanes[s->dst].valid = m->lanes[s->a].valid;
     if (!s->negated) {
         for (int64_t i = 0; i < m->n; i++)

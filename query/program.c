@@ -335,6 +335,19 @@ static enum status compile_cell(struct compiler *k, const struct expr *e, cell_f
     return OK;
 }
 
+static enum status compile_random(struct compiler *k, const struct expr *e, int *args, int mask,
+                                  int *reg)
+{
+    *reg = new_reg(k, e->type);
+    for (int i = 1; i < e->n_args; i++)
+        args[i] = vector(k, args[i]);
+    struct step *s = emit(k, STEP_RANDOM, *reg, vector(k, args[0]), mask);
+    s->negated = e->func->kernel != 0;
+    s->n_args = e->n_args - 1;
+    s->args = args + 1;
+    return OK;
+}
+
 static enum status compile_unary(struct compiler *k, const struct expr *e, unary_fn *fn, int a,
                                  int mask, int *reg)
 {
@@ -366,9 +379,7 @@ static enum status compile_call(struct compiler *k, const struct expr *e, int ma
     case HOW_EXTREME:
         return compile_extreme(k, e, args, mask, reg);
     case HOW_RANDOM:
-        *reg = new_reg(k, e->type);
-        emit(k, STEP_RANDOM, *reg, vector(k, args[0]), mask)->negated = e->func->kernel != 0;
-        return OK;
+        return compile_random(k, e, args, mask, reg);
     default:
         return compile_cell(k, e, e->func->cell, args, mask, reg);
     }

@@ -23,7 +23,7 @@
     X(STEP_UNARY)     /* dst = unary(a) */                                                         \
     X(STEP_EXTREME)   /* dst = binary(a, b), or the one that is not NULL */                        \
     X(STEP_CELL)      /* dst = cell(args) */                                                       \
-    X(STEP_RANDOM)    /* dst = random number of seed a and the cell's position */                  \
+    X(STEP_RANDOM)    /* dst = random number of seed a and the cell's position, or args */         \
     X(STEP_COPY)      /* dst = a */                                                                \
     X(STEP_AND)       /* dst = dst AND a, three-valued */                                          \
     X(STEP_OR)        /* dst = dst OR a */                                                         \

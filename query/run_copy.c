@@ -406,5 +406,6 @@ enum status run_copy(struct ctx *c, struct run *r)
         return fail_at(c, ERR_UNSUPPORTED, r->stmt->inner->pos,
                        "COPY of a changing statement is not available");
     TRY(copy_options_read(c, r->stmt, &o));
-    return r->stmt->copy_from ? run_copy_from(c, r, &o) : run_copy_to(c, r, &o);
+    if (!r->stmt->copy_from) return run_copy_to(c, r, &o);
+    return at_target(c, run_copy_from(c, r, &o), &r->stmt->name);
 }

@@ -91,7 +91,7 @@ static enum status run_change(struct ctx *c, struct run *r)
     const struct returning *what;
     int64_t n = 0;
     TRY(bind_write_job(c, r, r->stmt, &j, &what));
-    TRY(run_job(c, r, &j, what, &n));
+    TRY(at_target(c, run_job(c, r, &j, what, &n), &r->stmt->name));
     return tag(r, "%s %lld",
                r->stmt->kind == S_INSERT   ? "INSERT 0"
                : r->stmt->kind == S_UPDATE ? "UPDATE"

@@ -176,8 +176,10 @@ static enum status vacuum(struct ctx *c, struct run *r)
 {
     if (r->s->in_block)
         return fail(c, ERR_ACTIVE_TRANSACTION, "VACUUM cannot run inside a transaction block");
+    if (r->stmt->has_keep && r->stmt->keep < 1)
+        return fail_at(c, ERR_INVALID_PARAMETER, r->stmt->name.pos, "the newest version stays");
     const char *name = r->stmt->name.n ? last_part(&r->stmt->name) : NULL;
-    TRY(at(c, db_vacuum(c, r->s->engine->db, name, r->stmt->has_keep ? r->stmt->keep : 1),
+    TRY(at(c, db_vacuum(c, r->s->engine->db, name, r->stmt->keep),
            r->stmt->name.n ? r->stmt->name.pos : -1));
     return tag(r, "VACUUM");
 }

@@ -62,6 +62,11 @@ const char *last_part(const struct ast_name *n)
     return n->part[n->n - 1];
 }
 
+enum status at_target(struct ctx *c, enum status s, const struct ast_name *target)
+{
+    return s < 0 && status_sqlstate(s)[0] == '2' ? at(c, s, target->pos) : s;
+}
+
 struct bind_env session_bind_env(struct run *r)
 {
     struct session *s = r->s;

@@ -185,7 +185,7 @@ void writer_free(struct writer *w); /* after finish or on error, before the stat
  * the first bad tile. */
 enum status array_check(struct ctx *c, struct txn *t, const char *name, int64_t *n_tiles);
 /* Retires versions older than the newest `keep` that no reader holds and sweeps them now. name
- * NULL: all arrays. keep 0: retires none, only sweeps. */
+ * NULL: all arrays. keep 0: those older than version_retention. */
 enum status db_vacuum(struct ctx *c, struct db *db, const char *name, int64_t keep);
 /* Copies everything that is committed to a directory (empty, or not there), which can be opened as
  * a data directory; others go on writing. ERR_FILE_EXISTS. */

@@ -355,7 +355,10 @@ enum status db_vacuum(struct ctx *c, struct db *db, const char *name, int64_t ke
     for (int i = 0; s == OK && i < now->n_revs; i++) {
         int64_t bound;
         if (name && strcmp(now->revs[i]->name, name) != 0) continue;
-        s = newest_kept(c, db, now->revs[i], keep, &bound);
+        if (keep > 0)
+            s = newest_kept(c, db, now->revs[i], keep, &bound);
+        else
+            s = retention_bound(c, db, now->revs[i], db->options.version_retention_ms > 0, &bound);
         if (s == OK) s = sweep_array(c, db, now->revs[i], bound);
     }
     state_release(db, now);
