@@ -3,9 +3,11 @@
 
 Ternary logic partitioning (Rigger and Su 2020): the rows of a query are those where p is true, false and unknown, together; so are its
 counts, sums, extremes and groups. The filter pushed down keeps as many rows as evaluating it says are true (NoREC). The optimised plan's
-answer is the plain one's. Views, WITH and sub-queries are what they stand for."""
+answer is the plain one's. Views, WITH and sub-queries are what they stand for. So are the groups that HAVING keeps, the pairs that ON keeps, and
+what windows below a filter give; an outer join is the inner one and the rows that it leaves out."""
 import os
 import random
+import re
 import sys
 from collections import Counter
 
@@ -14,9 +16,10 @@ import psycopg
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import Count, Server, seed  # noqa: E402
-from model.arrays import is_float, is_number  # noqa: E402
-from model.expressions import Expressions  # noqa: E402
-from model.queries import World, from_array, from_join  # noqa: E402
+from model.arrays import Table, is_float, is_number  # noqa: E402
+from model.compositions import Relation, Unclear, column, comparable, grouped_by, padded, matches  # noqa: E402
+from model.expressions import BIGINT, Expressions  # noqa: E402
+from model.queries import World, from_array, from_join, key_list  # noqa: E402
 from numpy_test import Names, Text, connect  # noqa: E402,F401
 
 
@@ -105,6 +108,85 @@ def aggregates(rng, count, conn, table, text, parts, label):
     count.equal({k: (int(n), int(m)) for k, n, m in groups}, merged, f"groups by {key} of {label}")
 
 
+def partitioned(count, conns, query, condition, label, tail=""):
+    """query's rows are those that the condition's parts keep; with the optimizer and without."""
+    for conn in conns:
+        whole, pieces = rows(conn, query.format("true") + tail), [rows(conn, query.format(p) + tail) for p in partitions(condition)]
+        if isinstance(whole, str) or any(isinstance(p, str) for p in pieces):
+            count.check(isinstance(whole, str), f"{label} {query} by {condition}: {[p for p in pieces if isinstance(p, str)]}")
+        else:
+            count.check(Counter(whole) == united(pieces), f"{label}: {query} by {condition}: {len(whole)} are not {[len(p) for p in pieces]}")
+
+
+def windows_below(rng, count, conns, world):
+    """A filter over a window is not one below it."""
+    text, table = source(rng, world)
+    names = [n for n in table.columns if n[0] != "#"]
+    if not table.dims:
+        return
+    plain = Table(table.dims, {n: table.columns[n] for n in names})
+    condition = Expressions(rng, plain).condition(2).text
+    by = f"PARTITION BY {rng.choice(names)} " if rng.random() < 0.5 else ""
+    call = rng.choice([f"row_number() OVER ({by}ORDER BY {', '.join(table.dims)})", f"count(*) OVER ({by})",
+                       f"lag({rng.choice(names)}, 1) OVER ({by}ORDER BY {', '.join(table.dims)})",
+                       f"count({rng.choice(names)}) OVER [#{table.dims[0]} - 1 : #{table.dims[0]} + 1]"])
+    text = text.format_map(Names(rng.random() < 0.3))
+    partitioned(count, conns, f"SELECT * FROM (SELECT {', '.join(names)}, {call} AS w FROM {text}) AS q WHERE {{0}}", condition, "windows")
+
+
+def having(rng, count, conns, world):
+    """Groups by what their aggregates are."""
+    text, table = source(rng, world)
+    names = [n for n in table.columns if n[0] != "#"]
+    key, v = rng.choice(names), rng.choice(names)
+    at = [("count(*)", BIGINT, len), (f"count({v})", BIGINT, lambda cells: int(table.columns[v].valid[cells].sum()))]
+    try:
+        groups = grouped_by(Relation(text, table), [table.columns[key]], at)
+    except Unclear:
+        return
+    model = Table([], {"h1": column(BIGINT, [g[1] for g in groups]), "h2": column(BIGINT, [g[2] for g in groups]),
+                       "h3": column(table.columns[key].kind, [g[0] for g in groups])})
+    condition = Expressions(rng, model).condition(2).text
+    for name, call in (("h1", "count(*)"), ("h2", f"count({v})"), ("h3", key)):
+        condition = re.sub(rf"\b{name}\b", call, condition)
+    text = text.format_map(Names(rng.random() < 0.3))
+    partitioned(count, conns, f"SELECT {key}, count(*), count({v}) FROM {text} GROUP BY {key} HAVING {{0}}", condition, "groups")
+
+
+def pairs(rng, count, conns, world):
+    """Joins by what their pairs are."""
+    a, b = (Relation("{" + x.name + "}", Table(x.table.dims, {n: c for n, c in x.table.columns.items() if n[0] != "#"}))
+            for x in (rng.choice(world.all()), rng.choice(world.all())))
+    keys = comparable(rng, a, b)
+    if not keys or len(a.table) > 400 or len(b.table) > 400:
+        return
+    met = matches(*[[(v,) for v in key_list(r.table.columns[n])] for r, n in ((a, keys[0]), (b, keys[1]))], False, False)
+    if len(met) > 5000:
+        return
+    names, columns = {}, {}
+    for side, relation, alias in ((0, a, "p"), (1, b, "q")):
+        for n in relation.names():
+            names[f"{alias}_{n}"] = f"{alias}.{n}"
+            columns[f"{alias}_{n}"] = padded(relation.table.columns[n], [m[side] for m in met])
+    condition = Expressions(rng, Table([], columns)).condition(2).text
+    for name, meant in names.items():
+        condition = re.sub(rf"\b{name}\b", meant, condition)
+    tiny = Names(rng.random() < 0.3)
+    left, right = a.text.format_map(tiny), b.text.format_map(tiny)
+    on, shown = f"p.{keys[0]} = q.{keys[1]}", ", ".join(names.values())
+    partitioned(count, conns, f"SELECT {shown} FROM {left} AS p JOIN {right} AS q ON {on} AND {{0}}", condition, "pairs")
+    inner = rows(conns[0], f"SELECT {shown} FROM {left} AS p JOIN {right} AS q ON {on} AND {condition}")
+    alone = ", ".join(m if m[0] == "p" else "NULL" for m in names.values())
+    rest = rows(conns[0], f"SELECT {alone} FROM {left} AS p WHERE NOT EXISTS (SELECT 1 FROM {right} AS q WHERE {on} AND {condition})")
+    for conn in conns:
+        outer = rows(conn, f"SELECT {shown} FROM {left} AS p LEFT JOIN {right} AS q ON {on} AND {condition}")
+        label = f"{left} AS p LEFT JOIN {right} AS q ON {on} AND {condition}"
+        if any(isinstance(r, str) for r in (inner, rest, outer)):
+            count.check(inner == outer, f"{label}: {[r for r in (inner, rest, outer) if isinstance(r, str)]}")
+        else:
+            count.check(Counter(outer) == united([inner, rest]), f"{label}: {len(outer)} are not {len(inner)} and {len(rest)}")
+
+
 def main():
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 400
     rng = random.Random(seed())
@@ -112,12 +194,13 @@ def main():
     with Server(sets=["workers=4"]) as server:
         conns = [connect(server), connect(server, "optimizer = off")]
         for done in range(0, n, 40):
-            world = World(rng, 4)
+            world = World(rng, 4, done)
             for array in world.all():
                 for statement in array.statements():
                     conns[0].execute(statement)
             for _ in range(min(40, n - done)):
                 one(rng, count, conns, world)
+                rng.choice([windows_below, having, pairs])(rng, count, conns, world)
             for array in world.all():
                 conns[0].execute(f"DROP ARRAY {array.name}, {array.tiny}")
         for conn in conns:

@@ -4,6 +4,7 @@
 Answers must be NumPy's, and the same bytes whatever the workers, cache, optimizer, memory and tiles. A failure can be
 repeated with the seed that is printed: TESSERA_SEED=…"""
 import datetime
+import itertools
 import os
 import random
 import struct
@@ -15,6 +16,7 @@ import psycopg
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import Count, Server, seed  # noqa: E402
 from model.arrays import DATE, OIDS, TEXT, is_float  # noqa: E402
+from model.compositions import composition  # noqa: E402
 from model.queries import Near, World  # noqa: E402
 from model.relations import relation  # noqa: E402
 
@@ -62,6 +64,13 @@ def same_rows(got, want, ordered, kinds):
         key = lambda row: order_key(tuple(row[k] for k in exact))  # noqa: E731
         got, want = sorted(got, key=key), sorted(want, key=key)
     return all(same(g, w, not ordered) for x, y in zip(got, want) for g, w in zip(x, y))
+
+
+def differing(rows, others):
+    """How many rows there are, and the first that are not among others, in order or not."""
+    there = {str(row) for row in others}
+    apart = [row for row, other in itertools.zip_longest(rows, others) if str(row) not in there or (len(rows) == len(others) and str(row) != str(other))]
+    return f"{len(rows)} rows, {str(apart[:5])[:600]}"
 
 
 def run(conn, sql):
@@ -127,7 +136,7 @@ def ask(count, sessions, query):
             return
         got = [tuple(parse(v, k) for v, k in zip(row, query.kinds)) for row in rows]
         if not count.check(same_rows(got, query.rows, query.ordered, query.kinds),
-                           f"{text[tiny]}\n  got    {str(got)[:400]}\n  wanted {str(query.rows)[:400]}"):
+                           f"{text[tiny]}\n  got    {differing(got, query.rows)}\n  wanted {differing(query.rows, got)}"):
             return
 
 
@@ -143,7 +152,7 @@ def main():
                     ("64MB", connect(small), False), ("tiny tiles", connect(roomy), True)]
         done = 0
         while done < n:
-            world = World(rng, 4)
+            world = World(rng, 4, done)  # names of their own: statements that are prepared know types
             for array in world.all():
                 for statement in array.statements():
                     for conn in (sessions[0][1], sessions[4][1]):
@@ -156,7 +165,8 @@ def main():
                     change(count, sessions, statement)
                 query = None
                 while query is None:
-                    query = world.query() if rng.random() < 0.5 else relation(rng, world.all())
+                    which = rng.random()
+                    query = world.query() if which < 0.4 else (relation if which < 0.7 else composition)(rng, world.all())
                 ask(count, sessions, query)
                 errors += query.error is not None
                 empty += not query.rows

@@ -226,9 +226,9 @@ class Expressions:
             return None
         if self.rng.random() < 0.5 and self.n and not is_float(a.kind) and not a.weak and a.valid.any():
             v = int(self.rng.choice(a.values[a.valid].tolist()))
-            b = self.literal(v, BIGINT if abs(v) < 2**63 else np.dtype("u8"), f"({v})" if v < 0 else str(v))
             if abs(v) >= 2**63:
                 return None
+            b = self.literal(v, BIGINT, f"({v})" if v < 0 else str(v))
         return self.comparison(self.rng.choice(["=", "<>", "<", "<=", ">", ">="]), a, b)
 
     def null_test(self, depth):

@@ -243,7 +243,8 @@ def aggregate(name, column, other=None, q=None):
         if is_float(kind) and any(v != v for v in values):
             return "NaN"
         key = (lambda v: v.encode()) if kind == TEXT else None
-        return min(values, key=key) if name == "min" else max(values, key=key)
+        v = min(values, key=key) if name == "min" else max(values, key=key)
+        return Near(v, 0.0) if is_float(kind) and v == 0 else v  # 0 or -0
     if name == "sum" and not is_float(kind):
         return integer(sum(values), *((0, 2**64 - 1) if kind.kind == "u" else ()))
     if name == "prod" and not is_float(kind):
@@ -510,14 +511,13 @@ def insert(rng, array):
 
 
 class World:
-    """Arrays to ask about, and pairs of them that can be joined."""
+    """Arrays to ask about, numbered from `first`, and pairs of them that can be joined."""
 
-    def __init__(self, rng, n):
+    def __init__(self, rng, n, first=0):
         self.rng = rng
-        self.arrays = [Array(rng, f"a{k}") for k in range(n)]
+        self.arrays = [Array(rng, f"a{k}") for k in range(first, first + n)]
         self.pairs = []
-        for k in range(n):
-            a = self.arrays[k]
+        for k, a in enumerate(self.arrays, first):
             axes = [x.overlapping(rng) for x in a.axes if x.form != "grows" and rng.random() < 0.7]
             if not axes:
                 continue
