@@ -322,18 +322,31 @@ static bool aggregates_by_key(struct ctx *c, struct subquery *sq, struct keys *k
     return true;
 }
 
+static bool keys_are_args(const struct keys *k, int n_args)
+{
+    bool same = k->n == n_args;
+    for (int i = 0; i < k->n; i++)
+        same &= k->outer[i]->kind == E_OUTER && k->outer[i]->index == i;
+    return same;
+}
+
 bool decorrelate(struct ctx *c, struct subquery *sq, struct expr *const *args,
                  struct expr ***probes, int *n_probes)
 {
     struct keys k = {0};
+    struct subquery each = *sq;
+    each.columns = arena_dup(c->arena, sq->columns, sizeof *sq->columns * (size_t)(sq->n_cols + 1));
     bool one_row = sq->plan->kind == P_AGGREGATE && sq->plan->n_keys == 0;
     bool done = sq->exists ? keys_alone(c, sq, &k)
                 : one_row  ? aggregates_by_key(c, sq, &k)
                            : rows_by_key(c, sq, &k);
     if (!done) return false;
-    *n_probes = k.n;
-    *probes = arena_array(c->arena, struct expr *, k.n);
-    for (int i = 0; i < k.n; i++)
-        (*probes)[i] = expr_outward(c, k.outer[i], args, NULL);
+    each.plan = plan_copy(c, each.plan, NULL);
+    sq->each = arena_dup(c->arena, &each, sizeof each);
+    sq->each_arg = keys_are_args(&k, each.n_args) ? 0 : k.n;
+    *n_probes = sq->each_arg ? k.n + each.n_args : k.n;
+    *probes = arena_array(c->arena, struct expr *, k.n + each.n_args);
+    for (int i = 0; i < *n_probes; i++)
+        (*probes)[i] = i < k.n ? expr_outward(c, k.outer[i], args, NULL) : args[i - k.n];
     return true;
 }

@@ -58,10 +58,13 @@ struct subquery {
     bool *is_dim; /* columns[i] is a dimension */
     int n_args;   /* E_OUTERs of the plan */
     int n_keys;
-    int *keys;          /* columns of the plan's relation */
-    struct plan *empty; /* gives the values where no row has the key; NULL: they are NULL */
-    bool narrows;       /* a run's args narrow its regions: plan_with_args */
-    int slot;           /* where it stands at execution: env.subqueries[slot] */
+    int *keys;             /* columns of the plan's relation */
+    struct plan *empty;    /* gives the values where no row has the key; NULL: they are NULL */
+    struct subquery *each; /* n_keys: the same by a run for each cell, for when an error of rows
+                              that no cell asks for keeps the others from being found by key */
+    int each_arg;          /* its args begin there; the keys' at 0 */
+    bool narrows;          /* a run's args narrow its regions: plan_with_args */
+    int slot;              /* where it stands at execution: env.subqueries[slot] */
     bool exists;
 };
 
@@ -117,7 +120,8 @@ const char *func_name(const struct func *f);
 bool expr_is_const(const struct expr *e); /* no column, dimension, position (params and subqueries
                                              count as constant) */
 bool expr_equal(const struct expr *a, const struct expr *b);
-/* Has it a random(), whose value is that of the cell's position in the relation it is computed over?
+/* Has it a random(), whose value is that of the cell's position in the relation it is computed
+ * over?
  */
 bool expr_is_random(const struct expr *e);
 bool expr_is_volatile(

@@ -226,7 +226,9 @@ static void format_subquery(const struct expr *e, const struct rel *in, struct s
 {
     strbuf_addf(out, "(subquery %d", e->subquery->slot + 1);
     if (e->subquery->n_cols > 1) strbuf_addf(out, ".%d", e->index + 1);
-    if (e->n_args) format_list(e, 0, " of ", in, out);
+    struct expr shown = *e; /* not what a run for each cell would take */
+    if (e->subquery->n_keys) shown.n_args = e->subquery->n_keys;
+    if (shown.n_args) format_list(&shown, 0, " of ", in, out);
     strbuf_addc(out, ')');
 }
 

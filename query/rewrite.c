@@ -265,7 +265,7 @@ static enum status rewrite_subquery(struct ctx *c, struct subquery *sq, const st
     for (int i = 0; i < sq->n_keys; i++)
         sq->keys[i] = map[sq->keys[i]];
     sq->narrows = sq->n_args > 0 && narrows_by_args(sq->plan);
-    return OK;
+    return sq->each ? rewrite_subquery(c, sq->each, env) : OK;
 }
 
 enum status plan_rewrite(struct ctx *c, struct query *q, bool off)

@@ -14,6 +14,9 @@ enum status narrow_regions(struct ctx *c, struct plan **p, const struct env *env
 bool narrows_by_args(const struct plan *p);
 /* Tests for membership of more keys than memory takes become joins. */
 void join_all_members(struct ctx *c, struct query *q);
+/* What the rules change is the copy's own. args: instead of E_OUTERs in filters; NULL: they stay.
+ */
+struct plan *plan_copy(struct ctx *c, const struct plan *p, struct expr *const *args);
 /* Nodes that give what they are given go. */
 void drop_identities(struct plan **p);
 /* Only the columns with need[i] set are made, with as few of the inputs' as that takes; map[i] is

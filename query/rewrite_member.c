@@ -28,6 +28,7 @@ static int n_asking(const struct query *q, const struct subquery *sq)
     for (int i = 0; i < q->n_subqueries; i++) {
         plan_walk(q->subqueries[i]->plan, count_asking, &k);
         if (q->subqueries[i]->empty) plan_walk(q->subqueries[i]->empty, count_asking, &k);
+        if (q->subqueries[i]->each) plan_walk(q->subqueries[i]->each->plan, count_asking, &k);
     }
     return k.n;
 }

@@ -31,20 +31,36 @@ bool narrows_by_args(const struct plan *p)
     return found;
 }
 
-/* What the rules change is the copy's own. */
-static struct plan *copy_plan(struct ctx *c, const struct plan *p, struct expr *const *args)
+static void *copied(struct ctx *c, const void *v, size_t size, int n)
 {
-    struct plan *copy = arena_dup(c->arena, p, sizeof *p);
-    copy->in = arena_array(c->arena, struct plan *, p->n_in + 1);
-    for (int i = 0; i < p->n_in; i++)
-        copy->in[i] = copy_plan(c, p->in[i], args);
-    size_t dims = sizeof *p->rel.dims * (size_t)p->rel.n_dims;
-    copy->rel.dims = arena_dup(c->arena, p->rel.dims, dims + !dims);
-    if (p->n_keys) copy->keys = arena_dup(c->arena, p->keys, sizeof *p->keys * (size_t)p->n_keys);
-    if (p->kind != P_FILTER) return copy;
-    copy->exprs = arena_array(c->arena, struct expr *, 1);
-    copy->exprs[0] = expr_outward(c, p->exprs[0], args, NULL);
-    return copy;
+    return n ? arena_dup(c->arena, v, size * (size_t)n) : NULL;
+}
+
+static void copy_sides(struct ctx *c, struct plan *p, int n_dims)
+{
+    p->left_keys = copied(c, p->left_keys, sizeof *p->left_keys, p->n_join_keys);
+    p->right_keys = copied(c, p->right_keys, sizeof *p->right_keys, p->n_join_keys);
+    p->points = copied(c, p->points, sizeof *p->points, p->n_points);
+    for (int i = 0; i < p->n_points; i++)
+        p->points[i].dims = copied(c, p->points[i].dims, sizeof *p->points[i].dims, n_dims);
+}
+
+struct plan *plan_copy(struct ctx *c, const struct plan *from, struct expr *const *args)
+{
+    struct plan *p = arena_dup(c->arena, from, sizeof *from);
+    p->in = arena_array(c->arena, struct plan *, from->n_in + 1);
+    for (int i = 0; i < from->n_in; i++)
+        p->in[i] = plan_copy(c, from->in[i], args);
+    p->rel.dims = copied(c, from->rel.dims, sizeof *from->rel.dims, from->rel.n_dims);
+    p->exprs = copied(c, p->exprs, sizeof *p->exprs, p->n_exprs);
+    p->keys = copied(c, p->keys, sizeof *p->keys, p->n_keys);
+    p->aggs = copied(c, p->aggs, sizeof *p->aggs, p->n_aggs);
+    p->sort = copied(c, p->sort, sizeof *p->sort, p->n_sort);
+    p->windows = copied(c, p->windows, sizeof *p->windows, p->n_windows);
+    p->calls = copied(c, p->calls, sizeof *p->calls, p->n_calls);
+    copy_sides(c, p, p->n_in ? p->in[p->n_in - 1]->rel.n_dims : 0);
+    if (args && p->kind == P_FILTER) p->exprs[0] = expr_outward(c, p->exprs[0], args, NULL);
+    return p;
 }
 
 enum status plan_with_args(struct ctx *c, const struct plan *p, const struct value *args, int n,
@@ -53,6 +69,6 @@ enum status plan_with_args(struct ctx *c, const struct plan *p, const struct val
     struct expr **consts = arena_array(c->arena, struct expr *, n + 1);
     for (int i = 0; i < n; i++)
         consts[i] = expr_make_const(c, &args[i], p->pos);
-    *out = copy_plan(c, p, consts);
+    *out = plan_copy(c, p, consts);
     return narrow_regions(c, out, env);
 }

@@ -30,6 +30,7 @@ struct subquery_run {
     const struct subquery *sq;
     struct exec *x;
     enum run_kind kind;
+    int first_arg;         /* RUN_EACH: of those that a cell hands over */
     struct error error;    /* RUN_FAILED */
     struct value *values;  /* RUN_KNOWN; RUN_LOOKUP: where no row has the key */
     struct lookup *lookup; /* RUN_LOOKUP */
@@ -205,6 +206,14 @@ enum status subquery_open(struct ctx *c, struct exec *x, const struct subquery *
     pthread_mutex_init(&r->turn, NULL);
     *out = r;
     enum status s = open_kind(c, r);
+    if (s != OK && is_of_values(c) && sq->each) { /* of rows that no cell may ask for */
+        ctx_clear(c);
+        lookup_free(r->lookup);
+        r->lookup = NULL;
+        r->sq = sq->each;
+        r->first_arg = sq->each_arg;
+        s = open_kind(c, r);
+    }
     if (s == OK || !is_of_values(c)) return s;
     r->kind = RUN_FAILED;
     r->error = c->err;
@@ -283,8 +292,8 @@ static enum status look_up(struct ctx *c, struct subquery_run *r, int column, st
     uint64_t todo[LOOKUP_BLOCK / 64];
     bits_fill(todo, 0, k->n, true);
     bits_and(todo, k->todo, k->n);
-    lookup_comparable(k->arg, k->n_args, todo, k->n);
-    TRY(lookup_keys(c, k->arg, k->n_args, todo, k->n, lookup_seed(r->lookup), keys));
+    lookup_comparable(k->arg, r->sq->n_keys, todo, k->n);
+    TRY(lookup_keys(c, k->arg, r->sq->n_keys, todo, k->n, lookup_seed(r->lookup), keys));
     EACH_CELL(k, i)
     {
         int64_t row = -1;
@@ -409,9 +418,12 @@ static enum status run_and_put(struct ctx *c, struct subquery_run *r, int column
     return s;
 }
 
-static enum status run_each(struct ctx *c, struct subquery_run *r, int column, struct call *k)
+static enum status run_each(struct ctx *c, struct subquery_run *r, int column, struct call *all)
 {
     struct lookup_key keys[LOOKUP_BLOCK];
+    struct call own = *all, *k = &own;
+    k->arg += r->first_arg;
+    k->n_args -= r->first_arg;
     TRY(lookup_keys(c, k->arg, k->n_args, k->todo, k->n, r->memo.seed, keys));
     EACH_CELL(k, i)
     {

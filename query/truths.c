@@ -198,7 +198,8 @@ static int of_lookup(const struct expr *e, const struct region *g)
 {
     const struct env *env = g->env;
     struct range a, b = {.known = true};
-    if (!env || e->n_args != 1 || !e->subquery->exists || e->subquery->slot >= env->n_subqueries ||
+    if (!env || e->subquery->n_keys != 1 || !e->subquery->exists ||
+        e->subquery->slot >= env->n_subqueries ||
         !subquery_range(env->subqueries[e->subquery->slot], &b.lo, &b.hi, &b.any))
         return ANY;
     if (!b.any) return FALSE_BIT;

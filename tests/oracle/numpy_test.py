@@ -2,7 +2,7 @@
 """Random arrays and queries, computed by NumPy too: numpy_test.py [queries, default 2000].
 
 Answers must be NumPy's, and the same bytes whatever the workers, cache, optimizer, memory and tiles. A failure can be
-repeated with the seed that is printed: TESSERA_SEED=…"""
+repeated with the seed that is printed: TESSERA_SEED=…; or with the number beside it, its arrays and their queries alone."""
 import datetime
 import itertools
 import os
@@ -140,44 +140,63 @@ def ask(count, sessions, query):
             return
 
 
+WORLD = 30  # queries of one set of arrays
+
+
+def one_world(count, sessions, number, n):
+    """Some arrays and n queries; numbers of errors and of answers without rows. What is random hangs on the number alone."""
+    rng, errors, empty = random.Random(number), 0, 0
+    world = World(rng, 4, number)  # names of their own: statements that are prepared know types
+    writers = (sessions[0][1], sessions[4][1])
+    for statement in (s for array in world.all() for s in array.statements()):
+        for conn in writers:
+            conn.execute(statement)
+    for k in range(n):
+        if k % 5 == 4:
+            statement = None
+            while statement is None:
+                statement = world.change()
+            change(count, sessions, statement)
+        query = None
+        while query is None:
+            which = rng.random()
+            query = world.query() if which < 0.4 else (relation if which < 0.7 else composition)(rng, world.all())
+        ask(count, sessions, query)
+        errors += query.error is not None
+        empty += not query.rows
+    for array in world.all():
+        for conn in writers:
+            conn.execute(f"DROP ARRAY {array.name}, {array.tiny}")
+    return errors, empty
+
+
+def all_worlds(count, sessions, n):
+    first, done, errors, empty = seed(), 0, 0, 0
+    while done < n:
+        failed, number = count.failed, first + done
+        some = one_world(count, sessions, number, min(WORLD, n - done))
+        errors, empty, done = errors + some[0], empty + some[1], min(n, done + WORLD)
+        if count.failed > failed:
+            print(f"again: TESSERA_SEED={number} numpy_test.py {WORLD}", file=sys.stderr)
+        if n > 5000 and done % 6000 < WORLD:
+            print(f"{done} queries: {count.passed} passed, {count.failed} failed", flush=True)
+    print(f"{n} queries, {errors} of them errors, {empty} without rows")
+    count.check(errors < n // 4 and empty < n // 2, "most queries have an answer")
+
+
 def main():
-    n = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    rng = random.Random(seed())
     count = Count()
-    errors = empty = 0
     with Server(sets=["workers=4"]) as roomy, Server(sets=["workers=1", "memory_limit=64MB"]) as small:
         sessions = [("default", connect(roomy), False), ("one worker", connect(roomy, "max_workers = 1"), False),
                     ("no cache", connect(roomy, "tile_cache = off"), False),
                     ("no optimizer", connect(roomy, "optimizer = off"), False),
                     ("64MB", connect(small), False), ("tiny tiles", connect(roomy), True)]
-        done = 0
-        while done < n:
-            world = World(rng, 4, done)  # names of their own: statements that are prepared know types
-            for array in world.all():
-                for statement in array.statements():
-                    for conn in (sessions[0][1], sessions[4][1]):
-                        conn.execute(statement)
-            for k in range(min(30, n - done)):
-                if k % 5 == 4:
-                    statement = None
-                    while statement is None:
-                        statement = world.change()
-                    change(count, sessions, statement)
-                query = None
-                while query is None:
-                    which = rng.random()
-                    query = world.query() if which < 0.4 else (relation if which < 0.7 else composition)(rng, world.all())
-                ask(count, sessions, query)
-                errors += query.error is not None
-                empty += not query.rows
-                done += 1
-            for array in world.all():
-                for conn in (sessions[0][1], sessions[4][1]):
-                    conn.execute(f"DROP ARRAY {array.name}, {array.tiny}")
+        try:
+            all_worlds(count, sessions, int(sys.argv[1]) if len(sys.argv) > 1 else 2000)
+        except KeyboardInterrupt:
+            pass
         for _, conn, _ in sessions:
             conn.close()
-    print(f"{n} queries, {errors} of them errors, {empty} without rows")
-    count.check(errors < n // 4 and empty < n // 2, "most queries have an answer")
     return count.finish()
 
 
