@@ -4,7 +4,8 @@
  * bind_source.c FROM items, bind_slice.c brackets, bind_cell.c values at other cells, bind_join*.c
  * joins, bind_expr.c and bind_call.c expressions, bind_select.c queries, bind_group.c groups,
  * bind_sets.c sets of them, bind_agg.c aggregates, bind_shape.c what brackets in SELECT make of a
- * result, bind_window*.c windows, bind_dml.c, bind_change.c and bind_ddl.c the statements that
+ * result, bind_subquery.c, bind_member.c and decorrelate.c sub-queries, bind_array*.c functions of
+ * arrays, bind_window*.c windows, bind_dml.c, bind_change.c and bind_ddl.c the statements that
  * change something. */
 #ifndef TESSERA_BIND_INTERNAL_H
 #define TESSERA_BIND_INTERNAL_H

@@ -141,7 +141,7 @@ static enum status read_file(struct ctx *c, struct stream_load *l, const char *p
 {
     int fd;
     int64_t bytes;
-    void *piece;
+    void *piece = NULL;
     TRY(file_open_read(c, path, &fd, &bytes));
     enum status st = buf_alloc(c, PIECE, &piece);
     for (int64_t at = 0; st == OK;) {

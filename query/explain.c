@@ -469,6 +469,7 @@ static void format_node(const struct plan *p, struct strbuf *out)
     case P_REBASE:
     case P_TRANSPOSE:
     case P_PIVOT:
+    case P_RESHAPE:
         format_region(&p->rel, out);
         break;
     case P_SLICE:
@@ -500,9 +501,6 @@ static void format_node(const struct plan *p, struct strbuf *out)
         break;
     case P_STACK:
         format_stack(p, out);
-        break;
-    case P_RESHAPE:
-        format_region(&p->rel, out);
         break;
     case P_FETCH:
         if (p->n_in == 1) format_region(&p->rel, out);

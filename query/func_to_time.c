@@ -59,7 +59,7 @@ struct reading {
     int64_t year, us;
     int month, day, day_of_year, hour, minute, second, second_of_day;
     int64_t julian;
-    bool twelve, pm, has_half, bc;
+    bool twelve, pm, bc;
 };
 
 static int part_at(struct text f, int64_t i)
@@ -124,7 +124,7 @@ static enum status read_word(struct ctx *c, struct reading *r, int k)
             r->bc = first == 'b';
             return OK;
         }
-        r->has_half = r->twelve = true;
+        r->twelve = true;
         r->pm = first == 'p';
         return OK;
     }

@@ -192,17 +192,15 @@ struct plan {
     /* VALUES */
     int64_t n_rows;
     struct expr **rows; /* n_rows × rel.n_cols */
-    /* SERIES: start, stop, step in exprs */
     /* SLICE: output dimension d is input dimension dim_of[d]; the input's region is narrowed to
      * `region` */
     int *dim_of;
-    struct box region; /* SLICE: over the input's dimensions; TRANSPOSE: the output's. REBASE:
-                          output position rel.dims[d].lo + k is input position region.lo[d] + k ×
-                          the input's stride. WINDOW_CELLS: where the input's edges are, however far
-                          rules narrow it */
-    /* FILTER, MAP */
-    struct expr **exprs;
-    int n_exprs; /* FILTER: one; MAP: one per column */
+    struct box region;   /* SLICE, RESHAPE: over the input's dimensions; TRANSPOSE: the output's.
+                            REBASE:   output position rel.dims[d].lo + k is input position region.lo[d]
+                            + k ×   the input's stride. WINDOW_CELLS: where the input's edges are,
+                            however far   rules narrow it */
+    struct expr **exprs; /* FILTER: one; MAP, FILL: one per column; SERIES: start, stop, step */
+    int n_exprs;
     /* JOIN */
     enum join_kind join;
     struct join_dim *join_dims;
@@ -216,9 +214,9 @@ struct plan {
     /* HASH_JOIN: pairs of cells for which left_keys[i] = right_keys[i] holds for every i (over
      * in[0] and in[1], each pair of one type; none: all pairs) and `residual`: over the columns of
      * in[0] and then those of in[1], and in[0]'s dimensions. SEMI and ANTI have the relation of
-     * in[0], keep its dimensions, and have no residual; the others are a list of rows: the columns of in[0], then
-     * those of in[1]. Pairs come in the order of in[0], then in[1]; cells of in[1] alone at the
-     * end. */
+     * in[0], keep its dimensions, and have no residual; the others are a list of rows: the columns
+     * of in[0], then those of in[1]. Pairs come in the order of in[0], then in[1]; cells of in[1]
+     * alone at the end. */
     enum hash_join_kind hash_join;
     struct expr **left_keys, **right_keys;
     int n_join_keys;
@@ -226,7 +224,7 @@ struct plan {
      * the one whose last right key is nearest, on the side that asof says, to the last left key. */
     enum asof_kind { ASOF_GE, ASOF_GT, ASOF_LE, ASOF_LT } asof; /* left … right */
     bool asof_left; /* cells without a match stay, with NULLs */
-    /* AGGREGATE */
+    /* AGGREGATE, and the CONCAT of grouping sets, which passes for one */
     struct group_key *keys;
     int n_keys;
     struct agg_call *aggs;
@@ -248,8 +246,7 @@ struct plan {
     int n_points;
     struct fetch_col *fetched;
     int n_fetched;
-    /* FILL: exprs are a constant for each column. RESHAPE: region is the input's, as it was bound.
-     * STACK: pieces in order along stack_dim, of inputs with the same columns. */
+    /* STACK: pieces in order along stack_dim, of inputs with the same columns. */
     int stack_dim;
     struct stack_piece *pieces;
     int n_pieces;

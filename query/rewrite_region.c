@@ -252,6 +252,8 @@ static void narrow(struct plan *p, const struct box *want)
     case P_SCAN:
     case P_FILE:
     case P_GRID:
+    case P_RESHAPE:
+    case P_STACK:
         narrow_own(p, &box);
         return;
     case P_FETCH:
@@ -265,17 +267,12 @@ static void narrow(struct plan *p, const struct box *want)
         narrow_own(p, &box);
         narrow(p->in[0], &box);
         return;
-    case P_RESHAPE:
-    case P_STACK:
-        narrow_own(p, &box);
-        return;
     case P_FILTER:
     case P_MAP:
         narrow(p->in[0], &box);
         break;
     case P_SLICE:
-        for (int d = 0; d < box.n_dims; d++)
-            narrow_dim(&p->rel.dims[d], box.lo[d], box.hi[d]);
+        narrow_own(p, &box);
         follow_slice(p);
         narrow_moved(p, &box);
         break;
@@ -296,8 +293,7 @@ static void narrow(struct plan *p, const struct box *want)
         narrow_inputs_of_join(p, &box);
         break;
     case P_WINDOW_CELLS:
-        for (int d = 0; d < box.n_dims; d++)
-            narrow_dim(&p->rel.dims[d], box.lo[d], box.hi[d]);
+        narrow_own(p, &box);
         narrow_input_of_windows(p, &box);
         break;
     case P_AGGREGATE:

@@ -70,4 +70,7 @@ extern const struct ds_format zarr_format;
 size_t ds_kind_bytes(enum ds_kind kind); /* 0 for strings and what is not supported */
 const struct ds_attr *ds_var_attr(const struct ds_var *v, const char *name); /* or NULL */
 
+/* What values of a type are stored as. */
+enum ds_kind ds_kind_of(enum type t);
+
 #endif

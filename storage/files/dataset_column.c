@@ -8,6 +8,36 @@
 
 /* ---- attributes ---- */
 
+enum ds_kind ds_kind_of(enum type t)
+{
+    switch (t) {
+    case T_BOOL:
+        return DS_KIND_BOOL;
+    case T_INT8:
+        return DS_KIND_BYTE;
+    case T_INT16:
+        return DS_KIND_SHORT;
+    case T_INT32:
+        return DS_KIND_INT;
+    case T_INT64:
+        return DS_KIND_INT64;
+    case T_UINT8:
+        return DS_KIND_UBYTE;
+    case T_UINT16:
+        return DS_KIND_USHORT;
+    case T_UINT32:
+        return DS_KIND_UINT;
+    case T_UINT64:
+        return DS_KIND_UINT64;
+    case T_FLOAT32:
+        return DS_KIND_FLOAT;
+    case T_FLOAT64:
+        return DS_KIND_DOUBLE;
+    default:
+        return DS_KIND_STRING;
+    }
+}
+
 size_t ds_kind_bytes(enum ds_kind kind)
 {
     static const size_t bytes[] = {0, 1, 1, 2, 4, 4, 8, 1, 2, 4, 8, 8, 0, 1};

@@ -21,33 +21,10 @@ struct netcdf_writer {
 
 /* ---- the definition ---- */
 
+/* Booleans are bytes. */
 static enum ds_kind kind_of(enum type t)
 {
-    switch (t) {
-    case T_INT8:
-    case T_BOOL:
-        return DS_KIND_BYTE;
-    case T_INT16:
-        return DS_KIND_SHORT;
-    case T_INT32:
-        return DS_KIND_INT;
-    case T_INT64:
-        return DS_KIND_INT64;
-    case T_UINT8:
-        return DS_KIND_UBYTE;
-    case T_UINT16:
-        return DS_KIND_USHORT;
-    case T_UINT32:
-        return DS_KIND_UINT;
-    case T_UINT64:
-        return DS_KIND_UINT64;
-    case T_FLOAT32:
-        return DS_KIND_FLOAT;
-    case T_FLOAT64:
-        return DS_KIND_DOUBLE;
-    default:
-        return DS_KIND_STRING;
-    }
+    return t == T_BOOL ? DS_KIND_BYTE : ds_kind_of(t);
 }
 
 static void put_u32(struct strbuf *b, uint32_t x)

@@ -182,7 +182,7 @@ static enum status decode_tile(struct ctx *c, const struct tile_source *s, int a
     return OK;
 }
 
-/* Calls for each tile that a box touches. */
+/* The tiles that a box touches; how many. */
 static int64_t touched(const struct tile_source *s, const struct box *want, struct box *tiles)
 {
     struct box from_zero = *want;

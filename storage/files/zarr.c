@@ -66,33 +66,7 @@ static bool zarr_broken(const struct ds_reader *base)
 
 static enum ds_kind kind_of(const struct npy_field *t)
 {
-    if (t->kind == 'M' || t->kind == 'm') return DS_KIND_INT64;
-    switch (t->type) {
-    case T_BOOL:
-        return DS_KIND_BOOL;
-    case T_INT8:
-        return DS_KIND_BYTE;
-    case T_INT16:
-        return DS_KIND_SHORT;
-    case T_INT32:
-        return DS_KIND_INT;
-    case T_INT64:
-        return DS_KIND_INT64;
-    case T_UINT8:
-        return DS_KIND_UBYTE;
-    case T_UINT16:
-        return DS_KIND_USHORT;
-    case T_UINT32:
-        return DS_KIND_UINT;
-    case T_UINT64:
-        return DS_KIND_UINT64;
-    case T_FLOAT32:
-        return DS_KIND_FLOAT;
-    case T_FLOAT64:
-        return DS_KIND_DOUBLE;
-    default:
-        return DS_KIND_STRING;
-    }
+    return t->kind == 'M' || t->kind == 'm' ? DS_KIND_INT64 : ds_kind_of(t->type);
 }
 
 static int by_name(const void *a, const void *b)
