@@ -30,16 +30,23 @@ struct grid_copy {
 
 /* ---- what is written ---- */
 
+/* Names become those of directories and files. */
+static enum status check_name(struct ctx *c, const char *name, const char *what, int pos)
+{
+    if (!strchr(name, '/') && name[0] != '.') return OK;
+    return fail_at(c, ERR_INVALID_NAME, pos, "\"%s\" cannot be the name of a %s", name, what);
+}
+
 static enum status name_vars(struct ctx *c, struct grid_copy *g, int pos)
 {
+    for (int d = 0; d < g->def.n_dims; d++)
+        TRY(check_name(c, g->def.dims[d].name, "dimension", pos));
     for (int i = 0; i < g->def.n_vars; i++) {
         const struct dsw_var *v = &g->def.vars[i];
         if (v->type == T_INTERVAL || v->type == T_INT64S)
             return fail_at(c, ERR_UNSUPPORTED, pos, "column \"%s\" of type %s cannot be written",
                            v->name, type_name(v->type));
-        if (strchr(v->name, '/') || v->name[0] == '.')
-            return fail_at(c, ERR_INVALID_NAME, pos, "\"%s\" cannot be the name of a variable",
-                           v->name);
+        TRY(check_name(c, v->name, "variable", pos));
         bool twice = false;
         for (int k = 0; k < i; k++)
             twice = twice || !strcmp(g->def.vars[k].name, v->name);
