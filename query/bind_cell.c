@@ -197,7 +197,7 @@ static bool time_units(const struct axis *a, const struct value *by, int64_t *ou
         return a->type == T_DATE && type_is_signed(by->type) && whole(by->i, 1, out);
     if (by->iv.months) return false;
     int64_t us = interval_us(&by->iv);
-    return a->type == T_DATE ? whole(us, INT64_C(86400000000), out) : whole(us, 1, out);
+    return a->type == T_DATE ? whole(us, US_PER_DAY, out) : whole(us, 1, out);
 }
 
 /* How many positions of a regular axis is the distance? Exactly, for floats too. */

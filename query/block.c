@@ -6,7 +6,7 @@
 
 static int64_t time_us(const struct value *v)
 {
-    return v->type == T_DATE ? v->i * INT64_C(86400000000) : v->i;
+    return v->type == T_DATE ? v->i * US_PER_DAY : v->i;
 }
 
 /* Blocks of time, counted from the first cell; those without a cell are left out. */

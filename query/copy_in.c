@@ -41,14 +41,9 @@ struct stream_load {
 static enum status default_column(struct ctx *c, const struct attr *a, int64_t n,
                                   struct column *out)
 {
-    TRY(column_alloc(c, a->type, n, out));
     struct value v = a->has_default ? a->deflt : value_null(a->type);
-    if (v.null) {
-        TRY(column_need_valid(c, out, n));
-        bits_fill(out->valid, 0, n, false);
-        memset(out->values, 0, type_bytes(a->type) * (size_t)n);
-        return OK;
-    }
+    if (v.null) return column_nulls(c, a->type, n, out);
+    TRY(column_alloc(c, a->type, n, out));
     for (int64_t i = 0; i < n; i++)
         value_put(&v, out->values, i);
     return OK;

@@ -1,11 +1,11 @@
 /* Which position does a computed coordinate mean? None, when no cell of the axis has it exactly. */
 #include "query/fetch_place.h"
 #include "query/pick.h"
+#include "storage/base/datetime.h"
 #include <math.h>
 #include <string.h>
 
 #define PAST_ALL (INT64_C(1) << 62) /* further than any axis reaches */
-#define DAY_US INT64_C(86400000000)
 
 static void by_positions(const struct axis *axis, const struct column *col, int64_t n, int64_t *out)
 {
@@ -57,8 +57,8 @@ static void convert(enum type t, const struct column *col, int64_t n, void *valu
     }
     for (int64_t i = 0; i < n; i++) { /* TIMESTAMP to DATE */
         int64_t us = ((const int64_t *)col->values)[i];
-        ((int32_t *)values)[i] = (int32_t)(us / DAY_US);
-        ok[i] = us % DAY_US == 0;
+        ((int32_t *)values)[i] = (int32_t)(us / US_PER_DAY);
+        ok[i] = us % US_PER_DAY == 0;
     }
 }
 

@@ -288,3 +288,18 @@ struct wide { /* any 16-byte value */
 #define INDEX int64_t
 #define NAME gather_picked_long
 #include "query/gather_picked.inc"
+
+enum status column_take(struct ctx *c, const struct column *col, const int64_t *idx, int64_t n,
+                        struct column *out)
+{
+    struct gather g = {.n = 1, .extent = {n}, .dst_stride = {1}, .index = {idx}};
+    struct column to;
+    TRY(column_alloc(c, col->type, n, &to));
+    gather_values(&g, to.values, col->values, type_bytes(col->type));
+    if (col->valid) {
+        TRY(column_need_valid(c, &to, n));
+        gather_bits(&g, to.valid, col->valid);
+    }
+    *out = to;
+    return OK;
+}

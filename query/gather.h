@@ -30,5 +30,9 @@ void gather_bits(const struct gather *g, uint64_t *dst, const uint64_t *src);
 /* dst[i] = src[sel[i]], values of `bytes` each (1, 2, 4, 8 or 16). */
 void gather_picked(void *dst, const void *src, size_t bytes, const int32_t *sel, int64_t n);
 void gather_picked_long(void *dst, const void *src, size_t bytes, const int64_t *sel, int64_t n);
+/* The cells of `col` that idx names, one after the other; an index of -1 gives zero bytes. From
+ * c->scratch. */
+enum status column_take(struct ctx *c, const struct column *col, const int64_t *idx, int64_t n,
+                        struct column *out);
 
 #endif

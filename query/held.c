@@ -1,6 +1,7 @@
 /* Which of the rows that go to one cell is written? */
 #include "query/held.h"
 #include "query/check.h"
+#include "query/gather.h"
 #include <stdlib.h>
 
 enum { BATCH = 4096 };
@@ -184,8 +185,7 @@ static bool find_spot(const struct held *h, const struct batch *b, int64_t i, st
         if (pos < x->lo && x->kind == AXIS_REGULAR) return false;
         if (pos >= x->hi) return false;
         out->pos[d] = h->logical[d] ? h->logical[d][pos] : pos;
-        int64_t tile = s->dims[d].tile, p = out->pos[d];
-        out->tile[d] = p >= 0 ? p / tile : -((-p + tile - 1) / tile);
+        out->tile[d] = tile_of(out->pos[d], s->dims[d].tile);
     }
     return true;
 }
@@ -410,20 +410,6 @@ static enum status keep_returned(struct ctx *c, const struct held *h, const stru
     return rowset_append(c, h->returned, cols, rows, n);
 }
 
-static enum status take_rows(struct ctx *c, const struct column *from, const int64_t *rows,
-                             int64_t n, struct column *to)
-{
-    size_t width = type_bytes(from->type);
-    TRY(column_alloc(c, from->type, n, to));
-    if (from->valid) TRY(column_need_valid(c, to, n));
-    for (int64_t i = 0; i < n; i++) {
-        memcpy((char *)to->values + (size_t)i * width,
-               (const char *)from->values + (size_t)rows[i] * width, width);
-        if (to->valid) bit_put(to->valid, i, bit_get(from->valid, rows[i]));
-    }
-    return OK;
-}
-
 static enum status write_kept(struct ctx *c, struct held *h, const struct batch *b,
                               int64_t *n_cells)
 {
@@ -438,12 +424,12 @@ static enum status write_kept(struct ctx *c, struct held *h, const struct batch 
     struct column *cols = mem;
     for (int d = 0; d < h->n_dims; d++) {
         struct column taken;
-        TRY(take_rows(c, &b->cols[d], rows, n, &taken));
+        TRY(column_take(c, &b->cols[d], rows, n, &taken));
         pos[d] = taken.values;
     }
     for (int i = 0; i < h->h.n_written; i++)
-        TRY(take_rows(c, b->row ? &b->row[h->n_dims + i] : &b->cols[h->values + i], rows, n,
-                      &cols[i]));
+        TRY(column_take(c, b->row ? &b->row[h->n_dims + i] : &b->cols[h->values + i], rows, n,
+                        &cols[i]));
     TRY(writer_put_cells(c, h->h.writer, n, pos, cols, &written));
     *n_cells += written;
     return keep_returned(c, h, b, rows, n);

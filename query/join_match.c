@@ -1,5 +1,6 @@
 /* Which rows of two sides match, and what comes of them? */
 #include "query/join_match.h"
+#include "query/gather.h"
 #include "query/rowset_internal.h"
 #include "storage/base/pool.h"
 #include <string.h>

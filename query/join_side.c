@@ -1,6 +1,5 @@
 /* How do the cells of one side of a join become rows with keys? */
 #include "query/join_side.h"
-#include "query/gather.h"
 #include "query/op_rowset.h"
 #include "query/sortkey.h"
 #include <math.h>
@@ -177,19 +176,4 @@ enum status join_side_gather(struct ctx *c, struct join_side *s, const char *tmp
     else
         *out = g.rows;
     return st;
-}
-
-enum status column_take(struct ctx *c, const struct column *col, const int64_t *idx, int64_t n,
-                        struct column *out)
-{
-    struct gather g = {.n = 1, .extent = {n}, .dst_stride = {1}, .index = {idx}};
-    struct column to;
-    TRY(column_alloc(c, col->type, n, &to));
-    gather_values(&g, to.values, col->values, type_bytes(col->type));
-    if (col->valid) {
-        TRY(column_need_valid(c, &to, n));
-        gather_bits(&g, to.valid, col->valid);
-    }
-    *out = to;
-    return OK;
 }

@@ -16,9 +16,9 @@ struct join_side {
     int n_cols, n_extra, n_keys;
     int n_soft; /* last keys that take no part in the hash, and may be NULL */
     int first_key, hash_col, rank_col;
-    int n_all;                   /* columns of a row */
-    enum type *types;            /* of a row's columns */
-    enum type *key_types;        /* of the key expressions */
+    int n_all;            /* columns of a row */
+    enum type *types;     /* of a row's columns */
+    enum type *key_types; /* of the key expressions */
 };
 
 /* keys and extra are over the input's relation. */
@@ -43,8 +43,5 @@ enum status join_side_gather(struct ctx *c, struct join_side *s, const char *tmp
                              void *self, struct rowset **out);
 /* The word of every NaN. */
 uint64_t join_nan_word(void);
-/* The cells of `col` that idx names, one after the other; from scratch. */
-enum status column_take(struct ctx *c, const struct column *col, const int64_t *idx, int64_t n,
-                        struct column *out);
 
 #endif

@@ -6,6 +6,7 @@
  * side too large for a table is merged with the left's sorted rows; what each left cell found is
  * then kept by the cell's number. Of rows of one time >= and > take the last, <= and < the first.
  */
+#include "query/gather.h"
 #include "query/join_table.h"
 #include "query/op_classes.h"
 #include "query/op_rowset.h"

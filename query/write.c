@@ -5,6 +5,7 @@
  * shift, a chunk is handed over as a dense box (whole tiles go straight to the codec). Otherwise
  * each cell's coordinates are looked up. */
 #include "query/write.h"
+#include "query/gather.h"
 #include "query/op_rowset.h"
 #include <string.h>
 
@@ -158,20 +159,10 @@ static enum status put_dense(struct ctx *c, struct write_sink *s, const struct c
 static enum status compact(struct ctx *c, const struct chunk *ch, struct column *cols, int n_cols)
 {
     if (!ch->present || ch->n_present == ch->n) return OK;
-    for (int k = 0; k < n_cols; k++) {
-        struct column to;
-        size_t w = type_bytes(cols[k].type);
-        TRY(column_alloc(c, cols[k].type, ch->n_present, &to));
-        if (cols[k].valid) TRY(column_need_valid(c, &to, ch->n_present));
-        int64_t at = 0;
-        for (int64_t i = bits_next(ch->present, 0, ch->n); i < ch->n;
-             i = bits_next(ch->present, i + 1, ch->n), at++) {
-            memcpy((char *)to.values + (size_t)at * w, (const char *)cols[k].values + (size_t)i * w,
-                   w);
-            if (to.valid) bit_put(to.valid, at, bit_get(cols[k].valid, i));
-        }
-        cols[k] = to;
-    }
+    int64_t *rows;
+    TRY(chunk_rows(c, ch, &rows));
+    for (int k = 0; k < n_cols; k++)
+        TRY(column_take(c, &cols[k], rows, ch->n_present, &cols[k]));
     return OK;
 }
 
