@@ -51,7 +51,7 @@ static enum status regrid_open(struct ctx *c, struct op *op)
         if (!r->changed[d]) continue;
         from.lo = op->in[0]->box.lo[d];
         from.hi = op->in[0]->box.hi[d];
-        TRY(regrid_spans(c, p->regrid, &from, &p->rel.dims[d], &r->spans[d]));
+        TRY(at(c, regrid_spans(c, p->regrid, &from, &p->rel.dims[d], &r->spans[d]), p->pos));
         op->grid[d] = p->rel.dims[d].tile;
     }
     while (grid_cells(op) > 2 * SLAB_CELLS) {

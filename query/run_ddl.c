@@ -387,10 +387,10 @@ static enum status alter_names(struct ctx *c, struct run *r, const char *name)
                          ? arena_printf(c->arena, "column %s of %s %s", stmt->from_name, kind, name)
                          : arena_printf(c->arena, "%s %s", kind, name);
     const char *what = arena_printf(c->arena, "%s %s", drops ? "drop" : "rename", of);
-    return dependents_settle(
-        c, r, d, stmt->cascade, what, of,
+    const char *advice =
         drops ? "Use DROP ... CASCADE to drop the dependent objects too."
-              : "A view is kept as its text: drop it first, and create it anew with the new name.");
+              : "A view is kept as its text: drop it first, and create it anew with the new name.";
+    return at(c, dependents_settle(c, r, d, stmt->cascade, what, of, advice), stmt->name.pos);
 }
 
 static enum status alter(struct ctx *c, struct run *r)
@@ -476,8 +476,10 @@ static enum status drop(struct ctx *c, struct run *r)
     TRY(drop_all(c, r));
     const char *of =
         n == 1 ? arena_printf(c->arena, "%s %s", kinds[stmt->drop], names[0]) : "what is dropped";
-    TRY(dependents_settle(c, r, d, stmt->cascade, arena_printf(c->arena, "drop %s", of), of,
-                          "Use DROP ... CASCADE to drop the dependent objects too."));
+    TRY(at(c,
+           dependents_settle(c, r, d, stmt->cascade, arena_printf(c->arena, "drop %s", of), of,
+                             "Use DROP ... CASCADE to drop the dependent objects too."),
+           stmt->names[0].pos));
     return tag(r, "DROP %s", words[stmt->drop]);
 }
 

@@ -179,7 +179,7 @@ static enum status create_and_fill(struct ctx *c, struct run *r, const char *nam
 {
     struct schema schema;
     struct write_job j = {.target = name, .mode = CONFLICT_ERROR};
-    TRY(bind_schema_of(c, name, q, &schema));
+    TRY(at(c, bind_schema_of(c, name, q, &schema), r->stmt->name.pos));
     TRY(at(c, array_create(c, r->s->txn, &schema), r->stmt->name.pos));
     order_outputs(c, q, &schema, &j);
     struct rowset *none;
@@ -201,5 +201,5 @@ enum status run_create_as(struct ctx *c, struct run *r)
     if (st == OK && !skip) st = create_and_fill(c, r, name, &q, x, &n);
     if (st == OK) st = dependents_replaced(c, r, d, name);
     exec_close(x);
-    return st < 0 ? st : tag(r, "SELECT %lld", (long long)n);
+    return st < 0 ? at_target(c, st, &r->stmt->name) : tag(r, "SELECT %lld", (long long)n);
 }

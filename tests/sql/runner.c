@@ -6,11 +6,12 @@
  * through a server of that executable and libpq. A file is a list of records, separated by empty
  * lines, # begins a comment:
  *
- *   statement ok               statement error 22003 [part of message or hint]  query [sort]
- *   SQL …                      SQL …                                            SQL …
- *                                                                               ----
- *                                                                               1|a|NULL
+ *   statement ok               statement error 22003 [@word] [part of message or hint]  query
+ * [sort] SQL …                      SQL …                                                    SQL …
+ *                                                                                       ----
+ *                                                                                       1|a|NULL
  *
+ * `@word`: the error's position is where that text stands (`@` alone: it has one).
  * `query sort` compares the rows as a set. `query approx` compares numbers to 1e-12 of their size.
  * EXPLAIN is a query. `restart` closes the data directory and opens it again. */
 #include "query/session.h"
@@ -38,6 +39,7 @@ struct result {
     bool failed;
     char sqlstate[6];
     char message[1024];
+    char place[64]; /* the statement's text from the error's position on; empty: it has none */
 };
 
 struct backend {
@@ -151,6 +153,8 @@ static void run_here(struct backend *b, const char *sql, struct result *r)
     r->failed = true;
     snprintf(r->sqlstate, sizeof r->sqlstate, "%s", status_sqlstate(c.err.code));
     snprintf(r->message, sizeof r->message, "%s HINT: %s", c.err.message, c.err.hint);
+    if (c.err.position >= 0 && (size_t)c.err.position <= strlen(sql))
+        snprintf(r->place, sizeof r->place, "%s", sql + c.err.position);
 }
 
 /* ---- through a server ---- */
@@ -216,6 +220,14 @@ static void ignore_notice(void *self, const char *message)
     (void)self, (void)message;
 }
 
+/* Where character n, counted from 1, begins in UTF-8. */
+static const char *nth_character(const char *s, long n)
+{
+    while (*s && n > 1)
+        n -= (*++s & 0xC0) != 0x80;
+    return s;
+}
+
 static void run_there(struct backend *b, const char *sql, struct result *r)
 {
     PQsetNoticeProcessor(b->pg, ignore_notice, NULL);
@@ -226,11 +238,14 @@ static void run_there(struct backend *b, const char *sql, struct result *r)
     } else if (s != PGRES_COMMAND_OK && s != PGRES_EMPTY_QUERY) {
         const char *state = PQresultErrorField(g, PG_DIAG_SQLSTATE),
                    *text = PQresultErrorField(g, PG_DIAG_MESSAGE_PRIMARY),
-                   *hint = PQresultErrorField(g, PG_DIAG_MESSAGE_HINT);
+                   *hint = PQresultErrorField(g, PG_DIAG_MESSAGE_HINT),
+                   *place = PQresultErrorField(g, PG_DIAG_STATEMENT_POSITION);
         r->failed = true;
         snprintf(r->sqlstate, sizeof r->sqlstate, "%s", state ? state : "?????");
         snprintf(r->message, sizeof r->message, "%s HINT: %s", text ? text : PQerrorMessage(b->pg),
                  hint ? hint : "");
+        if (place)
+            snprintf(r->place, sizeof r->place, "%s", nth_character(sql, strtol(place, NULL, 10)));
     }
     PQclear(g);
 }
@@ -326,6 +341,18 @@ struct record {
     int line;
 };
 
+/* Does the error come as `statement error` has it? */
+static bool right_error(const struct result *r, const char *state, const char *part)
+{
+    if (!r->failed || strcmp(r->sqlstate, state) != 0) return false;
+    if (*part == '@') {
+        size_t n = strcspn(++part, " ");
+        if (!*r->place || strncmp(r->place, part, n) != 0) return false;
+        part += n + (part[n] == ' ');
+    }
+    return strstr(r->message, part) != NULL;
+}
+
 static bool run_record(struct backend *b, const char *file, const struct record *rec)
 {
     struct result r = {.rows = STRBUF_INIT};
@@ -339,10 +366,10 @@ static bool run_record(struct backend *b, const char *file, const struct record 
     run_sql(b, rec->sql, &r);
     const char *got = r.rows.s ? r.rows.s : "";
     if (sscanf(rec->head, "statement error %7s %511[^\n]", state, part) >= 1) {
-        ok = r.failed && !strcmp(r.sqlstate, state) && strstr(r.message, part);
+        ok = right_error(&r, state, part);
         if (!ok)
-            fprintf(stderr, "%s:%d: wanted error %s %s, got %s %s\n", file, rec->line, state, part,
-                    r.failed ? r.sqlstate : "success", r.message);
+            fprintf(stderr, "%s:%d: wanted error %s %s, got %s %s AT: %s\n", file, rec->line, state,
+                    part, r.failed ? r.sqlstate : "success", r.message, r.place);
     } else if (r.failed) {
         fprintf(stderr, "%s:%d: %s: %s\n", file, rec->line, r.sqlstate, r.message);
         ok = false;
