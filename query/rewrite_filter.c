@@ -257,6 +257,14 @@ static void add_part(struct ctx *c, struct plan *filter, struct expr *e)
     filter->exprs[0] = and_of(c, all, n + 1);
 }
 
+/* Cells between those of the slice come to see what is below it. */
+static bool has_steps(const struct plan *slice)
+{
+    for (int d = 0; d < slice->rel.n_dims; d++)
+        if (slice->rel.dims[d].stride != 1) return true;
+    return false;
+}
+
 /* *done: the condition is now below p, or part of it. */
 static enum status go_below(struct ctx *c, struct plan *p, struct expr *e, bool *done)
 {
@@ -278,6 +286,8 @@ static enum status go_below(struct ctx *c, struct plan *p, struct expr *e, bool 
         *done = true;
         return OK;
     case P_SLICE:
+        if (!safe && has_steps(p)) break;
+        return sink_into(c, &p->in[0], with_dims(c, e, p->dim_of));
     case P_TRANSPOSE:
         return sink_into(c, &p->in[0], with_dims(c, e, p->dim_of));
     case P_REBASE:
