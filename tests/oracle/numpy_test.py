@@ -101,17 +101,29 @@ class Names(dict):
         return name + self.suffix
 
 
-def change(count, sessions, statement):
-    """In both servers, to both twins; then all sessions must see the model's cells."""
+def execute(count, conn, statement, tiny):
+    text = statement.text.format_map(Names(tiny))
+    try:
+        conn.execute(text)
+        got = None
+    except psycopg.Error as e:
+        got = e.sqlstate or str(e)
+    count.equal(got, statement.error, text[:1000])
+
+
+def change(count, sessions, statement, undone):
+    """In both servers, to both twins, in a block beside a change that is rolled back or by itself; then all sessions must see the model's cells."""
     for conn in (sessions[0][1], sessions[4][1]):
         for tiny in (False, True):
-            text = statement.text.format_map(Names(tiny))
-            try:
-                conn.execute(text)
-                got = None
-            except psycopg.Error as e:
-                got = e.sqlstate or str(e)
-            count.equal(got, statement.error, text[:1000])
+            if undone and statement.error is None:
+                conn.execute("BEGIN")
+                conn.execute("SAVEPOINT before")
+                execute(count, conn, undone, tiny)
+                conn.execute("ROLLBACK TO before")
+                execute(count, conn, statement, tiny)
+                conn.execute("COMMIT")
+            else:
+                execute(count, conn, statement, tiny)
     ask(count, sessions, statement.cells())
 
 
@@ -153,10 +165,10 @@ def one_world(count, sessions, number, n):
             conn.execute(statement)
     for k in range(n):
         if k % 5 == 4:
-            statement = None
+            undone, statement = world.undone() if rng.random() < 0.3 else None, None
             while statement is None:
                 statement = world.change()
-            change(count, sessions, statement)
+            change(count, sessions, statement, undone)
         query = None
         while query is None:
             which = rng.random()

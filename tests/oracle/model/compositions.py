@@ -12,10 +12,11 @@ MOST_CELLS = 600
 
 
 class Relation:
-    """A FROM item. axes: of each dimension the coordinates in order, or None where only the cells are known."""
+    """A FROM item. axes: of each dimension the coordinates in order, or None where only the cells are known. steps: a slice that
+    leaves cells out, whose positions are the array's yet."""
 
-    def __init__(self, text, table, axes=None):
-        self.text, self.table, self.axes = text, table, axes
+    def __init__(self, text, table, axes=None, steps=False):
+        self.text, self.table, self.axes, self.steps = text, table, axes, steps
 
     def names(self):
         return list(self.table.columns)
@@ -82,17 +83,18 @@ def base(rng, arrays):
     if array is None:
         return None
     columns, axes, items, keep = array.table.columns, {}, [], np.ones(len(array.table), bool)
-    sliced = rng.random() < 0.5
+    sliced, steps = rng.random() < 0.5, False
     for axis in array.axes:
         item, at, drops = slice_axis(rng, axis) if sliced else ("", list(range(len(axis))), False)
         items.append(item)
         keep &= np.isin(columns["#" + axis.name].values, at)
+        steps |= len(at) > 1 and at[1] - at[0] > 1
         if not drops:
             axes[axis.name] = [axis.coords[k] for k in at]
     text = "{" + array.name + "}" + (f"[{', '.join(items)}]" if sliced else "")
     gone = set(array.table.dims) - set(axes)
     table = Table(list(axes), {n: c for n, c in columns.items() if n[0] != "#" and n not in gone}).take(keep)
-    return Relation(text, table, axes)
+    return Relation(text, table, axes, steps)
 
 
 # ---- steps that keep the shape ----
@@ -148,9 +150,15 @@ def span(rng, d, n):
     return f"#{d} => * : *", lambda p: range(n)
 
 
+def afresh(rel, new):
+    """With positions of its own."""
+    return Relation(f"(SELECT {', '.join(kept(rel))} FROM {rel.text} AS {new('q')})", rel.table, rel.axes) if rel.steps else rel
+
+
 def cell_window(rng, rel, new, arrays):
     if not rel.table.dims or rel.axes is None:
         return None
+    rel = afresh(rel, new)
     call = exact_call(rng, rel.table)
     if call is None:
         return None
@@ -278,6 +286,7 @@ def array_function(rng, rel, new, arrays):
     dims = rel.table.dims
     if not dims or rel.axes is None or not rel.attrs():
         return None
+    rel = afresh(rel, new)
     size = int(np.prod([len(rel.axes[d]) for d in dims]))
     which = rng.choice(["filled", "roll", "transpose", "reshape"])
     columns, axes = rel.table.columns, rel.axes
@@ -357,6 +366,7 @@ def group_blocks(rng, rel, new, arrays):
     """BLOCK, with a key by value or without."""
     if not rel.table.dims or rel.axes is None:
         return None
+    rel = afresh(rel, new)
     dims = [d for d in rel.table.dims if rng.random() < 0.7] or rel.table.dims[:1]
     sizes = [rng.randint(1, 4) for _ in dims]
     places = rel.places()
@@ -530,6 +540,7 @@ def dimension_join(rng, rel, new, arrays):
     """With something made of the same array, whose axes line up."""
     if not rel.table.dims or rel.axes is None:
         return None
+    rel = afresh(rel, new)
     other = group_dims(rng, rel, new, arrays) if rng.random() < 0.5 else shortened(rng, where(rng, rel, new, arrays), new, arrays)
     if other is None:
         return None

@@ -492,7 +492,10 @@ def insert(rng, array):
     for k in range(len(places)):
         row = [sql(a.coords[at[d][k]], a.kind) for d, a in enumerate(array.axes)]
         rows.append("(" + ", ".join(row + [sql(c.list()[k], c.kind) for c in new.values()]) + ")")
-    how = rng.choice(["", " ON CONFLICT IGNORE", " ON CONFLICT REPLACE", " ON CONFLICT DO NOTHING"])
+    how = rng.choice(["", " ON CONFLICT IGNORE", " ON CONFLICT REPLACE", " ON CONFLICT DO NOTHING", " ON CONFLICT DO UPDATE"])
+    set_name = rng.choice(names)
+    if how.endswith("UPDATE"):
+        how = f" ON CONFLICT ({', '.join(table.dims)}) DO UPDATE SET {set_name} = excluded.{set_name}"
     statement = f"INSERT INTO {{{array.name}}} VALUES {', '.join(rows)}{how}"
     if not how and clash.any():
         return Change(statement, array, "23505")
@@ -501,6 +504,12 @@ def insert(rng, array):
     for d, a in enumerate(array.axes):
         new[a.name] = Column(a.kind, as_array(a.coords, a.kind)[at[d]])
         new["#" + a.name] = Column(BIGINT, at[d].astype("i8"))
+    if "UPDATE" in how:
+        old, at_old = table.columns[set_name], {place: k for k, place in enumerate(taken.tolist())}
+        values, valid = old.values.copy(), old.valid.copy()
+        for k in np.flatnonzero(clash):
+            values[at_old[places[k]]], valid[at_old[places[k]]] = new[set_name].values[k], new[set_name].valid[k]
+        table.columns[set_name] = Column(old.kind, values, valid)
     order = np.argsort(np.concatenate([taken[keep_old], np.array(places)[keep_new]]), kind="stable")
     columns = {}
     for n, c in table.columns.items():
@@ -508,6 +517,25 @@ def insert(rng, array):
         columns[n] = Column(c.kind, np.concatenate([x.values, y.values])[order], np.concatenate([x.valid, y.valid])[order])
     array.table = Table(table.dims, columns, table.lows)
     return Change(statement, array, None)
+
+
+def update_from(rng, array, other):
+    """Values of another array's cells at the same coordinates."""
+    x, y = array.table, other.table
+    pairs = [(n, m) for n in array.attrs for m in other.attrs if x.columns[n].kind == y.columns[m].kind]
+    if not pairs or not set(y.dims) <= set(x.dims):
+        return None
+    n, m = rng.choice(pairs)
+    at = {key: k for k, key in enumerate(zip(*[y.columns[d].values.tolist() for d in y.dims]))}
+    hits = [at.get(key, -1) for key in zip(*[x.columns[d].values.tolist() for d in y.dims])]
+    old, source = x.columns[n], y.columns[m]
+    values, valid = old.values.copy(), old.valid.copy()
+    for k, hit in enumerate(hits):
+        if hit >= 0:
+            values[k], valid[k] = source.values[hit], source.valid[hit]
+    x.columns[n] = Column(old.kind, values, valid)
+    on = " AND ".join(f"t.{d} = s.{d}" for d in y.dims)
+    return Change(f"UPDATE {{{array.name}}} AS t SET {n} = s.{m} FROM {{{other.name}}} AS s WHERE {on}", array, None)
 
 
 class World:
@@ -531,7 +559,19 @@ class World:
         return self.arrays + [b for _, b in self.pairs]
 
     def change(self):
+        if self.pairs and self.rng.random() < 0.2:
+            return update_from(self.rng, *self.rng.sample(self.rng.choice(self.pairs), 2))
         return self.rng.choice([update, delete, insert, insert])(self.rng, self.rng.choice(self.all()))
+
+    def undone(self):
+        """A change that is to be rolled back: the model stays as it was."""
+        before = [(a, a.table) for a in self.all()]
+        for a, table in before:
+            a.table = Table(table.dims, dict(table.columns), table.lows)
+        statement = self.change()
+        for a, table in before:
+            a.table = table
+        return statement
 
     def query(self):
         """One query, sometimes as a sub-query or a WITH of another, or with rows added to its own."""
