@@ -165,3 +165,11 @@ bool join_table_equal(const struct join_table *t, int64_t at, const struct join_
     }
     return true;
 }
+
+bool join_table_unique(const struct join_table *t)
+{
+    for (int64_t i = 0; i < t->n; i++)
+        for (uint32_t at = t->next[i]; at; at = t->next[at - 1])
+            if (join_table_equal(t, at - 1, t->side, t->cols, i)) return false;
+    return true;
+}

@@ -26,6 +26,8 @@ static inline uint32_t join_table_first(const struct join_table *t, uint64_t has
 {
     return t->slots[t->shift < 64 ? hash >> t->shift : 0];
 }
+/* No two rows have equal keys. */
+bool join_table_unique(const struct join_table *t);
 /* Are the hashed keys of row `at` and those of cell i of the probing side's rows equal? */
 bool join_table_equal(const struct join_table *t, int64_t at, const struct join_side *probe,
                       const struct column *cols, int64_t i);

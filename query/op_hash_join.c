@@ -1,10 +1,11 @@
 /* Joins by value: pairs of cells with equal keys as a list of rows, or the left's cells that have a
  * match (SEMI) or none (ANTI), box by box.
  *
- * The smaller side goes into a table, the other one streams past it from many workers. Pairs are
- * then sorted by the cells' numbers, so that neither workers nor memory show. A side too large for
+ * The smaller side goes into a table. If its keys turn out unique, pairs are made as they are asked
+ * for (join_stream.h). Else the other side streams past it from many workers, and pairs are then
+ * sorted by the cells' numbers, so that neither workers nor memory show. A side too large for
  * a table is parted by the keys' hash (join_match.c). */
-#include "query/join_match.h"
+#include "query/join_stream.h"
 #include "query/op_classes.h"
 #include "query/op_rowset.h"
 #include "query/reach.h"
@@ -13,9 +14,9 @@
 
 struct hash_join {
     struct matching m;
-    struct rowset *result; /* sorted pairs, or row numbers */
-    /* SEMI, ANTI: */
+    struct rowset *result;   /* sorted pairs, or row numbers */
     struct join_table table; /* kept for produce(); side NULL: there is none, `result` answers */
+    struct join_stream stream;
     bool anti;
 };
 
@@ -133,43 +134,58 @@ static enum status gather(struct ctx *c, struct matching *m, int side, struct ro
 }
 
 /* The probing side past one table of the whole other side. */
-static enum status stream(struct ctx *c, struct matching *m, const struct rowset *build)
+static enum status probe_table(struct ctx *c, struct matching *m, const struct join_table *t)
 {
-    struct join_table t;
     void *hits = NULL;
-    enum status st = join_table_load(c, &m->side[m->build], build, 0, rowset_rows(build), &t);
-    if (st == OK && m->outer[m->build]) {
-        st = buf_alloc(c, (size_t)t.n + 8, &hits);
-        if (st == OK) memset(hits, 0, (size_t)t.n);
+    if (m->outer[m->build]) {
+        TRY(buf_alloc(c, (size_t)t->n + 8, &hits));
+        memset(hits, 0, (size_t)t->n);
     }
-    struct probing p = {.sink = {.consume = probe_chunk}, .m = m, .t = &t, .build_hits = hits};
-    if (st == OK) st = exec_run(c, m->side[!m->build].in, NULL, &p.sink);
-    if (st == OK && hits) st = match_rest(c, m, &t, hits);
+    struct probing p = {.sink = {.consume = probe_chunk}, .m = m, .t = t, .build_hits = hits};
+    enum status st = exec_run(c, m->side[!m->build].in, NULL, &p.sink);
+    if (st == OK && hits) st = match_rest(c, m, t, hits);
     buf_free(hits);
-    join_table_free(&t);
     return st;
 }
 
-static enum status match_sides(struct ctx *c, struct matching *m)
+/* One row at most for each cell of the left: in their order already. */
+static bool may_stream(struct op *op, struct hash_join *s)
 {
-    struct rowset *build, *probe;
-    TRY(gather(c, m, m->build, &build));
-    if (rowset_rows(build) <= join_table_rows(build, memory_share(c, 3))) {
-        enum status st = stream(c, m, build);
-        rowset_free(build);
-        return st;
-    }
-    enum status st = gather(c, m, !m->build, &probe);
-    if (st < 0) {
-        rowset_free(build);
-        return st;
-    }
-    return match_rowsets(c, m, build, probe, 0);
+    const struct matching *m = &s->m;
+    s->stream = (struct join_stream){.m = &s->m, .table = &s->table};
+    return m->build && !m->outer[1] && join_table_unique(&s->table) &&
+           join_stream_open(op, &s->stream);
+}
+
+static enum status sort_pairs(struct ctx *c, struct op *op, struct hash_join *s)
+{
+    int n = op->plan->rel.n_cols;
+    const struct rowset_key keys[2] = {{.column = n}, {.column = n + 1}};
+    TRY(rowset_sort(c, s->m.pairs, keys, 2, -1, &s->result));
+    rowset_free(s->m.pairs);
+    s->m.pairs = NULL;
+    op_set_rows(op, rowset_rows(s->result));
+    return OK;
+}
+
+/* Pairs from the table of the build side's rows, which fit. */
+static enum status open_table(struct ctx *c, struct op *op, struct hash_join *s,
+                              struct rowset *build)
+{
+    struct matching *m = &s->m;
+    enum status st =
+        join_table_load(c, &m->side[m->build], build, 0, rowset_rows(build), &s->table);
+    rowset_free(build);
+    if (st == OK && may_stream(op, s)) return OK;
+    if (st == OK) st = probe_table(c, m, &s->table);
+    join_table_free(&s->table);
+    return st == OK ? sort_pairs(c, op, s) : st;
 }
 
 static enum status open_pairs(struct ctx *c, struct op *op, struct hash_join *s)
 {
     struct matching *m = &s->m;
+    struct rowset *build, *probe;
     enum hash_join_kind kind = op->plan->hash_join;
     int n = op->plan->rel.n_cols;
     m->outer[0] = kind == HASH_LEFT || kind == HASH_FULL;
@@ -180,13 +196,16 @@ static enum status open_pairs(struct ctx *c, struct op *op, struct hash_join *s)
         types[i] = op->plan->rel.cols[i].type;
     types[n] = types[n + 1] = T_INT64;
     TRY(rowset_new(c, types, n + 2, m->tmp_dir, &m->pairs));
-    TRY(match_sides(c, m));
-    const struct rowset_key keys[2] = {{.column = n}, {.column = n + 1}};
-    TRY(rowset_sort(c, m->pairs, keys, 2, -1, &s->result));
-    rowset_free(m->pairs);
-    m->pairs = NULL;
-    op_set_rows(op, rowset_rows(s->result));
-    return OK;
+    TRY(gather(c, m, m->build, &build));
+    if (rowset_rows(build) <= join_table_rows(build, memory_share(c, 3)))
+        return open_table(c, op, s, build);
+    enum status st = gather(c, m, !m->build, &probe);
+    if (st < 0) {
+        rowset_free(build);
+        return st;
+    }
+    TRY(match_rowsets(c, m, build, probe, 0));
+    return sort_pairs(c, op, s);
 }
 
 /* ---- cells with a match ---- */
@@ -299,7 +318,16 @@ static enum status hash_join_produce(struct ctx *c, struct op *op, const struct 
 {
     const struct hash_join *s = op->state;
     if (is_marks(op->plan)) return produce_marks(c, op, want, out);
+    if (s->table.side) return join_stream_produce(c, op, &s->stream, want, out);
     return rowset_chunk(c, s->result, &op->plan->rel, &op->box, want, NULL, -1, out);
+}
+
+bool hash_join_reach(const struct op *op, int i, const struct box *want, struct box *out)
+{
+    const struct hash_join *s = op->state;
+    if (is_marks(op->plan)) *out = *want;
+    if (is_marks(op->plan)) return i == 0;
+    return s->table.side && i == !s->m.build && join_stream_reach(&s->stream, want, out);
 }
 
 static void hash_join_close(struct op *op)

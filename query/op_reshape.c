@@ -35,18 +35,10 @@ static enum status reshape_open(struct ctx *c, struct op *op)
 bool reshape_reach(const struct op *op, const struct box *want, struct box *out)
 {
     const struct reshape *r = op->state;
-    int64_t last[MAX_DIMS], end[MAX_DIMS];
+    int64_t last[MAX_DIMS];
     for (int d = 0; d < want->n_dims; d++)
         last[d] = want->hi[d] - 1;
-    box_position(&r->from, box_index(&r->to, want->lo), out->lo);
-    box_position(&r->from, box_index(&r->to, last), end);
-    out->n_dims = r->from.n_dims;
-    bool whole = false; /* past the first dimension that the ends differ in */
-    for (int d = 0; d < out->n_dims; d++) {
-        if (whole) out->lo[d] = r->from.lo[d];
-        out->hi[d] = whole ? r->from.hi[d] : end[d] + 1;
-        whole = whole || out->lo[d] != end[d];
-    }
+    box_of_run(&r->from, box_index(&r->to, want->lo), box_index(&r->to, last), out);
     return box_cells(out) / 2 <= box_cells(want);
 }
 

@@ -80,6 +80,20 @@ void shape_reach(const struct shape *s, const struct box *want, struct box *out)
     }
 }
 
+void box_of_run(const struct box *all, int64_t first, int64_t last, struct box *out)
+{
+    int64_t end[MAX_DIMS];
+    box_position(all, first, out->lo);
+    box_position(all, last, end);
+    out->n_dims = all->n_dims;
+    bool whole = false; /* past the first dimension that the ends differ in */
+    for (int d = 0; d < out->n_dims; d++) {
+        if (whole) out->lo[d] = all->lo[d];
+        out->hi[d] = whole ? all->hi[d] : end[d] + 1;
+        whole = whole || out->lo[d] != end[d];
+    }
+}
+
 bool op_reach(const struct op *op, int i, const struct box *want, struct box *out)
 {
     const struct plan *p = op->plan;
@@ -102,8 +116,7 @@ bool op_reach(const struct op *op, int i, const struct box *want, struct box *ou
         break;
     }
     case P_HASH_JOIN:
-        if (i != 0 || p->hash_join < HASH_SEMI) return false;
-        *out = *want;
+        if (!hash_join_reach(op, i, want, out)) return false;
         break;
     case P_ASOF_JOIN:
         if (i != 0) return false;
@@ -163,6 +176,9 @@ static double own_cell_bytes(const struct op *op)
         for (int i = 0; i < p->n_exprs; i++)
             if (p->exprs[i]->kind != E_COL) bytes += (double)type_bytes(p->exprs[i]->type) + 0.125;
         return bytes;
+    case P_HASH_JOIN: /* keys, their hash, where they were found */
+    case P_ASOF_JOIN:
+        return bytes + rel_cell_bytes(&p->rel) + 8.0 * (6 + 2 * p->n_join_keys);
     default:
         return bytes + rel_cell_bytes(&p->rel);
     }

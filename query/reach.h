@@ -22,6 +22,9 @@ double fetch_cost(const struct op *op, const struct box *want);
 /* op_stack.c */
 int stack_reaches(const struct op *op, const struct box *want, struct reach *out);
 /* op_reshape.c: false when the box is put together of too many pieces to be one. */
+/* The box that has all cells of `all` from number first to last, in C order. */
+void box_of_run(const struct box *all, int64_t first, int64_t last, struct box *out);
+bool hash_join_reach(const struct op *op, int i, const struct box *want, struct box *out);
 bool reshape_reach(const struct op *op, const struct box *want, struct box *out);
 double reshape_cost(const struct op *op, const struct box *want);
 /* Slice, rebase and transpose as one: output dimension d is input dimension from[d], at position
