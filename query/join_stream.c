@@ -1,5 +1,6 @@
 /* How does a join that finds at most one row for a cell go box by box? */
 #include "query/join_stream.h"
+#include "query/gather.h"
 #include "query/reach.h"
 #include <string.h>
 
