@@ -91,8 +91,9 @@ static void note_lows(const struct plan *p, int64_t *lo)
         lo[d] = p->in[0]->rel.dims[d].lo;
 }
 
-/* A window gives no cell that its input lacks, and fewer where nobody asks for the others. */
-static void follow_window(struct plan *p)
+/* No cell that the input lacks, and fewer where nobody asks for the others: windows and fetches
+ * look at more than they give. */
+static void follow_within(struct plan *p)
 {
     for (int d = 0; d < p->rel.n_dims; d++) {
         const struct rel_dim *in = &p->in[0]->rel.dims[d];
@@ -107,7 +108,6 @@ static void follow(struct plan *p, const int64_t *old_lo)
     case P_FILTER:
     case P_MAP:
     case P_WINDOW_ROWS:
-    case P_FETCH:
         follow_dims(p);
         break;
     case P_HASH_JOIN:
@@ -130,7 +130,8 @@ static void follow(struct plan *p, const int64_t *old_lo)
         follow_groups(p, old_lo);
         break;
     case P_WINDOW_CELLS:
-        follow_window(p);
+    case P_FETCH:
+        follow_within(p);
         break;
     default:
         break;
