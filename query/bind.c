@@ -166,6 +166,6 @@ enum status bind_select(struct ctx *c, struct bind_env *env, const struct ast_se
     struct binder b;
     binder_init(&b, c, env);
     *out = (struct query){0};
-    TRY(bind_query(&b, s, NULL, env->stored ? WANT_ARRAY : WANT_ROWS, out));
+    TRY(bind_query(&b, s, NULL, env->stored ? WANT_STORED : WANT_ROWS, out));
     return binder_finish(&b, out);
 }

@@ -17,7 +17,7 @@ struct bind_env {
     int64_t statement_us;
     bool as_written; /* no sub-query becomes a table by key (tests) */
     bool stored;     /* the result is to become an array: its brackets give its shape even under
-                        LIMIT, and ORDER BY alone says nothing */
+                        LIMIT, and ORDER BY alone then says nothing */
 };
 
 /* A SELECT, VALUES or TABLE. Scalar sub-queries in slices and constant places are refused with

@@ -520,7 +520,7 @@ enum status bind_insert(struct ctx *c, struct bind_env *env, const struct ast_st
     } else if (plain_values(s->select)) {
         TRY(insert_values(&b, s, target, &k, &out->query));
     } else {
-        TRY(bind_source(&b, s->select, NULL, &out->query));
+        TRY(bind_source(&b, s->select, NULL, WANT_ROWS, &out->query));
         TRY(fit_columns(&b, s, out->query.n_outs, s->select->pos, &k));
     }
     TRY(check_given(&b, s, target, &k));

@@ -214,9 +214,9 @@ enum status bind_row_in(struct binder *b, const struct expr_place *in, const str
                         struct expr **out);
 enum status bind_row_null(struct binder *b, const struct expr_place *in, const struct ast_expr *e,
                           struct expr **out);
-/* What the result is for: rows in order; an array (a sub-query, a stored result), which has no
- * order but the cells' own; or cells in any form. */
-enum want { WANT_ROWS, WANT_ARRAY, WANT_CELLS };
+/* What the result is for: rows in order; an array (a sub-query), which has no order but the cells'
+ * own; what is stored: an array, or without brackets rows in order; or cells in any form. */
+enum want { WANT_ROWS, WANT_ARRAY, WANT_STORED, WANT_CELLS };
 /* ---- sub-queries (bind_subquery.c, bind_member.c) ---- */
 /* (SELECT …) and EXISTS. */
 enum status bind_subquery_expr(struct binder *b, const struct expr_place *in,
@@ -318,7 +318,7 @@ enum status bind_query(struct binder *b, const struct ast_select *s, const struc
 /* A side of a set operation, or INSERT's source: literals keep their unknown type, to be cast as
  * what they meet wants them. */
 enum status bind_source(struct binder *b, const struct ast_select *s, const struct scope *outer,
-                        struct query *out);
+                        enum want want, struct query *out);
 /* UNION, INTERSECT, EXCEPT (bind_set.c). */
 enum status bind_set(struct binder *b, const struct ast_select *s, const struct scope *outer,
                      struct query *out);

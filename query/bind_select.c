@@ -274,12 +274,18 @@ static enum status rows_to_array(struct binder *b, const bool *bracket, struct q
     return shape_output(b, rows, ts, q->n_outs, q);
 }
 
+/* Does ORDER BY say something, where no LIMIT makes use of it? */
+static bool wants_order(const struct ast_select *s, enum want want, bool is_array)
+{
+    return s->order.n > 0 && (want == WANT_ROWS || (want == WANT_STORED && !is_array));
+}
+
 /* DISTINCT, ORDER BY and LIMIT over a query whose first n_visible outputs stay. */
 static enum status finish_rows(struct binder *b, const struct ast_select *s, enum want want,
                                const int *on_keys, const int *keys, int n_visible, struct query *q)
 {
     bool limited = s->limit || s->offset, was_array = q->is_array;
-    bool sorted = s->order.n > 0 && (want == WANT_ROWS || limited);
+    bool sorted = wants_order(s, want, was_array) || (s->order.n > 0 && limited);
     if (!limited && !sorted && !s->distinct) return OK;
     bool *bracket = arena_array(b->c->arena, bool, q->n_outs + 1);
     for (int i = 0; i < q->n_outs; i++)
@@ -292,8 +298,8 @@ static enum status finish_rows(struct binder *b, const struct ast_select *s, enu
     if (sorted) TRY(add_sort(b, &s->order, keys, q));
     if (limited) TRY(add_limit(b, s, q));
     q->n_outs = n_visible;
-    if (was_array && want == WANT_ARRAY) return rows_to_array(b, bracket, q);
-    return OK;
+    bool shaped = want == WANT_ARRAY || want == WANT_STORED;
+    return was_array && shaped ? rows_to_array(b, bracket, q) : OK;
 }
 
 /* ---- v[…] ---- */
@@ -413,7 +419,8 @@ static enum status distinct_on(struct selecting *q, enum want want, struct query
     }
     TRY(shape_output(q->b, q->plan, q->ts, q->n, out));
     TRY(finish_rows(q->b, q->s, want, q->on_keys, q->sort_keys, q->n_visible, out));
-    return any && want == WANT_ARRAY ? rows_to_array(q->b, bracket, out) : OK;
+    bool shaped = want == WANT_ARRAY || want == WANT_STORED;
+    return any && shaped ? rows_to_array(q->b, bracket, out) : OK;
 }
 
 static enum status bind_plain(struct binder *b, const struct ast_select *s,
@@ -430,7 +437,10 @@ static enum status bind_plain(struct binder *b, const struct ast_select *s,
     if (s->groups.n || q.having || q.aggs.n || q.aggs.grouping) TRY(group(&q));
     TRY(fetch_cells(&q));
     if (q.wins.n) TRY(window(&q));
-    bool sorted = s->order.n > 0 && (want == WANT_ROWS || s->limit || s->offset);
+    bool any = false;
+    for (int i = 0; i < q.n; i++)
+        any |= q.ts[i].bracket;
+    bool sorted = wants_order(s, want, any) || (s->order.n > 0 && (s->limit || s->offset));
     if (s->distinct_on.n) return distinct_on(&q, want, out);
     TRY(shape_output(b, q.plan, q.ts, sorted ? q.n : q.n_visible, out));
     return finish_rows(b, s, want, NULL, q.sort_keys, q.n_visible, out);
@@ -552,7 +562,7 @@ enum status bind_query(struct binder *b, const struct ast_select *s, const struc
 }
 
 enum status bind_source(struct binder *b, const struct ast_select *s, const struct scope *outer,
-                        struct query *out)
+                        enum want want, struct query *out)
 {
-    return bind_body(b, s, outer, WANT_CELLS, true, out);
+    return bind_body(b, s, outer, want, true, out);
 }

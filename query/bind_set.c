@@ -156,8 +156,8 @@ enum status bind_set(struct binder *b, const struct ast_select *s, const struct 
     struct ctx *c = b->c;
     struct query left = {0}, right = {0};
     const char *name = set_names[s->set];
-    TRY(bind_source(b, s->left, outer, &left));
-    TRY(bind_source(b, s->right, outer, &right));
+    TRY(bind_source(b, s->left, outer, WANT_CELLS, &left));
+    TRY(bind_source(b, s->right, outer, WANT_CELLS, &right));
     if (left.n_outs != right.n_outs)
         return fail_at(c, ERR_SYNTAX, place(b, s->right->pos),
                        "each %s query must have the same number of columns", name);

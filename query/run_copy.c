@@ -385,11 +385,11 @@ static enum status run_copy_to(struct ctx *c, struct run *r, const struct copy_o
     struct exec *x = NULL;
     int64_t n = 0;
     if (!sel) TRY(select_of(c, r->stmt, &sel));
-    enum status st = open_query(c, r, sel, &q, &x);
-    if (st == OK && has_steps(&q)) {
+    enum status st = open_query(c, r, sel, !is_of_rows(o->format), &q, &x);
+    if (st == OK && !is_of_rows(o->format) && has_steps(&q)) {
         exec_close(x);
         x = NULL;
-        st = open_query(c, r, select_from(c, sel), &q, &x);
+        st = open_query(c, r, select_from(c, sel), true, &q, &x);
     }
     if (st == OK) st = copy_out(c, r, o, &q, x, &n);
     exec_close(x);

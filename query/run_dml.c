@@ -195,7 +195,7 @@ enum status run_create_as(struct ctx *c, struct run *r)
     int64_t n = 0;
     struct dependents *d = NULL;
     TRY(want_write(c, r->s, "CREATE ARRAY AS"));
-    enum status st = open_query(c, r, r->stmt->select, &q, &x);
+    enum status st = open_query(c, r, r->stmt->select, true, &q, &x);
     if (st == OK) st = dependents_find(c, r, &name, r->stmt->or_replace, &d);
     if (st == OK) st = make_room(c, r, name, &skip);
     if (st == OK && !skip) st = create_and_fill(c, r, name, &q, x, &n);

@@ -149,6 +149,7 @@ static enum status bind_explained(struct ctx *c, struct run *r, struct query *q,
         return fail_at(c, ERR_UNSUPPORTED, inner->pos,
                        "EXPLAIN shows queries, INSERT, UPDATE, DELETE and CREATE ARRAY AS");
     struct bind_env env = session_bind_env(r);
+    env.stored = inner->kind == S_CREATE_ARRAY_AS;
     TRY(bind_select(c, &env, inner->select, q));
     return plan_rewrite(c, q, !r->s->settings.optimizer.n);
 }

@@ -3,12 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum status open_query(struct ctx *c, struct run *r, const struct ast_select *sel, struct query *q,
-                       struct exec **x)
+enum status open_query(struct ctx *c, struct run *r, const struct ast_select *sel, bool stored,
+                       struct query *q, struct exec **x)
 {
     TRY(need_txn(c, r->s));
     struct bind_env env = session_bind_env(r);
-    env.stored = r->stmt->kind == S_CREATE_ARRAY_AS || r->stmt->kind == S_COPY;
+    env.stored = stored;
     TRY(bind_select(c, &env, sel, q));
     TRY(plan_rewrite(c, q, !r->s->settings.optimizer.n));
     return exec_open(c, q, r->params, r->n_params, r->s->txn, x);
@@ -63,7 +63,7 @@ enum status run_select(struct ctx *c, struct run *r, const struct ast_select *se
 {
     struct query q;
     struct exec *x = NULL;
-    enum status st = open_query(c, r, sel, &q, &x);
+    enum status st = open_query(c, r, sel, false, &q, &x);
     struct row_sink s = {.sink = {.consume = send_rows, .ordered = true}, .q = &q, .cl = r->cl};
     if (st == OK) st = send_description(c, r->cl, &q);
     if (st == OK) st = exec_run(c, exec_root(x), NULL, &s.sink);

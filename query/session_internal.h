@@ -127,9 +127,10 @@ enum status at_target(struct ctx *c, enum status s, const struct ast_name *targe
 
 /* ---- one family each ---- */
 enum status run_select(struct ctx *c, struct run *r, const struct ast_select *sel);
-/* Binds, rewrites and opens; *x is to be closed by the caller, also on an error. */
-enum status open_query(struct ctx *c, struct run *r, const struct ast_select *sel, struct query *q,
-                       struct exec **x);
+/* Binds, rewrites and opens; *x is to be closed by the caller, also on an error. stored: the result
+ * becomes an array or a file of one. */
+enum status open_query(struct ctx *c, struct run *r, const struct ast_select *sel, bool stored,
+                       struct query *q, struct exec **x);
 /* Columns of a bound query's outputs over a chunk, in order, from c->scratch. */
 enum status output_columns(struct ctx *c, const struct query *q, const struct chunk *ch,
                            struct column *cols);
