@@ -6,10 +6,11 @@
  * parallel; each waits for its turn before it hands its slab on, so at most one slab a worker is
  * ahead. */
 #include "query/reach.h"
-#include "storage/base/settings.h"
 #include "storage/base/pool.h"
+#include "storage/base/settings.h"
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 #include <time.h>
 
 #define SMALL_BOX (32 * 1024)       /* cells: smaller boxes cost more time than they save memory */
@@ -22,20 +23,22 @@
 /* A region cut into boxes, numbered in row-major order. */
 struct cut {
     struct box region;
-    int64_t grid[MAX_DIMS], first[MAX_DIMS], n[MAX_DIMS];
+    int64_t grid[MAX_DIMS], origin[MAX_DIMS], first[MAX_DIMS], n[MAX_DIMS];
     int64_t total;
 };
 
+/* origin: where a box of the grid begins; NULL: at 0. */
 static enum status cut_make(struct ctx *c, const struct box *region, const int64_t *grid,
-                            struct cut *cut)
+                            const int64_t *origin, struct cut *cut)
 {
     *cut = (struct cut){.region = *region, .total = box_empty(region) ? 0 : 1};
     for (int d = 0; d < region->n_dims && cut->total; d++) {
         cut->grid[d] = grid[d];
         cut->n[d] = 1;
         if (grid[d] != WHOLE) {
-            cut->first[d] = tile_of(region->lo[d], grid[d]);
-            cut->n[d] = tile_of(region->hi[d] - 1, grid[d]) - cut->first[d] + 1;
+            cut->origin[d] = origin ? origin[d] : 0;
+            cut->first[d] = tile_of(region->lo[d] - cut->origin[d], grid[d]);
+            cut->n[d] = tile_of(region->hi[d] - 1 - cut->origin[d], grid[d]) - cut->first[d] + 1;
         }
         if (__builtin_mul_overflow(cut->total, cut->n[d], &cut->total))
             return fail(c, ERR_LIMIT_EXCEEDED, "the array has too many tiles to go through");
@@ -50,7 +53,7 @@ static void cut_box(const struct cut *cut, int64_t seq, struct box *out)
         int64_t at = cut->first[d] + seq % cut->n[d];
         seq /= cut->n[d];
         if (cut->grid[d] == WHOLE) continue;
-        int64_t lo = at * cut->grid[d], hi = lo + cut->grid[d];
+        int64_t lo = at * cut->grid[d] + cut->origin[d], hi = lo + cut->grid[d];
         if (lo > out->lo[d]) out->lo[d] = lo;
         if (hi < out->hi[d]) out->hi[d] = hi;
     }
@@ -97,6 +100,31 @@ static int64_t cells_of(const struct box *region, const int64_t *grid)
 {
     struct box b = typical_box(region, grid);
     return box_cells(&b);
+}
+
+/* The grid made of the sink's whole tiles: a box that has a part of a tile leaves the tile waiting
+ * for the others. What is computed has no grid of its own to keep to; false when what is stored
+ * below would need boxes that don't fit. */
+static bool fit_tiles(struct ctx *c, const struct op *op, const struct box *region,
+                      const int64_t *tile, int64_t *grid)
+{
+    int64_t whole[MAX_DIMS];
+    struct box b = typical_box(region, grid);
+    for (int d = 0; d < region->n_dims; d++)
+        whole[d] = (box_extent(&b, d) + tile[d] - 1) / tile[d] * tile[d];
+    if (!op_stored_bytes(op, &b)) {
+        int64_t least = cells_of(region, tile), most = box_cells(&b);
+        while (cells_of(region, whole) > (most > least ? most : least)) {
+            int longest = 0;
+            for (int d = 1; d < region->n_dims; d++)
+                if (whole[d] / tile[d] > whole[longest] / tile[longest]) longest = d;
+            if (whole[longest] == tile[longest]) break;
+            whole[longest] = (whole[longest] / tile[longest] + 1) / 2 * tile[longest];
+        }
+    }
+    if (!fits(c, op, region, whole, 1)) return false;
+    memcpy(grid, whole, sizeof(*grid) * (size_t)region->n_dims);
+    return true;
 }
 
 static void fit_boxes(struct ctx *c, const struct op *op, const struct box *region, int64_t *grid,
@@ -273,7 +301,7 @@ static enum status run_ordered(struct ctx *c, struct run *r, const struct box *r
             if (k < region->n_dims - 1) part.lo[k]++;
             if (box_empty(&part)) continue;
             fit_slabs(c, r->op, &part, grid, workers);
-            TRY(cut_make(c, &part, grid, &r->cut));
+            TRY(cut_make(c, &part, grid, NULL, &r->cut));
             TRY(run_cut(c, r, workers));
             if (is_done(r)) return OK;
         }
@@ -281,7 +309,7 @@ static enum status run_ordered(struct ctx *c, struct run *r, const struct box *r
         if (box_empty(&rest)) return OK;
         fit_slabs(c, r->op, &rest, grid, workers);
     }
-    TRY(cut_make(c, &rest, grid, &r->cut));
+    TRY(cut_make(c, &rest, grid, NULL, &r->cut));
     return run_cut(c, r, workers);
 }
 
@@ -302,8 +330,9 @@ enum status exec_run(struct ctx *c, struct op *op, const struct box *region, str
         int64_t grid[MAX_DIMS];
         for (int d = 0; d < whole.n_dims; d++)
             grid[d] = op->grid[d];
+        bool tiles = sink->tile && fit_tiles(c, op, &whole, sink->tile, grid);
         fit_boxes(c, op, &whole, grid, &workers);
-        TRY(cut_make(c, &whole, grid, &r.cut));
+        TRY(cut_make(c, &whole, grid, tiles ? sink->tile_origin : NULL, &r.cut));
         return run_cut(c, &r, workers);
     }
     pthread_mutex_init(&r.lock, NULL);

@@ -16,6 +16,7 @@ struct write_sink {
     struct row_target to;
     bool dense;
     int64_t shift[MAX_DIMS]; /* target position minus the result's, when dense */
+    int64_t tile[MAX_DIMS], tile_origin[MAX_DIMS];
     atomic_int_least64_t n_cells;
     struct rowset *returned; /* RETURNING's rows, of a change that does not hold them back */
 };
@@ -81,8 +82,12 @@ static enum status choose_way(struct ctx *c, struct write_sink *s)
         bool ok;
         TRY(line_up(c, s->to.writer, &rel->dims[d], d, &s->shift[d], &ok));
         if (!ok) return OK;
+        s->tile[d] = target->dims[d].tile;
+        s->tile_origin[d] = -s->shift[d];
     }
     s->dense = true;
+    s->sink.tile = s->tile;
+    s->sink.tile_origin = s->tile_origin;
     return OK;
 }
 

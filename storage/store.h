@@ -97,6 +97,8 @@ enum status store_batch_put(struct ctx *c, struct store_batch *b, const struct t
 /* Writes everything put so far and syncs. The records can be read from then on (earlier ones
  * perhaps before). */
 enum status store_batch_flush(struct ctx *c, struct store_batch *b);
+/* Writes what waits only if a record of the key does: that can be read from then on. */
+enum status store_batch_settle(struct ctx *c, struct store_batch *b, const struct tile_key *key);
 void store_batch_free(struct store_batch *b); /* drops what was not flushed; NULL is allowed */
 
 /* ---- sweeping, in small transactions; check_cancel() between them ---- */

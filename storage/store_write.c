@@ -209,6 +209,28 @@ enum status store_batch_flush(struct ctx *c, struct store_batch *b)
     return status;
 }
 
+static bool holds(struct store_batch *b, const struct store_key *key)
+{
+    struct item wanted = {.key = *key};
+    bool found = false;
+    pthread_mutex_lock(&b->lock);
+    for (int64_t i = b->n - 1; i >= 0 && !found; i--)
+        found = same_key(&b->items[i], &wanted);
+    found = found || b->error.code < 0;
+    pthread_mutex_unlock(&b->lock);
+    return found;
+}
+
+enum status store_batch_settle(struct ctx *c, struct store_batch *b, const struct tile_key *key)
+{
+    struct store_key wanted;
+    store_key_put(&wanted, key, key->version, 0);
+    pthread_mutex_lock(&b->commit_lock); /* who holds it may be writing the record */
+    enum status status = holds(b, &wanted) ? flush(c, b, NULL) : OK;
+    pthread_mutex_unlock(&b->commit_lock);
+    return status;
+}
+
 /* Adds the item, whose memory is then the batch's; *full: it is time to write. */
 static enum status append(struct ctx *c, struct store_batch *b, struct item *item, bool *full)
 {

@@ -59,7 +59,8 @@ enum status writer_fetch(struct ctx *c, struct writer *w, uint16_t attr, enum ty
                          const int64_t *coords, struct tile_ref *out)
 {
     bool own = writer_has_written(w, coords);
-    if (own) TRY(store_batch_flush(c, w->batch));
+    struct tile_key key = key_of(w, attr, coords);
+    if (own) TRY(store_batch_settle(c, w->batch, &key));
     return tile_fetch(c, own ? &w->self : w->base, attr, type, coords, !own, out);
 }
 
@@ -212,7 +213,7 @@ static enum status uncount(struct ctx *c, struct writer *w, uint16_t attr, const
 {
     struct tile_key key = key_of(w, attr, coords);
     const struct array *view = writer_has_written(w, coords) ? &w->self : w->base;
-    if (view == &w->self) TRY(store_batch_flush(c, w->batch));
+    if (view == &w->self) TRY(store_batch_settle(c, w->batch, &key));
     TRY(store_find(c, w->db->store, &key, &view->view, &key.version));
     if (!key.version) return OK;
     pthread_mutex_lock(&w->mu);
