@@ -35,6 +35,7 @@ struct op {
     /* set by open(): */
     struct box box;         /* the whole result; open() of row lists finds it out */
     int64_t grid[MAX_DIMS]; /* good extents of a box; boxes start at multiples of it */
+    double text_bytes;      /* of a cell's texts, where the operator reads them from a rowset */
     void *state;
     struct op_stats stats;
 };

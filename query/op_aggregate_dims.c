@@ -502,5 +502,7 @@ enum status aggregate_dims(struct ctx *c, struct aggregate *a)
     }
     TRY(rowset_new(c, types, n_cols, exec_tmp_dir(op->exec), &a->result));
     if (box_empty(&g.all)) return OK;
-    return run_slabs(c, a, &g);
+    TRY(run_slabs(c, a, &g));
+    op->text_bytes = rowset_text_bytes(a->result);
+    return OK;
 }

@@ -155,6 +155,6 @@ enum status aggregate_hash(struct ctx *c, struct aggregate *a)
     if (a->result != groups) rowset_free(groups);
     aggregate_holistic_free(a);
     TRY(st);
-    op_set_rows(a->op, rowset_rows(a->result));
+    op_set_rows(a->op, a->result);
     return OK;
 }

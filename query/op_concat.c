@@ -24,11 +24,14 @@ static enum status concat_open(struct ctx *c, struct op *op)
         s->n = i + 1;
         p->first = total;
         if (in->box.n_dims != 1) TRY(rowset_gather(c, in, 0, -1, exec_tmp_dir(op->exec), &p->rows));
+        double texts = p->rows ? rowset_text_bytes(p->rows) : 0;
+        if (texts > op->text_bytes) op->text_bytes = texts;
         p->n = p->rows ? rowset_rows(p->rows) : box_cells(&in->box);
         if (__builtin_add_overflow(total, p->n, &total))
             return fail(c, ERR_LIMIT_EXCEEDED, "too many rows");
     }
-    op_set_rows(op, total);
+    op->box = (struct box){.n_dims = 1, .hi = {total}};
+    op->grid[0] = SERVED_ROWS;
     return OK;
 }
 

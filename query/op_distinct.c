@@ -33,7 +33,7 @@ static enum status distinct_open(struct ctx *c, struct op *op)
     hashagg_free(s.seen);
     TRY(st);
     op->state = rows;
-    op_set_rows(op, rowset_rows(rows));
+    op_set_rows(op, rows);
     return OK;
 }
 

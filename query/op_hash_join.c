@@ -164,7 +164,7 @@ static enum status sort_pairs(struct ctx *c, struct op *op, struct hash_join *s)
     TRY(rowset_sort(c, s->m.pairs, keys, 2, -1, &s->result));
     rowset_free(s->m.pairs);
     s->m.pairs = NULL;
-    op_set_rows(op, rowset_rows(s->result));
+    op_set_rows(op, s->result);
     return OK;
 }
 

@@ -114,7 +114,7 @@ static enum status limit_open(struct ctx *c, struct op *op)
     if (keeps_dims(&op->plan->rel, &op->in[0]->plan->rel))
         return find_cells(c, op, l, limit, offset);
     TRY(rowset_gather(c, op->in[0], offset, limit, exec_tmp_dir(op->exec), &l->rows));
-    op_set_rows(op, rowset_rows(l->rows));
+    op_set_rows(op, l->rows);
     return OK;
 }
 

@@ -41,7 +41,7 @@ static enum status repeat_open(struct ctx *c, struct op *op)
     TRY(rowset_new(c, types, rel->n_cols, exec_tmp_dir(op->exec), &r.rows));
     op->state = r.rows;
     TRY(exec_run(c, op->in[0], NULL, &r.sink));
-    op_set_rows(op, rowset_rows(r.rows));
+    op_set_rows(op, r.rows);
     return OK;
 }
 

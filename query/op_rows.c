@@ -7,7 +7,7 @@ static enum status rows_open(struct ctx *c, struct op *op)
     struct rowset *rows;
     TRY(rowset_gather(c, op->in[0], 0, -1, exec_tmp_dir(op->exec), &rows));
     op->state = rows;
-    op_set_rows(op, rowset_rows(rows));
+    op_set_rows(op, rows);
     return OK;
 }
 

@@ -1,8 +1,6 @@
 /* How do the cells of an operator become a rowset, and a rowset boxes of an operator? */
 #include "query/op_rowset.h"
 
-#define SERVED_ROWS 16384
-
 /* ---- serving ---- */
 
 /* Is the box one run of rows in the row-major order of `all`? */
@@ -83,10 +81,11 @@ enum status rowset_chunk(struct ctx *c, const struct rowset *r, const struct rel
     return OK;
 }
 
-void op_set_rows(struct op *op, int64_t n)
+void op_set_rows(struct op *op, const struct rowset *r)
 {
-    op->box = (struct box){.n_dims = 1, .hi = {n}};
+    op->box = (struct box){.n_dims = 1, .hi = {rowset_rows(r)}};
     op->grid[0] = SERVED_ROWS;
+    op->text_bytes = rowset_text_bytes(r);
 }
 
 /* ---- gathering ---- */

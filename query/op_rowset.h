@@ -10,8 +10,9 @@
 enum status rowset_chunk(struct ctx *c, const struct rowset *r, const struct rel *rel,
                          const struct box *all, const struct box *want, const int *cols,
                          int present_col, struct chunk *out);
-/* A list of rows: box and grid of an operator that serves n of them. */
-void op_set_rows(struct op *op, int64_t n);
+#define SERVED_ROWS 16384 /* a good extent for boxes of rows */
+/* A list of rows: box and grid of an operator that serves them. */
+void op_set_rows(struct op *op, const struct rowset *r);
 /* Row-major numbers in `all` of the chunk's cells, into n values. */
 void chunk_ranks(const struct chunk *ch, const struct box *all, int64_t *out);
 /* The cells that exist, in order, as indexes; *rows NULL when all do. From c->scratch. */

@@ -140,7 +140,7 @@ static enum status sort_open(struct ctx *c, struct op *op)
     free(s.tops);
     TRY(st);
     op->state = sorted;
-    op_set_rows(op, rowset_rows(sorted));
+    op_set_rows(op, sorted);
     return OK;
 }
 

@@ -195,7 +195,7 @@ static struct box like(const struct op *in, const struct box *box)
 
 static double cost(const struct op *op, const struct box *box)
 {
-    double bytes = (double)box_cells(box) * own_cell_bytes(op), most = 0;
+    double bytes = (double)box_cells(box) * (own_cell_bytes(op) + op->text_bytes), most = 0;
     if (op->plan->kind == P_WINDOW_CELLS) bytes += window_bytes(op, box);
     bool passes = op->plan->kind == P_LIMIT || op->plan->kind == P_CONCAT;
     struct reach r[REACH_MAX];

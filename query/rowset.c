@@ -15,6 +15,7 @@
 #define MIN_SEGMENT_ROWS 256
 #define FIRST_ROWS 32
 #define MIN_HEAP_BYTES 256
+#define MIN_HEAP_LIMIT (64 << 10)
 
 /* In memory: pointers to buffers. Spilled: the pointers are NULL and the offsets say where. */
 struct part {
@@ -27,7 +28,7 @@ struct part {
 
 struct segment {
     int64_t first, n, cap;
-    bool spilled;
+    bool spilled, full; /* full: the texts leave no room for another row */
     struct part *parts;
 };
 
@@ -38,6 +39,7 @@ struct rowset {
     int64_t n_rows;
     int64_t segment_rows;
     int64_t mem_limit, mem_used;
+    int64_t heap_limit; /* bytes of a column's texts in a segment of several rows */
     int64_t heap_total;
     int64_t row_bytes; /* fixed part */
     int n_segments, cap_segments;
@@ -74,6 +76,7 @@ enum status rowset_new_within(struct ctx *c, const enum type *types, int n_cols,
         r->row_bytes += (int64_t)type_bytes(types[k]);
     }
     r->mem_limit = mem_bytes;
+    r->heap_limit = mem_bytes / 8 > MIN_HEAP_LIMIT ? mem_bytes / 8 : MIN_HEAP_LIMIT;
     int64_t rows = mem_bytes / 8 / (r->row_bytes + 1);
     r->segment_rows = MAX_SEGMENT_ROWS;
     while (r->segment_rows > MIN_SEGMENT_ROWS && r->segment_rows > rows)
@@ -127,6 +130,11 @@ int rowset_columns(const struct rowset *r)
 int64_t rowset_rows(const struct rowset *r)
 {
     return r->n_rows;
+}
+
+double rowset_text_bytes(const struct rowset *r)
+{
+    return r->n_rows ? (double)r->heap_total / (double)r->n_rows : 0;
 }
 
 enum type rowset_type(const struct rowset *r, int column)
@@ -236,6 +244,11 @@ static enum status grow_rows(struct ctx *c, struct rowset *r, struct segment *s,
     return OK;
 }
 
+static bool is_full(const struct rowset *r, const struct segment *s)
+{
+    return s->full || s->n == r->segment_rows;
+}
+
 static enum status refused(struct ctx *c)
 {
     fail(c, ERR_MEMORY, "out of memory: %s leaves no room for rows", memory_limit_name(c));
@@ -247,7 +260,7 @@ static enum status tail_with_room(struct ctx *c, struct rowset *r, int64_t n, st
                                   int64_t *room)
 {
     for (int attempt = 0; attempt < 2; attempt++) {
-        if (!r->n_segments || attempt || r->segments[r->n_segments - 1].n == r->segment_rows)
+        if (!r->n_segments || attempt || is_full(r, &r->segments[r->n_segments - 1]))
             TRY(new_segment(c, r));
         struct segment *s = &r->segments[r->n_segments - 1];
         int64_t want = s->n + n < r->segment_rows ? s->n + n : r->segment_rows;
@@ -287,6 +300,8 @@ static enum status need_heap(struct ctx *c, struct rowset *r, struct part *p, in
     int64_t cap = p->heap_cap ? p->heap_cap : MIN_HEAP_BYTES;
     while (cap < p->heap_used + more)
         cap *= 2;
+    if (cap > r->heap_limit)
+        cap = p->heap_used + more > r->heap_limit ? p->heap_used + more : r->heap_limit;
     void *fresh;
     TRY(grow(c, r, p->heap, p->heap_used, cap, &fresh));
     if (!fresh) return refused(c);
@@ -339,6 +354,24 @@ static enum status put_valid(struct ctx *c, struct rowset *r, struct segment *s,
     return OK;
 }
 
+/* How many of the n rows the segment's heaps have room for; one at least when it is empty. */
+static int64_t rows_with_room(const struct rowset *r, const struct segment *s,
+                              const struct column *cols, const int64_t *sel, int64_t at, int64_t n)
+{
+    for (int k = 0; k < r->n_cols; k++) {
+        if (!type_is_varlen(r->types[k])) continue;
+        const struct text *t = cols[k].values;
+        int64_t left = r->heap_limit - s->parts[k].heap_used, i = 0;
+        for (; i < n; i++) {
+            int64_t j = sel ? sel[i] : at + i;
+            if (!column_is_null(&cols[k], j)) left -= t[j].len;
+            if (left < 0) break;
+        }
+        n = i;
+    }
+    return n || s->n ? n : 1;
+}
+
 /* Rows [at, at + n) of the columns, or those that sel[0 … n) names. */
 static enum status put_rows(struct ctx *c, struct rowset *r, const struct column *cols,
                             const int64_t *sel, int64_t at, int64_t n)
@@ -347,6 +380,11 @@ static enum status put_rows(struct ctx *c, struct rowset *r, const struct column
         struct segment *s = NULL;
         int64_t m = 0;
         TRY(tail_with_room(c, r, n, &s, &m));
+        int64_t fit = rows_with_room(r, s, cols, sel, at, m);
+        if (fit < m) {
+            s->full = true;
+            m = fit;
+        }
         for (int k = 0; k < r->n_cols; k++) {
             struct part *p = &s->parts[k];
             assert(cols[k].type == r->types[k]);

@@ -14,6 +14,8 @@ enum status rowset_new(struct ctx *c, const enum type *types, int n_cols, const 
 void rowset_free(struct rowset *r); /* NULL allowed */
 int rowset_columns(const struct rowset *r);
 int64_t rowset_rows(const struct rowset *r);
+/* Bytes of a row's texts, on average. */
+double rowset_text_bytes(const struct rowset *r);
 /* Appends n rows (columns as dense arrays; sel: which, NULL: 0 … n - 1). Thread-safe; rows of one
  * call stay together, in order. */
 enum status rowset_append(struct ctx *c, struct rowset *r, const struct column *cols,
