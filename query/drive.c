@@ -83,17 +83,30 @@ static bool fits(struct ctx *c, const struct op *op, const struct box *region, c
     return box_bytes(op, region, grid) <= allowed / workers;
 }
 
-static void halve_outermost(const struct box *region, int64_t *grid)
+static void halve(const struct box *region, int64_t *grid, int d)
 {
+    while (grid[d] / 2 >= box_extent(region, d))
+        grid[d] = grid_halve(grid[d]);
+    grid[d] = grid_halve(grid[d]);
+}
+
+/* The dimension along which smaller boxes cost least: the outermost, unless what lies below needs
+ * it whole (the lines of a transform, long windows). -1: none saves anything to speak of. */
+static int best_to_halve(const struct op *op, const struct box *region, const int64_t *grid)
+{
+    int best = -1;
+    double least = 0.95 * (double)box_bytes(op, region, grid);
     for (int d = 0; d < region->n_dims; d++) {
-        int64_t extent = box_extent(region, d);
-        if (grid[d] > 1 && extent > 1) {
-            while (grid[d] / 2 >= extent)
-                grid[d] = grid_halve(grid[d]);
-            grid[d] = grid_halve(grid[d]);
-            return;
-        }
+        int64_t smaller[MAX_DIMS];
+        if (grid[d] <= 1 || box_extent(region, d) <= 1) continue;
+        memcpy(smaller, grid, sizeof(*grid) * (size_t)region->n_dims);
+        halve(region, smaller, d);
+        double bytes = (double)box_bytes(op, region, smaller);
+        if (bytes >= least) continue;
+        best = d;
+        least = 0.9 * bytes;
     }
+    return best;
 }
 
 static int64_t cells_of(const struct box *region, const int64_t *grid)
@@ -132,8 +145,10 @@ static void fit_boxes(struct ctx *c, const struct op *op, const struct box *regi
 {
     while (!fits(c, op, region, grid, *workers)) {
         int64_t cells = cells_of(region, grid);
-        if (cells > SMALL_BOX || (*workers == 1 && cells > LEAST_BOX))
-            halve_outermost(region, grid);
+        int d =
+            cells > (*workers == 1 ? LEAST_BOX : SMALL_BOX) ? best_to_halve(op, region, grid) : -1;
+        if (d >= 0)
+            halve(region, grid, d);
         else if (*workers > 1)
             --*workers;
         else
