@@ -15,6 +15,7 @@
 #define MAP_MAX (INT64_C(1) << 22) /* longer dimensions are looked up cell by cell */
 #define MAP_SPREAD 4               /* a box's image may be so many times as long */
 #define EVAL_CELLS 16384
+#define PICKED_CELLS (1 << 20)
 #define CLOSE_CELLS 1024 /* boxes so close are one, whatever lies between */
 
 enum how { BY_SHIFT, BY_MAP, FIXED, BY_CELL };
@@ -192,6 +193,16 @@ static enum status open_place(struct ctx *c, struct op *op, const struct fetch_p
     return out->by_cell ? compile(c, op, es, out->n_outputs, &out->program) : OK;
 }
 
+/* Cells picked together share what is read for them, so boxes are as large as memory lets them. */
+static void widen_grid(struct op *op)
+{
+    int64_t cells = box_cells(&op->box);
+    for (int d = op->box.n_dims - 1; d >= 0; d--)
+        while (op->grid[d] < box_extent(&op->box, d) && grid_cells(op) <= PICKED_CELLS / 2 &&
+               grid_cells(op) <= cells / 16)
+            op->grid[d] *= 2;
+}
+
 static enum status fetch_open(struct ctx *c, struct op *op)
 {
     const struct plan *p = op->plan;
@@ -207,6 +218,8 @@ static enum status fetch_open(struct ctx *c, struct op *op)
     pick_grid(f->source, f->pick_grid);
     for (int i = 0; i < p->n_points; i++)
         TRY(open_place(c, op, &p->points[i], &f->places[i]));
+    for (int i = 0; i < p->n_points; i++)
+        if (f->places[i].by_cell) widen_grid(op);
     return OK;
 }
 

@@ -15,6 +15,8 @@ struct fft {
     int64_t n;      /* length of a line */
     bool real_only; /* the input has no imaginary part */
     fftw_plan plan;
+    struct budget *budget; /* charged for the plan's tables */
+    int64_t charged;
 };
 
 /* FFTW plans under one lock; it executes them without. */
@@ -27,6 +29,23 @@ bool fft_reach(const struct op *op, const struct box *want, struct box *out)
     out->lo[d] = op->in[0]->box.lo[d];
     out->hi[d] = op->in[0]->box.hi[d];
     return true;
+}
+
+/* Planning alone takes tables as long as the line; a box is made from a line and its transform. */
+static enum status charge_plan(struct ctx *c, struct fft *f, int pos)
+{
+    int64_t line = f->n * (int64_t)sizeof(fftw_complex);
+    if (!c->budget) return OK;
+    if (budget_left(c->budget) >= 4 * line && budget_take(c->budget, line)) {
+        f->budget = c->budget;
+        f->charged = line;
+        return OK;
+    }
+    const char *limit = memory_limit_name(c);
+    fail_at(c, ERR_MEMORY, pos,
+            "out of memory: fft of a line of %lld cells takes more than %s leaves", (long long)f->n,
+            limit);
+    return hint(c, "Raise %s, or transform shorter lines.", limit);
 }
 
 static enum status fft_open(struct ctx *c, struct op *op)
@@ -49,6 +68,7 @@ static enum status fft_open(struct ctx *c, struct op *op)
         return fail_at(c, ERR_LIMIT_EXCEEDED, p->pos, "fft: a line of %lld cells is too long",
                        (long long)f->n);
     if (f->n == 0) return OK;
+    TRY(charge_plan(c, f, p->pos));
     int n = (int)f->n;
     pthread_mutex_lock(&planning);
     /* An estimate doesn't look at the array, and unaligned plans fit any. */
@@ -62,6 +82,8 @@ static enum status fft_open(struct ctx *c, struct op *op)
 static void fft_close(struct op *op)
 {
     struct fft *f = op->state;
+    if (f && f->charged) budget_give(f->budget, f->charged);
+    if (f) f->charged = 0;
     if (!f || !f->plan) return;
     pthread_mutex_lock(&planning);
     fftw_destroy_plan(f->plan);

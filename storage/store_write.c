@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #define ITEM_BYTES 256 /* what an item costs beside its record, roughly */
+#define BATCH_SHARE 8  /* of the memory that is left, for records that wait */
 
 struct item {
     struct store_key key; /* of segment 0 */
@@ -26,7 +27,8 @@ struct store_batch {
     pthread_mutex_t lock; /* over all below; taken after commit_lock */
     struct item *items;
     int64_t n, room;
-    int64_t n_bytes; /* of records and items */
+    int64_t n_bytes;    /* of records and items */
+    int64_t most_bytes; /* when it is time to write */
     int64_t order;
     struct error error; /* code OK: none */
     pthread_mutex_t commit_lock;
@@ -37,6 +39,8 @@ enum status store_batch_new(struct ctx *c, struct store *s, struct store_batch *
     struct store_batch *b = calloc(1, sizeof *b);
     if (!b) return fail(c, ERR_MEMORY, "out of memory");
     b->store = s;
+    b->most_bytes = c->budget ? budget_left(c->budget) / BATCH_SHARE : INT64_MAX;
+    if (b->most_bytes > s->options.batch_bytes) b->most_bytes = s->options.batch_bytes;
     pthread_mutex_init(&b->lock, NULL);
     pthread_mutex_init(&b->commit_lock, NULL);
     *out = b;
@@ -251,7 +255,7 @@ static enum status append(struct ctx *c, struct store_batch *b, struct item *ite
         item->order = b->order++;
         b->items[b->n++] = *item;
         b->n_bytes += (int64_t)item->n_bytes + ITEM_BYTES;
-        *full = b->n_bytes >= b->store->options.batch_bytes;
+        *full = b->n_bytes >= b->most_bytes;
     }
     pthread_mutex_unlock(&b->lock);
     return status;

@@ -85,7 +85,7 @@ def joins(n, part):
     a, b = f"big[i => 0 : {part - 1}] AS a", f"big[i => 0 : {part // 2 - 1}] AS b"
     return [
         ("join", "SELECT count(*) FROM big AS a JOIN big AS b ON a.i = b.i WHERE a.v = b.v", lambda r: r[0][0] == n),
-        ("full join of arrays", f"SELECT count(*), count(a.k), count(b.k) FROM big[i => 0 : {3 * n // 4 - 1}] AS a FULL JOIN big[i => {n // 4} : *] AS b ON a.i = b.i",
+        ("full join of arrays", f"SELECT count(*), count(a.k), count(b.k) FROM big[i => 0 : {3 * n // 4 - 1}] AS a FULL JOIN big[i => {n // 4} : *] AS b USING (i)",
          lambda r: r[0] == (n, 3 * n // 4, 3 * n // 4)),
         ("join by value", f"SELECT count(*), sum(a.k) = sum(b.k) FROM {a} JOIN {b} ON a.v = b.v", lambda r: r[0] == (part // 2, True)),
         ("left join by value", f"SELECT count(*), count(b.k) FROM {a} LEFT JOIN {b} ON a.v = b.v", lambda r: r[0] == (part, part // 2)),

@@ -261,6 +261,47 @@ static void spilled(void **state)
     round_trip(20000, 6 << 20, true);
 }
 
+/* Texts that are many times as long as a row's other columns. */
+static void long_texts(void **state)
+{
+    (void)state;
+    enum { ROWS = 2600, LENGTH = 6000 };
+    struct fixture f;
+    start(&f, 4 << 20);
+    const enum type t = T_TEXT;
+    struct rowset *r, *sorted;
+    struct column col;
+    struct text *texts = malloc(sizeof *texts * ROWS);
+    char *bytes = malloc((size_t)ROWS * LENGTH);
+    for (int i = 0; i < ROWS; i++) {
+        texts[i] = (struct text){bytes + (size_t)i * LENGTH, i % 7 ? LENGTH - i : 1};
+        memset(bytes + (size_t)i * LENGTH, 'a' + i % 26, LENGTH);
+    }
+    ok(&f, rowset_new(&f.c, &t, 1, "/tmp", &r));
+    col = (struct column){.type = T_TEXT, .values = texts};
+    ok(&f, rowset_append(&f.c, r, &col, NULL, ROWS));
+    assert_true(rowset_text_bytes(r) > 4000);
+    assert_true(atomic_load(&f.counters.bytes_spilled) > 0);
+    struct rowset_key key = {.column = 0, .desc = true};
+    ok(&f, rowset_sort(&f.c, r, &key, 1, -1, &sorted));
+    for (int i = 0; i < ROWS; i++) {
+        struct scratch_mark mark = scratch_mark(f.c.scratch);
+        struct column in, out;
+        ok(&f, rowset_read(&f.c, r, i, i + 1, NULL, 0, &in));
+        ok(&f, rowset_read(&f.c, sorted, i, i + 1, NULL, 0, &out));
+        const struct text *got = in.values, *first = out.values;
+        assert_int_equal(got->len, texts[i].len);
+        assert_memory_equal(got->s, texts[i].s, (size_t)got->len);
+        assert_int_equal(first->s[0], 'z' - i / (ROWS / 26));
+        scratch_release(f.c.scratch, mark);
+    }
+    rowset_free(sorted);
+    rowset_free(r);
+    free(texts);
+    free(bytes);
+    stop(&f);
+}
+
 struct appenders {
     struct rowset *r;
 };
@@ -328,10 +369,8 @@ static void refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(in_memory),
-        cmocka_unit_test(spilled),
-        cmocka_unit_test(parallel),
-        cmocka_unit_test(refused),
+        cmocka_unit_test(in_memory), cmocka_unit_test(spilled), cmocka_unit_test(long_texts),
+        cmocka_unit_test(parallel),  cmocka_unit_test(refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
