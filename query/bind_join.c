@@ -3,8 +3,6 @@
 #include "query/func.h"
 #include "storage/base/datetime.h"
 
-#define NEAREST_MAX (INT64_C(1) << 22) /* positions that ALIGN NEAREST looks up */
-
 static const char *item_of(const struct scope *s, bool is_dim, int index)
 {
     for (int i = 0; i < s->n_cols; i++)
@@ -361,6 +359,32 @@ static enum status nearest_map(struct joining *j, const struct axis *from, const
     return OK;
 }
 
+enum status join_own_axis(struct ctx *c, const struct rel_dim *d, struct axis *out)
+{
+    *out = *d->axis;
+    if (d->stride == 1) return OK;
+    int64_t n = d->hi > d->lo ? (d->hi - d->lo + d->stride - 1) / d->stride : 0;
+    return axis_rebase(c, d->axis, d->lo, n, d->stride, out);
+}
+
+/* Slices with steps: their cells may line up where their arrays' axes don't. */
+static enum status align_steps(struct joining *j, const struct join_dim *d, const int64_t **map)
+{
+    struct ctx *c = j->b->c;
+    const struct rel_dim *l = &j->left->plan->rel.dims[d->left];
+    const struct rel_dim *r = &j->right->plan->rel.dims[d->right];
+    struct axis a, b;
+    int64_t shift, *labels;
+    if (axis_len(l->axis) > NEAREST_MAX || (l->stride == 1 && r->stride == 1))
+        return ERR_AXIS_MISMATCH;
+    ctx_clear(c);
+    TRY(join_own_axis(c, l, &a));
+    TRY(join_own_axis(c, r, &b));
+    TRY(axis_align(c, &a, full_name(c, j->left, d->left), &b, full_name(c, j->right, d->right),
+                   &shift, &labels));
+    return join_axis_map(c, l->axis, r->axis, map);
+}
+
 static enum status align_pairs(struct joining *j, struct plan *p)
 {
     struct ctx *c = j->b->c;
@@ -372,6 +396,7 @@ static enum status align_pairs(struct joining *j, struct plan *p)
         const struct axis *la = l->dims[j->pair_left[i]].axis;
         const struct axis *ra = r->dims[j->pair_right[i]].axis;
         int64_t *map = NULL;
+        const int64_t *of_steps = NULL;
         d->left = j->pair_left[i];
         d->right = j->pair_right[i];
         enum status st = axis_align(c, la, full_name(c, j->left, d->left), ra,
@@ -386,8 +411,9 @@ static enum status align_pairs(struct joining *j, struct plan *p)
             TRY(nearest_map(j, la, ra, &map));
             j->nearest[i] = true;
         }
+        if (st == ERR_AXIS_MISMATCH) st = align_steps(j, d, &of_steps);
         TRY(at(c, st, place(j->b, j->pos)));
-        d->map = map;
+        d->map = of_steps ? of_steps : map;
     }
     return OK;
 }

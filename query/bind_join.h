@@ -44,6 +44,12 @@ enum status join_asof(struct joining *j, struct scope *out);
 /* FULL of arrays whose dimensions are all paired by name: an array over the unions of their axes.
  */
 enum status join_full(struct joining *j, struct scope *out);
+#define NEAREST_MAX (INT64_C(1) << 22) /* positions looked up one by one */
+/* Where an axis's positions are on another one, by coordinate; -1: nowhere. */
+enum status join_axis_map(struct ctx *c, const struct axis *all, const struct axis *one,
+                          const int64_t **out);
+/* The axis that a sub-query of the slice would have. */
+enum status join_own_axis(struct ctx *c, const struct rel_dim *d, struct axis *out);
 /* Which sides an expression over both is made of. */
 struct sides {
     const struct joining *j;

@@ -302,8 +302,7 @@ static enum status union_of_labels(struct joining *j, const struct axis *a, cons
     return axis_labelled(c, name, t, v, n, false, out);
 }
 
-/* Where the union's positions are on one of its axes. */
-static enum status map_of(struct ctx *c, const struct axis *all, const struct axis *one,
+enum status join_axis_map(struct ctx *c, const struct axis *all, const struct axis *one,
                           const int64_t **out)
 {
     int64_t n = axis_len(all), *map = arena_array(c->arena, int64_t, n + 1);
@@ -327,14 +326,26 @@ static enum status union_dim(struct joining *j, int pair, struct plan *p)
     const struct rel_dim *rd = &p->in[1]->rel.dims[r];
     const struct axis *a = d->axis, *b = rd->axis;
     struct axis *all = arena_new_of(c->arena, struct axis);
+    struct axis own[2];
     int64_t shift, *map = NULL;
-    TRY(at(c, axis_align(c, a, d->name, b, rd->name, &shift, &map), place(j->b, j->pos)));
+    enum status st = axis_align(c, a, d->name, b, rd->name, &shift, &map);
+    bool steps = st == ERR_AXIS_MISMATCH && (d->stride != 1 || rd->stride != 1) &&
+                 axis_len(a) + axis_len(b) <= NEAREST_MAX;
+    if (steps) {
+        ctx_clear(c);
+        TRY(join_own_axis(c, d, &own[0]));
+        TRY(join_own_axis(c, rd, &own[1]));
+        a = &own[0];
+        b = &own[1];
+        st = axis_align(c, a, d->name, b, rd->name, &shift, &map);
+    }
+    TRY(at(c, st, place(j->b, j->pos)));
     *of_left = (struct join_dim){.left = l, .right = l};
     *of_right = (struct join_dim){.left = l, .right = r};
     if (map) {
         TRY(union_of_labels(j, a, b, map, d->name, all));
-        TRY(map_of(c, all, a, &of_left->map));
-        TRY(map_of(c, all, b, &of_right->map));
+        TRY(join_axis_map(c, all, a, &of_left->map));
+        TRY(join_axis_map(c, all, b, &of_right->map));
     } else {
         bool by_right = axis_len(a) == 1 && axis_len(b) > 1; /* one cell says no step */
         *all = by_right ? *b : *a;
@@ -347,6 +358,11 @@ static enum status union_dim(struct joining *j, int pair, struct plan *p)
         all->limit_lo = all->lo;
         all->limit_hi = all->hi;
         all->grows = false;
+    }
+    if (steps) {
+        of_left->shift = of_right->shift = 0;
+        TRY(join_axis_map(c, all, d->axis, &of_left->map));
+        TRY(join_axis_map(c, all, rd->axis, &of_right->map));
     }
     d->axis = all;
     d->stride = 1;
