@@ -153,11 +153,18 @@ static void hint_slip(struct parser *p, const struct token *at_token)
     int n;
     const struct token *t = tokens_until(p, at_token->pos, &n);
     int open = open_bracket(t, n);
-    if (n < 2 || open < 0 || t[open].kind != TK_LB) return;
+    if (n < 2) return;
     int kind = t[n - 1].kind, before = t[n - 2].kind;
+    if (kind == TK_STAR && before == TK_STAR)
+        p->status = hint(p->c, "A power is written ^: x ^ 2.");
+    else if (kind == TK_EQ && before == TK_EQ)
+        p->status = hint(p->c, "Equality is written with one =.");
+    if (open < 0 || t[open].kind != TK_LB) return;
     int outside = open > 0 ? t[open - 1].kind : 0;
     if (kind == TK_CAST_TO || before == TK_CAST_TO) {
         p->status = hint(p->c, "An open end is written *: [* : * : 2].");
+    } else if (before == TK_HASH && ONE_OF(kind, TK_ICONST, TK_MINUS, TK_STAR)) {
+        p->status = hint(p->c, "# stands before the dimension's name: [#d => 0 : 9].");
     } else if ((kind == TK_COLON && ONE_OF(before, TK_LB, TK_COMMA, TK_ARROW, TK_COLON)) ||
                (before == TK_COLON && ONE_OF(kind, TK_COMMA, TK_RB))) {
         p->status = hint(p->c, "An open end is written *: [* : 5], [3 : *].");
