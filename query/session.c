@@ -64,7 +64,10 @@ const char *last_part(const struct ast_name *n)
 
 enum status at_target(struct ctx *c, enum status s, const struct ast_name *target)
 {
-    return s < 0 && status_sqlstate(s)[0] == '2' ? at(c, s, target->pos) : s;
+    if (s >= 0) return s;
+    const char *state = status_sqlstate(s);
+    bool written = state[0] == '2' || !strncmp(state, "42", 2) || !strncmp(state, "58", 2);
+    return written ? at(c, s, target->pos) : s;
 }
 
 struct bind_env session_bind_env(struct run *r)

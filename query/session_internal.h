@@ -122,7 +122,7 @@ struct bind_env session_bind_env(struct run *r);
 enum status refuse_failed(struct ctx *c, const struct session *s, enum stmt_kind k);
 enum status want_write(struct ctx *c, struct session *s, const char *what);
 const char *last_part(const struct ast_name *n); /* a name without its schema */
-/* Of a status, as at(), if what was written is wrong (SQLSTATE 2…), not the machine. */
+/* As at(), if what was written is wrong or names a wrong file (SQLSTATE 2…, 42…, 58…). */
 enum status at_target(struct ctx *c, enum status s, const struct ast_name *target);
 
 /* ---- one family each ---- */
