@@ -362,7 +362,7 @@ static enum status nearest_map(struct joining *j, const struct axis *from, const
 enum status join_own_axis(struct ctx *c, const struct rel_dim *d, struct axis *out)
 {
     *out = *d->axis;
-    if (d->stride == 1) return OK;
+    if (!dim_known(d)) return OK;
     int64_t n = d->hi > d->lo ? (d->hi - d->lo + d->stride - 1) / d->stride : 0;
     return axis_rebase(c, d->axis, d->lo, n, d->stride, out);
 }

@@ -316,6 +316,24 @@ enum status join_axis_map(struct ctx *c, const struct axis *all, const struct ax
     return OK;
 }
 
+static bool is_whole(const struct rel_dim *d)
+{
+    return !dim_known(d) || (d->stride == 1 && d->lo == d->axis->lo && d->hi == d->axis->hi);
+}
+
+/* Where the union's positions are in a slice. */
+static enum status map_of_slice(struct ctx *c, const struct axis *all, const struct rel_dim *d,
+                                const int64_t **out)
+{
+    const int64_t *of_axis;
+    int64_t n = axis_len(all), *map = arena_array(c->arena, int64_t, n + 1);
+    TRY(join_axis_map(c, all, d->axis, &of_axis));
+    for (int64_t i = 0; i < n; i++)
+        map[i] = of_axis[i] >= d->lo && of_axis[i] < d->hi ? of_axis[i] : -1;
+    *out = map;
+    return OK;
+}
+
 /* Dimension `pair` of the result: the union of both sides'. */
 static enum status union_dim(struct joining *j, int pair, struct plan *p)
 {
@@ -331,7 +349,8 @@ static enum status union_dim(struct joining *j, int pair, struct plan *p)
     enum status st = axis_align(c, a, d->name, b, rd->name, &shift, &map);
     bool steps = st == ERR_AXIS_MISMATCH && (d->stride != 1 || rd->stride != 1) &&
                  axis_len(a) + axis_len(b) <= NEAREST_MAX;
-    if (steps) {
+    bool slices = steps || (st == OK && map && !(is_whole(d) && is_whole(rd)));
+    if (slices) {
         ctx_clear(c);
         TRY(join_own_axis(c, d, &own[0]));
         TRY(join_own_axis(c, rd, &own[1]));
@@ -359,10 +378,10 @@ static enum status union_dim(struct joining *j, int pair, struct plan *p)
         all->limit_hi = all->hi;
         all->grows = false;
     }
-    if (steps) {
+    if (slices) {
         of_left->shift = of_right->shift = 0;
-        TRY(join_axis_map(c, all, d->axis, &of_left->map));
-        TRY(join_axis_map(c, all, rd->axis, &of_right->map));
+        TRY(map_of_slice(c, all, d, &of_left->map));
+        TRY(map_of_slice(c, all, rd, &of_right->map));
     }
     d->axis = all;
     d->stride = 1;
