@@ -101,6 +101,24 @@ bool agg_is_ordered(const struct agg *a)
     return a->within || a->id == AGG_STRING_AGG || a->id == AGG_ARRAY_AGG;
 }
 
+bool agg_sees_order(const struct agg *a)
+{
+    switch (a->id) {
+    case AGG_ARGMIN:
+    case AGG_ARGMAX:
+    case AGG_FIRST:
+    case AGG_LAST:
+    case AGG_ONLY:
+    case AGG_MODE:
+    case AGG_APPROX_QUANTILE:
+    case AGG_STRING_AGG:
+    case AGG_ARRAY_AGG:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* ---- resolving ---- */
 
 static enum status no_such(struct ctx *c, const char *name, struct expr **args, int n, int pos)

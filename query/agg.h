@@ -15,6 +15,8 @@ const char *const *agg_names(int *n);
 const char *agg_name(const struct agg *a);
 /* Has it an order to its values, so that ORDER BY tells something? */
 bool agg_is_ordered(const struct agg *a);
+/* May its result tell in which order the values came, ties included? */
+bool agg_sees_order(const struct agg *a);
 /* The overload for these arguments; casts are inserted into args. "count" with n = 0 is count(*).
  * within: with WITHIN GROUP, whose expression is args[0].
  * ERR_UNDEFINED_FUNCTION with hint. Constant arguments (quantile's q, histogram's bounds) must be

@@ -1,5 +1,6 @@
 /* In which order do the rules apply, and the small ones: merging columns, dropping what does
  * nothing, sorts under limits, conditions for scans. */
+#include "query/func.h"
 #include "query/rewrite_internal.h"
 
 enum { MERGED_MAX = 2000 }; /* nodes of a merged expression */
@@ -207,6 +208,24 @@ static bool in_order(const struct plan *sort)
     return true;
 }
 
+/* Aggregates that don't see their input's order do without it. */
+void drop_sorts(struct plan *p)
+{
+    bool sees = p->kind != P_AGGREGATE;
+    for (int i = 0; i < p->n_in; i++)
+        drop_sorts(p->in[i]);
+    for (int i = 0; i < p->n_aggs && !sees; i++)
+        sees = agg_sees_order(p->aggs[i].agg);
+    if (sees) return;
+    struct plan **slot = &p->in[0];
+    while ((*slot)->kind == P_MAP || (*slot)->kind == P_FILTER)
+        slot = &(*slot)->in[0];
+    bool drops = (*slot)->kind == P_SORT && !(*slot)->limit;
+    for (int i = 0; drops && i < (*slot)->n_sort; i++)
+        drops = !expr_may_fail((*slot)->sort[i].e);
+    if (drops) *slot = (*slot)->in[0];
+}
+
 static enum status total_of(struct ctx *c, const struct plan *limit, struct expr **out)
 {
     *out = limit->limit;
@@ -243,6 +262,7 @@ static enum status rewrite_tree(struct ctx *c, struct plan **root, const bool *n
 {
     TRY(push_filters(c, root));
     merge_maps(c, root);
+    drop_sorts(*root);
     TRY(narrow_regions(c, root, env));
     drop_identities(root);
     prune_columns(c, *root, need, map);

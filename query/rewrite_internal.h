@@ -24,6 +24,8 @@ void drop_identities(struct plan **p);
 void prune_columns(struct ctx *c, struct plan *p, const bool *need, int *map);
 /* A sort by dimensions in their order is none; a limit tells the sort below. */
 enum status limit_sorts(struct ctx *c, struct plan **p);
+/* Sorts under aggregates that cannot tell go. */
+void drop_sorts(struct plan *p);
 /* A scan learns the condition above it, to leave tiles out. */
 void tell_scans(struct plan *p);
 
