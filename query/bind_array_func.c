@@ -263,6 +263,7 @@ static enum status bind_regrid(struct binder *b, const struct ast_from *f, struc
                        "argument 2 of regrid must be a bracket of new axes");
     struct plan *p = plan_over(c, P_REGRID, place(b, call->pos), in.plan);
     TRY(regrid_method(b, call, &p->regrid));
+    rel_box(&in.plan->rel, &p->region);
     p->regridded = arena_array(c->arena, bool, p->rel.n_dims + 1);
     p->rel.cols =
         arena_dup(c->arena, in.plan->rel.cols, sizeof *p->rel.cols * (size_t)(p->rel.n_cols + 1));
@@ -321,6 +322,7 @@ static enum status bind_fft(struct binder *b, const struct ast_from *f, struct s
     made = in.plan;
     TRY(fft_columns(b, call, &made));
     struct plan *p = plan_over(c, P_FFT, place(b, call->pos), made);
+    rel_box(&made->rel, &p->region);
     p->fft_dim = dim->index;
     p->inverse = !strcmp(call->name.part[call->name.n - 1], "ifft");
     p->fft_parts = arena_array(c->arena, int, 2);

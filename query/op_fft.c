@@ -12,7 +12,7 @@
 
 struct fft {
     int dim;
-    int64_t n;      /* length of a line */
+    int64_t lo, n;  /* a line's first position, its length */
     bool real_only; /* the input has no imaginary part */
     fftw_plan plan;
     struct budget *budget; /* charged for the plan's tables */
@@ -26,8 +26,8 @@ bool fft_reach(const struct op *op, const struct box *want, struct box *out)
 {
     int d = op->plan->fft_dim;
     *out = *want;
-    out->lo[d] = op->in[0]->box.lo[d];
-    out->hi[d] = op->in[0]->box.hi[d];
+    out->lo[d] = op->plan->region.lo[d];
+    out->hi[d] = op->plan->region.hi[d];
     return true;
 }
 
@@ -54,7 +54,8 @@ static enum status fft_open(struct ctx *c, struct op *op)
     struct fft *f = arena_new_of(c->arena, struct fft);
     op->state = f;
     f->dim = p->fft_dim;
-    f->n = box_extent(&op->in[0]->box, f->dim);
+    f->lo = p->region.lo[f->dim];
+    f->n = box_extent(&p->region, f->dim);
     f->real_only = p->in[0]->rel.n_cols == 1;
     for (int d = 0; d < p->rel.n_dims; d++) {
         op->box.lo[d] = p->rel.dims[d].lo;
@@ -97,14 +98,24 @@ static double part_of(const struct column *col, int64_t i)
                                   : ((const double *)col->values)[i];
 }
 
-/* Cells from, from + step … of the input as a line; false: a value is NULL. */
-static bool read_line(const struct fft *f, const struct chunk *in, int64_t from, int64_t step,
+/* The line at the position; false: a value is NULL. The input may have less than all of it. */
+static bool read_line(const struct fft *f, const struct chunk *in, const int64_t *pos,
                       fftw_complex *line)
 {
+    const struct box *b = &in->box;
+    int64_t start[MAX_DIMS], step = 1;
     bool whole = true;
-    for (int64_t k = 0, at = from; k < f->n; k++, at += step) {
+    for (int64_t k = 0; k < f->n; k++)
         line[k] = 0;
-        if (in->n_present == 0 || (in->present && !bit_get(in->present, at))) continue;
+    if (in->n_present == 0) return true;
+    for (int d = 0; d < b->n_dims; d++) {
+        start[d] = d == f->dim ? b->lo[d] : pos[d];
+        if (start[d] < b->lo[d] || start[d] >= b->hi[d]) return true;
+        if (d > f->dim) step *= box_extent(b, d);
+    }
+    int64_t at = box_index(b, start), end = b->hi[f->dim] - f->lo;
+    for (int64_t k = b->lo[f->dim] - f->lo; k < end; k++, at += step) {
+        if (in->present && !bit_get(in->present, at)) continue;
         for (int i = 0; i < in->n_cols; i++)
             whole = whole && !column_is_null(&in->cols[i], at);
         line[k] = part_of(&in->cols[0], at) + (f->real_only ? 0 : part_of(&in->cols[1], at) * I);
@@ -147,9 +158,11 @@ static enum status fft_produce(struct ctx *c, struct op *op, const struct box *w
         *(d < f->dim ? &outer : &inner) *= d == f->dim ? 1 : box_extent(want, d);
     for (int64_t o = 0; o < outer && f->n; o++) {
         for (int64_t i = 0; i < inner; i++) {
-            bool whole = read_line(f, &in, o * f->n * inner + i, inner, line);
+            int64_t pos[MAX_DIMS], from = o * n * inner + i;
+            box_position(want, from, pos);
+            bool whole = read_line(f, &in, pos, line);
             fftw_execute_dft(f->plan, line, result);
-            write_line(f, op, &ch, o * n * inner + i, inner, whole, result);
+            write_line(f, op, &ch, from, inner, whole, result);
         }
     }
     *out = ch;

@@ -45,15 +45,20 @@ static enum status regrid_open(struct ctx *c, struct op *op)
     for (int d = 0; d < p->rel.n_dims; d++) {
         struct rel_dim from = p->in[0]->rel.dims[d];
         r->changed[d] = p->regridded[d];
+        op->grid[d] = op->in[0]->grid[d];
+        if (!r->changed[d]) {
+            op->box.lo[d] = op->in[0]->box.lo[d];
+            op->box.hi[d] = op->in[0]->box.hi[d];
+            continue;
+        }
         op->box.lo[d] = p->rel.dims[d].lo;
         op->box.hi[d] = p->rel.dims[d].hi;
-        op->grid[d] = op->in[0]->grid[d];
-        if (!r->changed[d]) continue;
-        from.lo = op->in[0]->box.lo[d];
-        from.hi = op->in[0]->box.hi[d];
+        from.lo = p->region.lo[d];
+        from.hi = p->region.hi[d];
         TRY(at(c, regrid_spans(c, p->regrid, &from, &p->rel.dims[d], &r->spans[d]), p->pos));
         op->grid[d] = p->rel.dims[d].tile;
     }
+    box_in_region(op);
     while (grid_cells(op) > 2 * SLAB_CELLS) {
         int longest = 0;
         for (int d = 1; d < op->box.n_dims; d++)
@@ -82,7 +87,8 @@ static enum status nearest_index(struct ctx *c, const struct spans *s, const str
     int64_t *index = memory;
     for (int64_t i = 0; i < n; i++) {
         const struct span *x = &s->of[part->lo[d] + i - s->lo];
-        index[i] = x->n ? (x->from - in->lo[d]) * stride : -1;
+        bool there = x->n && x->from >= in->lo[d] && x->from < in->hi[d];
+        index[i] = there ? (x->from - in->lo[d]) * stride : -1;
     }
     *out = index;
     return OK;
@@ -147,7 +153,8 @@ struct channel {
     bool unit;   /* each cell with a weight counts 1 */
 };
 
-/* src: n_outer × extent of the spans' old axis × inner, from old position `at`; to dst. */
+/* src: n_outer × extent of the spans' old axis × inner, from old position `at`; to dst. What spans
+ * have beyond that does not exist. */
 static void sum_along(const struct spans *s, int64_t lo, int64_t hi, int64_t at, int64_t extent,
                       int64_t n_outer, int64_t inner, bool unit, const double *restrict src,
                       double *restrict dst)
@@ -157,7 +164,9 @@ static void sum_along(const struct spans *s, int64_t lo, int64_t hi, int64_t at,
             const struct span *x = &s->of[p - s->lo];
             for (int64_t i = 0; i < inner; i++)
                 dst[i] = 0;
-            for (int64_t k = 0; k < x->n; k++) {
+            int64_t k = x->from < at ? at - x->from : 0;
+            int64_t end = x->from + x->n > at + extent ? at + extent - x->from : x->n;
+            for (; k < end; k++) {
                 double w = span_weight(s, x, k);
                 const double *row = src + (x->from + k - at) * inner;
                 if (w == 0) continue;

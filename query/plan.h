@@ -195,10 +195,10 @@ struct plan {
     /* SLICE: output dimension d is input dimension dim_of[d]; the input's region is narrowed to
      * `region` */
     int *dim_of;
-    struct box region;   /* SLICE, RESHAPE: over the input's dimensions; TRANSPOSE: the output's.
-                            REBASE:   output position rel.dims[d].lo + k is input position region.lo[d]
-                            + k ×   the input's stride. WINDOW_CELLS: where the input's edges are,
-                            however far   rules narrow it */
+    /* SLICE: over the input's dimensions; TRANSPOSE: the output's. REBASE: output position
+     * rel.dims[d].lo + k is input position region.lo[d] + k × the input's stride. RESHAPE, REGRID,
+     * FFT, WINDOW_CELLS: where the input's edges are, however far rules narrow it */
+    struct box region;
     struct expr **exprs; /* FILTER: one; MAP, FILL: one per column; SERIES: start, stop, step */
     int n_exprs;
     /* JOIN */
