@@ -126,7 +126,7 @@ static bool read_line(const struct fft *f, const struct chunk *in, const int64_t
 static void write_line(const struct fft *f, const struct op *op, struct chunk *out, int64_t from,
                        int64_t step, bool whole, const fftw_complex *line)
 {
-    int64_t first = out->box.lo[f->dim] - op->box.lo[f->dim];
+    int64_t first = out->box.lo[f->dim] - op->plan->rel.dims[f->dim].axis->lo;
     double scale = op->plan->inverse ? 1 / (double)f->n : 1;
     for (int64_t k = 0, n = box_extent(&out->box, f->dim); k < n; k++) {
         fftw_complex x = line[first + k] * scale;
