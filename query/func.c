@@ -369,7 +369,7 @@ enum status expr_make_call(struct ctx *c, const char *name, struct expr **given,
     if (f->flags & FN_FIELD) TRY(check_field(c, f, e->args, pos));
     e->func = f;
     e->type = letter_type(f->result, common);
-    e->weak = n > 0;
+    e->weak = n > 0 && f->how != HOW_RANDOM; /* of which every cell has another */
     for (int i = 0; i < n; i++)
         e->weak &= e->args[i]->weak;
     *out = expr_fold(c, e);
