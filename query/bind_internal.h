@@ -340,6 +340,8 @@ struct target {
  * bracketed; else an aggregate to the bracketed coordinates. One output a target. */
 enum status shape_output(struct binder *b, struct plan *in, const struct target *ts, int n,
                          struct query *out);
+/* Do the brackets leave every cell at its place? */
+bool shape_stays(const struct rel *r, const struct target *ts, int n);
 
 /* ---- groups ---- */
 struct bound_key {

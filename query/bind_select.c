@@ -408,16 +408,40 @@ static enum status bind_input(struct selecting *q)
     return OK;
 }
 
+/* The targets as a list of rows, without brackets; which had one. */
+static enum status list_output(struct selecting *q, bool **bracket, bool *any, struct query *out)
+{
+    *bracket = arena_array(q->b->c->arena, bool, q->n + 1);
+    *any = false;
+    for (int i = 0; i < q->n; i++) {
+        (*bracket)[i] = q->ts[i].bracket;
+        *any |= q->ts[i].bracket;
+        q->ts[i].bracket = false;
+    }
+    return shape_output(q->b, q->plan, q->ts, q->n, out);
+}
+
+/* DISTINCT where brackets would send cells elsewhere: of the same rows one goes. */
+static enum status distinct_cells(struct selecting *q)
+{
+    struct query rows = {0};
+    bool *bracket, any;
+    TRY(list_output(q, &bracket, &any, &rows));
+    query_to_list(q->b->c, &rows);
+    add_distinct(q->b->c, &rows);
+    q->plan = rows.root;
+    for (int i = 0; i < q->n; i++) {
+        q->ts[i].e = col_ref(q->b->c, &q->plan->rel, rows.outs[i].index);
+        q->ts[i].bracket = bracket[i];
+    }
+    return OK;
+}
+
 /* Brackets are what is made of the rows that are left. */
 static enum status distinct_on(struct selecting *q, enum want want, struct query *out)
 {
-    bool *bracket = arena_array(q->b->c->arena, bool, q->n + 1), any = false;
-    for (int i = 0; i < q->n; i++) {
-        bracket[i] = q->ts[i].bracket;
-        any |= bracket[i];
-        q->ts[i].bracket = false;
-    }
-    TRY(shape_output(q->b, q->plan, q->ts, q->n, out));
+    bool *bracket, any;
+    TRY(list_output(q, &bracket, &any, out));
     TRY(finish_rows(q->b, q->s, want, q->on_keys, q->sort_keys, q->n_visible, out));
     bool shaped = want == WANT_ARRAY || want == WANT_STORED;
     return any && shaped ? rows_to_array(q->b, bracket, out) : OK;
@@ -442,8 +466,13 @@ static enum status bind_plain(struct binder *b, const struct ast_select *s,
         any |= q.ts[i].bracket;
     bool sorted = wants_order(s, want, any) || (s->order.n > 0 && (s->limit || s->offset));
     if (s->distinct_on.n) return distinct_on(&q, want, out);
+    struct ast_select rest = *s;
+    if (s->distinct && any && !shape_stays(&q.plan->rel, q.ts, q.n)) {
+        TRY(distinct_cells(&q));
+        rest.distinct = false;
+    }
     TRY(shape_output(b, q.plan, q.ts, sorted ? q.n : q.n_visible, out));
-    return finish_rows(b, s, want, NULL, q.sort_keys, q.n_visible, out);
+    return finish_rows(b, &rest, want, NULL, q.sort_keys, q.n_visible, out);
 }
 
 /* ---- set operations, VALUES, WITH ---- */

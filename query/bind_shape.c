@@ -74,6 +74,12 @@ static bool plain_brackets(const struct rel *r, const struct target *ts, int n, 
     return true;
 }
 
+bool shape_stays(const struct rel *r, const struct target *ts, int n)
+{
+    int order[MAX_DIMS], n_order;
+    return plain_brackets(r, ts, n, order, &n_order);
+}
+
 static struct plan *drop_dims(struct ctx *c, struct plan *in, const int *order, int n)
 {
     if (n == in->rel.n_dims) return in;
