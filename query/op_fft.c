@@ -72,7 +72,8 @@ static enum status fft_open(struct ctx *c, struct op *op)
     TRY(charge_plan(c, f, p->pos));
     int n = (int)f->n;
     pthread_mutex_lock(&planning);
-    /* An estimate doesn't look at the array, and unaligned plans fit any. */
+    /* An estimate doesn't look at the array, and unaligned plans fit any; this one works in place,
+     * so lines must too. */
     static fftw_complex none[1];
     f->plan = fftw_plan_dft_1d(n, none, none, p->inverse ? FFTW_BACKWARD : FFTW_FORWARD,
                                FFTW_ESTIMATE | FFTW_UNALIGNED);
@@ -149,8 +150,8 @@ static enum status fft_produce(struct ctx *c, struct op *op, const struct box *w
     TRY(chunk_alloc(c, &op->plan->rel, want, &ch));
     for (int i = 0; i < ch.n_cols; i++)
         TRY(column_need_valid(c, &ch.cols[i], ch.n));
-    TRY(scratch_alloc(c, 2 * sizeof(fftw_complex) * (size_t)(f->n + 1), &memory));
-    fftw_complex *line = memory, *result = line + f->n;
+    TRY(scratch_alloc(c, sizeof(fftw_complex) * (size_t)(f->n + 1), &memory));
+    fftw_complex *line = memory;
     bool any = op_reach(op, 0, want, &reach);
     if (any) TRY(op_produce(c, op->in[0], &reach, &in));
     int64_t inner = 1, outer = 1, n = box_extent(want, f->dim);
@@ -161,8 +162,8 @@ static enum status fft_produce(struct ctx *c, struct op *op, const struct box *w
             int64_t pos[MAX_DIMS], from = o * n * inner + i;
             box_position(want, from, pos);
             bool whole = read_line(f, &in, pos, line);
-            fftw_execute_dft(f->plan, line, result);
-            write_line(f, op, &ch, from, inner, whole, result);
+            fftw_execute_dft(f->plan, line, line);
+            write_line(f, op, &ch, from, inner, whole, line);
         }
     }
     *out = ch;
