@@ -282,7 +282,7 @@ enum status cursor_find(struct ctx *c, struct store *s, MDB_cursor *cursor,
                         const struct tile_key *key, const struct store_view *view, int64_t *version,
                         MDB_val *value)
 {
-    int64_t newest = view->version;
+    int64_t newest = view->own ? view->own : view->version;
     while (newest > 0) {
         struct store_key want;
         store_key_put(&want, key, newest, 0);
@@ -296,11 +296,12 @@ enum status cursor_find(struct ctx *c, struct store *s, MDB_cursor *cursor,
         int segment;
         store_key_get(&k, &found, &segment);
         if (segment) return record_corrupt(c, &found, "its first segment is missing");
-        if (!version_is_in(found.version, view->dead, view->n_dead)) {
+        bool undone = found.version > view->version && found.version != view->own;
+        if (!undone && !version_is_in(found.version, view->dead, view->n_dead)) {
             *version = found.version;
             return OK;
         }
-        newest = found.version - 1;
+        newest = undone ? view->version : found.version - 1;
     }
     *version = 0;
     return OK;

@@ -43,11 +43,13 @@ struct store_stats {
 };
 enum status store_stats(struct ctx *c, struct store *s, struct store_stats *out);
 
-/* What a reader sees of an array: the newest record with a version ≤ version that is not dead. */
+/* What a reader sees of an array: the newest record with a version ≤ version that is not dead. A
+ * writer sees its own version on top; what lies between was undone, and may not be swept yet. */
 struct store_view {
     int64_t version;
     const int64_t *dead; /* ascending */
     int64_t n_dead;
+    int64_t own; /* 0: none */
 };
 
 /* ---- reading ---- */

@@ -98,7 +98,7 @@ enum status writer_open_change(struct ctx *c, struct txn *t, struct change *ch, 
     }
     w->version = change_new_version(t, ch);
     w->self = *base;
-    w->self.version = w->self.view.version = w->version;
+    w->self.version = w->self.view.own = w->version;
     *out = w;
     return OK;
 }

@@ -191,7 +191,9 @@ static void test_errors(void **unused)
     ctx_clear(&c);
     assert_int_equal(source_open(&c, "/nonexistent*.csv", &plain, &s), ERR_FILE_MISSING);
     ctx_clear(&c);
-    assert_int_equal(source_open(&c, "/tmp", &plain, &s), ERR_WRONG_OBJECT);
+    struct source_options csv = plain;
+    csv.format = "csv";
+    assert_int_equal(source_open(&c, "/tmp", &csv, &s), ERR_WRONG_OBJECT);
 }
 
 /* Many rows, some with quoted newlines: every range is what the rows are. */

@@ -332,8 +332,17 @@ static void sweeping_hides_nothing_seen(void **state)
         int64_t before[VERSIONS][TILES][2], removed, again;
         for (int64_t v = 1; v < VERSIONS; v++)
             for (int64_t t = 0; t < TILES; t++)
-                see(f, t, &(struct store_view){v, dead, n_dead}, &before[v][t][0],
-                    &before[v][t][1]);
+                see(f, t, &(struct store_view){.version = v, .dead = dead, .n_dead = n_dead},
+                    &before[v][t][0], &before[v][t][1]);
+        /* A writer's own version on top: what lies between was undone. */
+        for (int64_t v = 1; v + 2 < VERSIONS; v++)
+            for (int64_t t = 0; t < TILES; t++) {
+                struct store_view own = {.version = v, .own = VERSIONS}, plain = {.version = v};
+                int64_t x[2], y[2];
+                see(f, t, &own, &x[0], &x[1]);
+                see(f, t, &plain, &y[0], &y[1]);
+                assert_memory_equal(x, y, sizeof x);
+            }
         assert_int_equal(store_sweep(c, f->store, 3, 2, dead, n_dead, kept, n_kept, &removed), OK);
         assert_int_equal(store_sweep(c, f->store, 3, 2, dead, n_dead, kept, n_kept, &again), OK);
         assert_int_equal(again, 0);
