@@ -19,6 +19,7 @@ from harness import Count, Server, seed  # noqa: E402
 from model.arrays import Table, is_float, is_number  # noqa: E402
 from model.compositions import Relation, Unclear, column, comparable, grouped_by, padded, matches  # noqa: E402
 from model.expressions import BIGINT, Expressions  # noqa: E402
+from model.nesting import Nesting  # noqa: E402
 from model.queries import World, from_array, from_join, key_list  # noqa: E402
 from numpy_test import Names, Text, connect  # noqa: E402,F401
 
@@ -185,12 +186,22 @@ def pairs(rng, count, conns, world):
             count.check(Counter(outer) == united([inner, rest]), f"{label}: {len(outer)} are not {len(inner)} and {len(rest)}")
 
 
+def nested(count, conns, nesting):
+    """Array upon array upon array: the optimised plan's answer is the plain one's."""
+    sql = nesting.query()
+    answers = [rows(conn, sql) for conn in conns]
+    count.check(answers[0] == answers[1], f"optimizer off: {sql}")
+
+
 def main():
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 400
     rng = random.Random(seed())
     count = Count()
     with Server(sets=["workers=4"]) as server:
         conns = [connect(server), connect(server, "optimizer = off")]
+        nesting = Nesting(rng)
+        for statement in nesting.statements():
+            conns[0].execute(statement)
         for done in range(0, n, 40):
             world = World(rng, 4, done)
             for array in world.all():
@@ -199,6 +210,7 @@ def main():
             for _ in range(min(40, n - done)):
                 one(rng, count, conns, world)
                 rng.choice([windows_below, having, pairs])(rng, count, conns, world)
+                nested(count, conns, nesting)
             for array in world.all():
                 conns[0].execute(f"DROP ARRAY {array.name}, {array.tiny}")
         for conn in conns:
