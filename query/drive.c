@@ -70,17 +70,20 @@ static struct box typical_box(const struct box *region, const int64_t *grid)
     return b;
 }
 
-static int64_t box_bytes(const struct op *op, const struct box *region, const int64_t *grid)
+static int64_t box_bytes(const struct op *op, const struct sink *sink, const struct box *region,
+                         const int64_t *grid)
 {
     struct box b = typical_box(region, grid);
-    return op_bytes(op, &b) + (256 << 10);
+    int64_t bytes = op_bytes(op, &b) + (256 << 10), more;
+    if (__builtin_mul_overflow(box_cells(&b), sink->cell_bytes, &more)) return INT64_MAX / 4;
+    return more < INT64_MAX / 4 ? bytes + more : INT64_MAX / 4;
 }
 
-static bool fits(struct ctx *c, const struct op *op, const struct box *region, const int64_t *grid,
-                 int workers)
+static bool fits(struct ctx *c, const struct op *op, const struct sink *sink,
+                 const struct box *region, const int64_t *grid, int workers)
 {
     int64_t allowed = c->budget ? budget_left(c->budget) / 2 : INT64_MAX;
-    return box_bytes(op, region, grid) <= allowed / workers;
+    return box_bytes(op, sink, region, grid) <= allowed / workers;
 }
 
 static void halve(const struct box *region, int64_t *grid, int d)
@@ -92,16 +95,17 @@ static void halve(const struct box *region, int64_t *grid, int d)
 
 /* The dimension along which smaller boxes cost least: the outermost, unless what lies below needs
  * it whole (the lines of a transform, long windows). -1: none saves anything to speak of. */
-static int best_to_halve(const struct op *op, const struct box *region, const int64_t *grid)
+static int best_to_halve(const struct op *op, const struct sink *sink, const struct box *region,
+                         const int64_t *grid)
 {
     int best = -1;
-    double least = 0.95 * (double)box_bytes(op, region, grid);
+    double least = 0.95 * (double)box_bytes(op, sink, region, grid);
     for (int d = 0; d < region->n_dims; d++) {
         int64_t smaller[MAX_DIMS];
         if (grid[d] <= 1 || box_extent(region, d) <= 1) continue;
         memcpy(smaller, grid, sizeof(*grid) * (size_t)region->n_dims);
         halve(region, smaller, d);
-        double bytes = (double)box_bytes(op, region, smaller);
+        double bytes = (double)box_bytes(op, sink, region, smaller);
         if (bytes >= least) continue;
         best = d;
         least = 0.9 * bytes;
@@ -118,8 +122,8 @@ static int64_t cells_of(const struct box *region, const int64_t *grid)
 /* The grid made of the sink's whole tiles: a box that has a part of a tile leaves the tile waiting
  * for the others. What is computed has no grid of its own to keep to; false when what is stored
  * below would need boxes that don't fit. */
-static bool fit_tiles(struct ctx *c, const struct op *op, const struct box *region,
-                      const int64_t *tile, int64_t *grid)
+static bool fit_tiles(struct ctx *c, const struct op *op, const struct sink *sink,
+                      const struct box *region, const int64_t *tile, int64_t *grid)
 {
     int64_t whole[MAX_DIMS];
     struct box b = typical_box(region, grid);
@@ -135,18 +139,19 @@ static bool fit_tiles(struct ctx *c, const struct op *op, const struct box *regi
             whole[longest] = (whole[longest] / tile[longest] + 1) / 2 * tile[longest];
         }
     }
-    if (!fits(c, op, region, whole, 1)) return false;
+    if (!fits(c, op, sink, region, whole, 1)) return false;
     memcpy(grid, whole, sizeof(*grid) * (size_t)region->n_dims);
     return true;
 }
 
-static void fit_boxes(struct ctx *c, const struct op *op, const struct box *region, int64_t *grid,
-                      int *workers)
+static void fit_boxes(struct ctx *c, const struct op *op, const struct sink *sink,
+                      const struct box *region, int64_t *grid, int *workers)
 {
-    while (!fits(c, op, region, grid, *workers)) {
+    while (!fits(c, op, sink, region, grid, *workers)) {
         int64_t cells = cells_of(region, grid);
-        int d =
-            cells > (*workers == 1 ? LEAST_BOX : SMALL_BOX) ? best_to_halve(op, region, grid) : -1;
+        int d = cells > (*workers == 1 ? LEAST_BOX : SMALL_BOX)
+                    ? best_to_halve(op, sink, region, grid)
+                    : -1;
         if (d >= 0)
             halve(region, grid, d);
         else if (*workers > 1)
@@ -158,18 +163,18 @@ static void fit_boxes(struct ctx *c, const struct op *op, const struct box *regi
 
 /* Slabs: one position of the leading dimensions, a piece of dimension k, all of the others. k and
  * the piece are the largest that fit. */
-static void fit_slabs(struct ctx *c, const struct op *op, const struct box *region, int64_t *grid,
-                      int workers)
+static void fit_slabs(struct ctx *c, const struct op *op, const struct sink *sink,
+                      const struct box *region, int64_t *grid, int workers)
 {
     int n = region->n_dims;
     for (int d = 0; d < n; d++)
         grid[d] = WHOLE;
     for (int k = 0; k < n; k++) {
         grid[k] = op->grid[k];
-        while (!fits(c, op, region, grid, workers) && grid[k] > 1 &&
+        while (!fits(c, op, sink, region, grid, workers) && grid[k] > 1 &&
                (k < n - 1 || cells_of(region, grid) > LEAST_BOX))
             grid[k] = grid_halve(grid[k]);
-        if (k == n - 1 || fits(c, op, region, grid, workers)) break;
+        if (k == n - 1 || fits(c, op, sink, region, grid, workers)) break;
         grid[k] = 1;
     }
     int k = 0;
@@ -177,7 +182,7 @@ static void fit_slabs(struct ctx *c, const struct op *op, const struct box *regi
         k++;
     while (n && grid[k] < box_extent(region, k) && cells_of(region, grid) <= GOOD_SLAB / 2) {
         grid[k] *= 2;
-        if (fits(c, op, region, grid, workers)) continue;
+        if (fits(c, op, sink, region, grid, workers)) continue;
         grid[k] /= 2;
         break;
     }
@@ -306,8 +311,8 @@ static enum status run_ordered(struct ctx *c, struct run *r, const struct box *r
 {
     int64_t grid[MAX_DIMS] = {0};
     struct box rest = *region;
-    fit_slabs(c, r->op, region, grid, workers);
-    if (region->n_dims > 1 && box_bytes(r->op, region, grid) > QUICK_SLAB_BYTES) {
+    fit_slabs(c, r->op, r->sink, region, grid, workers);
+    if (region->n_dims > 1 && box_bytes(r->op, r->sink, region, grid) > QUICK_SLAB_BYTES) {
         /* The first row, then the rest of its plane, and so on: each in slabs of its own. */
         for (int k = region->n_dims - 1; k > 0; k--) {
             struct box part = *region;
@@ -315,14 +320,14 @@ static enum status run_ordered(struct ctx *c, struct run *r, const struct box *r
                 part.hi[d] = part.lo[d] + 1;
             if (k < region->n_dims - 1) part.lo[k]++;
             if (box_empty(&part)) continue;
-            fit_slabs(c, r->op, &part, grid, workers);
+            fit_slabs(c, r->op, r->sink, &part, grid, workers);
             TRY(cut_make(c, &part, grid, NULL, &r->cut));
             TRY(run_cut(c, r, workers));
             if (is_done(r)) return OK;
         }
         rest.lo[0]++;
         if (box_empty(&rest)) return OK;
-        fit_slabs(c, r->op, &rest, grid, workers);
+        fit_slabs(c, r->op, r->sink, &rest, grid, workers);
     }
     TRY(cut_make(c, &rest, grid, NULL, &r->cut));
     return run_cut(c, r, workers);
@@ -345,8 +350,8 @@ enum status exec_run(struct ctx *c, struct op *op, const struct box *region, str
         int64_t grid[MAX_DIMS];
         for (int d = 0; d < whole.n_dims; d++)
             grid[d] = op->grid[d];
-        bool tiles = sink->tile && fit_tiles(c, op, &whole, sink->tile, grid);
-        fit_boxes(c, op, &whole, grid, &workers);
+        bool tiles = sink->tile && fit_tiles(c, op, sink, &whole, sink->tile, grid);
+        fit_boxes(c, op, sink, &whole, grid, &workers);
         TRY(cut_make(c, &whole, grid, tiles ? sink->tile_origin : NULL, &r.cut));
         return run_cut(c, &r, workers);
     }

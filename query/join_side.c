@@ -144,6 +144,14 @@ enum status join_side_rows(struct ctx *c, struct join_side *s, const struct chun
     return OK;
 }
 
+int64_t join_side_bytes(const struct join_side *s)
+{
+    int64_t bytes = 4 * 8 + 1; /* hash, number, indexes */
+    for (int i = s->n_cols; i < s->hash_col; i++)
+        bytes += (int64_t)type_bytes(s->types[i]) + (i < s->first_key ? 0 : 8);
+    return bytes;
+}
+
 /* ---- gathering ---- */
 
 struct gathering {
@@ -168,7 +176,10 @@ static enum status consume(struct ctx *c, struct sink *sink, int worker, int64_t
 enum status join_side_gather(struct ctx *c, struct join_side *s, const char *tmp_dir, lost_fn *lost,
                              void *self, struct rowset **out)
 {
-    struct gathering g = {.sink = {.consume = consume}, .side = s, .lost = lost, .self = self};
+    struct gathering g = {.sink = {.consume = consume, .cell_bytes = join_side_bytes(s)},
+                          .side = s,
+                          .lost = lost,
+                          .self = self};
     TRY(rowset_new(c, s->types, s->n_all, tmp_dir, &g.rows));
     enum status st = exec_run(c, s->in, NULL, &g.sink);
     if (st < 0)

@@ -36,6 +36,8 @@ struct side_rows {
 enum status join_side_rows(struct ctx *c, struct join_side *s, const struct chunk *ch,
                            struct side_rows *out);
 
+/* Bytes of scratch that its rows take for each cell of a chunk. */
+int64_t join_side_bytes(const struct join_side *s);
 /* Runs the input and gathers its rows that can match, in any order. lost, unless NULL, is handed
  * the others. */
 typedef enum status lost_fn(struct ctx *c, void *self, const struct side_rows *rows);

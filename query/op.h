@@ -71,6 +71,7 @@ struct sink {
     bool ordered; /* consume() must be called for seq 0, 1, 2, … (empty boxes too), one at a time,
                      and together they are the result in row-major order: boxes are then slabs that
                      are contiguous in it */
+    int64_t cell_bytes;                /* of scratch that consume() takes for a cell of a box */
     atomic_bool done;                  /* set by consume() to stop early: LIMIT */
     const int64_t *tile, *tile_origin; /* unordered: boxes are best whole tiles of these extents,
                                           one of which begins at the origin; NULL: any boxes */

@@ -141,7 +141,11 @@ static enum status probe_table(struct ctx *c, struct matching *m, const struct j
         TRY(buf_alloc(c, (size_t)t->n + 8, &hits));
         memset(hits, 0, (size_t)t->n);
     }
-    struct probing p = {.sink = {.consume = probe_chunk}, .m = m, .t = t, .build_hits = hits};
+    struct join_side *probe = &m->side[!m->build];
+    struct probing p = {.sink = {.consume = probe_chunk, .cell_bytes = join_side_bytes(probe) + 1},
+                        .m = m,
+                        .t = t,
+                        .build_hits = hits};
     enum status st = exec_run(c, m->side[!m->build].in, NULL, &p.sink);
     if (st == OK && hits) st = match_rest(c, m, t, hits);
     buf_free(hits);
