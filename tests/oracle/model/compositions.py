@@ -362,6 +362,44 @@ def group_dims(rng, rel, new, arrays):
     return relation_of(text, columns, dims, rel.axes and {d: rel.axes[d] for d in dims})
 
 
+def group_windows(rng, rel, new, arrays):
+    """Windows over the groups of the same SELECT."""
+    by = rng.sample(rel.names(), rng.randint(1, min(2, len(rel.names()))))
+    calls, names = some_calls(rng, rel, new)
+    if not calls:
+        return None
+    rows = grouped_by(rel, [rel.table.columns[n] for n in by], calls)
+    more, rows = having(rng, calls, rows, len(by))
+    kinds = [rel.table.columns[n].kind for n in by] + [c[1] for c in calls]
+    groups = Table([], {n: column(k, [r[i] for r in rows]) for i, (n, k) in enumerate(zip(by + names, kinds))})
+    texts, keys, terms = dict(zip(by + names, by + [c[0] for c in calls])), [], []
+    for n in ([rng.choice(names)] if rng.random() < 0.5 else []) + by:
+        c, desc = groups.columns[n], rng.random() < 0.3
+        terms.append(f"{texts[n]}{' DESC' if desc else ''}")
+        keys.append(sort_key(c.values, c.valid, c.kind, desc, desc))
+    sequence = np.lexsort(keys[::-1]).tolist() if rows else []
+    part, parts = rng.choice(by + names) if rng.random() < 0.4 else None, {}
+    values = key_list(groups.columns[part]) if part else [None] * len(rows)
+    for k in sequence:
+        parts.setdefault(values[k], []).append(k)
+    of, name, out = rng.choice(names), new(), [None] * len(rows)
+    which = rng.choice(["row_number", "lag", "max" if groups.columns[of].kind != BOOL else "count"])
+    shown = key_list(groups.columns[of], False)
+    for cells in parts.values():
+        for at, k in enumerate(cells):
+            if which in ("max", "count"):
+                v = aggregate(which, groups.columns[of].take(np.array(cells[:at + 1], int)))
+                out[k] = v.value + 0.0 if isinstance(v, Near) else v
+            else:
+                out[k] = at + 1 if which == "row_number" else shown[cells[at - 1]] if at else None
+    kind = groups.columns[of].kind if which in ("lag", "max") else BIGINT
+    call = f"{which}({'' if which == 'row_number' else texts[of]})"
+    over = f"OVER ({f'PARTITION BY {texts[part]} ' if part else ''}ORDER BY {', '.join(terms)})"
+    select = by + [f"{c[0]} AS {n}" for c, n in zip(calls, names)] + [f"{call} {over} AS {name}"]
+    text = f"(SELECT {', '.join(select)} FROM {rel.text} AS {new('q')} GROUP BY {', '.join(by)}{more})"
+    return Relation(text, Table([], {**groups.columns, name: column(kind, out)}), {})
+
+
 def group_blocks(rng, rel, new, arrays):
     """BLOCK, with a key by value or without."""
     if not rel.table.dims or rel.axes is None:
@@ -602,7 +640,7 @@ def asof_join(rng, rel, new, arrays):
 
 
 STEPS = [where, where, compute, compute, cell_window, cell_window, row_window, row_window, member, beside, array_function, array_function, group_dims,
-         group_dims, group_blocks, group_blocks, group_values, grouping_sets, some_rows, one_of_each, union, value_join, dimension_join, dimension_join,
+         group_dims, group_blocks, group_blocks, group_values, group_windows, group_windows, grouping_sets, some_rows, one_of_each, union, value_join, dimension_join, dimension_join,
          asof_join]
 
 
