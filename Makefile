@@ -43,7 +43,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 
 include $(wildcard conf/*.mk)
 
-.PHONY: all packages venv demo check bench install clean lib unit sql-runner fuzzers crash fuzz random
+.PHONY: all packages venv demo check bench install clean lib unit sql-runner fuzzers crash memory fuzz random
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 all: $(B)/tesserad $(B)/tessera
@@ -129,6 +129,8 @@ bench: packages
 # Longer forms of what make check does shortly.
 crash: all
 	build/venv/bin/python tests/crash/crash.py 5000
+memory: all
+	build/venv/bin/python tests/memory.py 64 long
 random: all venv
 	build/venv/bin/python -u tests/oracle/numpy_test.py 1000000
 fuzz:
