@@ -398,6 +398,12 @@ void cache_drop_array(struct cache *k, uint32_t array)
 
 /* ---- the whole ---- */
 
+/* Who needs the memory comes first: what is cached can be read again. */
+static int64_t reclaim(void *self, int64_t bytes)
+{
+    return cache_trim(self, bytes);
+}
+
 enum status cache_new(struct ctx *c, struct budget *server, int64_t limit_bytes, struct cache **out)
 {
     struct cache *k = calloc(1, sizeof *k);
@@ -430,6 +436,10 @@ enum status cache_new(struct ctx *c, struct budget *server, int64_t limit_bytes,
         cache_free(k);
         return fail(c, ERR_MEMORY, "out of memory");
     }
+    if (server) {
+        server->reclaim = reclaim;
+        server->reclaimed = k;
+    }
     *out = k;
     return OK;
 }
@@ -437,6 +447,7 @@ enum status cache_new(struct ctx *c, struct budget *server, int64_t limit_bytes,
 void cache_free(struct cache *k)
 {
     if (!k) return;
+    if (k->server && k->server->reclaimed == k) k->server->reclaim = NULL;
     for (int i = 0; i < k->n_shards; i++) {
         struct shard *s = &k->shards[i];
         for (int q = SMALL; q <= MAIN; q++)

@@ -10,6 +10,8 @@ void budget_init(struct budget *b, struct budget *parent, int64_t limit_bytes)
 {
     b->parent = parent;
     b->limit_bytes = limit_bytes;
+    b->reclaim = NULL;
+    b->reclaimed = NULL;
     atomic_init(&b->used_bytes, 0);
     atomic_init(&b->peak_bytes, 0);
 }
@@ -29,7 +31,8 @@ static void raise_peak(struct budget *b, int64_t used)
     }
 }
 
-bool budget_take(struct budget *b, int64_t bytes)
+/* NULL when granted; else the budget that refused. */
+static struct budget *take(struct budget *b, int64_t bytes)
 {
     for (struct budget *at = b; at; at = at->parent) {
         int64_t used =
@@ -37,11 +40,21 @@ bool budget_take(struct budget *b, int64_t bytes)
         if (at->limit_bytes && used > at->limit_bytes) {
             for (struct budget *undo = b;; undo = undo->parent) {
                 atomic_fetch_sub_explicit(&undo->used_bytes, bytes, memory_order_relaxed);
-                if (undo == at) return false;
+                if (undo == at) return at;
             }
         }
         raise_peak(at, used);
     }
+    return NULL;
+}
+
+bool budget_take(struct budget *b, int64_t bytes)
+{
+    struct budget *refused;
+    while ((refused = take(b, bytes)))
+        if (!refused->reclaim || bytes > refused->limit_bytes ||
+            refused->reclaim(refused->reclaimed, bytes) <= 0)
+            return false;
     return true;
 }
 

@@ -18,6 +18,10 @@ struct budget {
     atomic_int_least64_t used_bytes;
     atomic_int_least64_t peak_bytes;
     int64_t limit_bytes; /* 0: none of its own */
+    /* Asked before a request is refused: gives back what can be had again, and says how much; from
+     * any thread, whatever locks it holds. NULL: there is none. */
+    int64_t (*reclaim)(void *self, int64_t bytes);
+    void *reclaimed; /* its self */
 };
 
 void budget_init(struct budget *b, struct budget *parent, int64_t limit_bytes);

@@ -106,6 +106,24 @@ static void what_is_there_is_not_loaded_again(void **state)
     assert_true(st.used_bytes >= 50 * TILE_BYTES && st.used_bytes < 50 * (TILE_BYTES + 2000));
 }
 
+/* Who asks the server for memory is refused only when nothing more can be evicted. */
+static void memory_is_given_back(void **state)
+{
+    struct fixture *f = *state;
+    f->server.limit_bytes = 1 << 20;
+    open_cache(f, 800 << 10);
+    const struct tile *held = get(f, 1000);
+    for (int64_t i = 0; i < 75; i++)
+        touch(f, i);
+    assert_true(budget_left(&f->server) < 500 << 10);
+    void *buf = buf_try(&f->server, 900 << 10);
+    assert_non_null(buf);
+    assert_true(has(f, 1000));
+    assert_null(buf_try(&f->server, 200 << 10));
+    buf_free(buf);
+    cache_release(f->cache, held);
+}
+
 static void the_limit_holds(void **state)
 {
     struct fixture *f = *state;
@@ -390,6 +408,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_is_there_is_not_loaded_again),
+        TEST(memory_is_given_back),
         TEST(the_limit_holds),
         TEST(a_scan_does_not_wash_out_what_is_used),
         TEST(ghosts_come_back_to_stay),
