@@ -1,15 +1,37 @@
 /* Where may a window function stand, and what does its OVER name? The windows themselves:
  * bind_window_cells.c (OVER [ … ]) and bind_window_rows.c (PARTITION BY, ORDER BY, frames). */
+#include "query/agg.h"
 #include "query/bind_internal.h"
+#include "storage/base/names.h"
+
+static const char *const row_functions[] = {"row_number",   "rank",        "dense_rank", "lag",
+                                            "lead",         "first_value", "last_value", "ntile",
+                                            "percent_rank", "cume_dist",   "nth_value"};
+enum { N_ROW_FUNCTION_NAMES = sizeof row_functions / sizeof *row_functions };
 
 bool is_window_function(const char *name)
 {
-    static const char *const names[] = {"row_number",   "rank",        "dense_rank", "lag",
-                                        "lead",         "first_value", "last_value", "ntile",
-                                        "percent_rank", "cume_dist",   "nth_value"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!strcmp(names[i], name)) return true;
+    for (int i = 0; i < N_ROW_FUNCTION_NAMES; i++)
+        if (!strcmp(row_functions[i], name)) return true;
     return false;
+}
+
+/* OVER behind a name that is neither a window function's nor an aggregate's. */
+static enum status no_window_function(struct binder *b, const char *name, int pos)
+{
+    if (func_exists(name))
+        return fail_at(b->c, ERR_WRONG_OBJECT, pos,
+                       "OVER specified, but %s is not a window function nor an aggregate function",
+                       name);
+    int n_aggs;
+    const char *const *aggs = agg_names(&n_aggs);
+    const char *near[] = {nearest_name(name, row_functions, N_ROW_FUNCTION_NAMES),
+                          nearest_name(name, aggs, n_aggs)};
+    fail_at(b->c, ERR_UNDEFINED_FUNCTION, pos, "function %s does not exist", name);
+    const char *nearest = near[0] && near[1] ? nearest_name(name, near, 2)
+                          : near[0]          ? near[0]
+                                             : near[1];
+    return nearest ? hint(b->c, "Perhaps you meant \"%s\".", nearest) : ERR_UNDEFINED_FUNCTION;
 }
 
 /* ---- names of windows ---- */
@@ -179,9 +201,7 @@ enum status bind_window_call(struct binder *b, const struct expr_place *in,
     } else if (agg_exists(name)) {
         TRY(bind_agg_call(b, &inside, e, &w.call, &w.type));
     } else {
-        return fail_at(b->c, ERR_WRONG_OBJECT, pos,
-                       "OVER specified, but %s is not a window function nor an aggregate function",
-                       name);
+        return no_window_function(b, name, pos);
     }
     inside.clause = "a window";
     if (!w.over->by_cells) TRY(bind_row_window(b, &inside, &w));
