@@ -56,7 +56,7 @@ static double select_rank(double *x, int64_t n, int64_t k)
 
 double quantile_between(double a, double b, double t)
 {
-    if (a == b) return a + 0.0; /* which of two zeros it is must not show */
+    if (a == b || t == 0) return a + 0.0; /* which of two zeros it is must not show */
     double d = b - a;
     return (t >= 0.5 ? b - d * (1 - t) : a + d * t) + 0.0;
 }

@@ -280,9 +280,11 @@ def aggregate(name, column, other=None, q=None):
 
 
 def quantile(ordered, q):
-    """np.quantile, but between two equal infinities is that infinity; None between others."""
+    """np.quantile, but between two equal infinities is that infinity, and a value itself has no part of an infinity after it; None between others."""
     at = (len(ordered) - 1) * q
     a, b = float(ordered[math.floor(at)]), float(ordered[math.ceil(at)])
+    if a == b and not np.isnan(ordered[-1]):
+        return a
     if np.isnan(ordered[-1]) or (math.isfinite(a) and math.isfinite(b)):
         return float(np.quantile(ordered, q))
     return a if a == b else None
