@@ -358,6 +358,13 @@ static void test_rebase(void **unused)
     assert_int_equal(axis_rebase(&c, &a, 3, 10, 2, &r), OK);
     prints(&r, "[-89.125 : -84.625 : 0.5]");
     a = regular(T_DATE, "2020-01-31", "2020-12-31", "1 month");
+    /* What stands where a value is NULL may be any bytes. */
+    const int32_t any[4] = {INT32_MIN + 1, INT32_MAX - 1, -106751991, 106751991};
+    int64_t at[4];
+    uint8_t found[4];
+    axis_find_many(&a, any, 4, at, found);
+    for (int i = 0; i < 4; i++)
+        assert_false(found[i]);
     assert_int_equal(axis_rebase(&c, &a, 1, 3, 1, &r), OK);
     prints(&r, "('2020-02-29', '2020-03-31', '2020-04-30')");
     assert_int_equal(axis_rebase(&c, &a, 2, 3, 2, &r), OK);
