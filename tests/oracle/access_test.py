@@ -350,7 +350,7 @@ def large(count, sessions, rng):
 
 
 def connect(server, *settings):
-    conn = server.connect()
+    conn = server.connect(prepare_threshold=None)  # arrays of one name come and go
     for s in settings:
         conn.execute("SET " + s)
     return conn

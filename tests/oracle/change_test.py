@@ -191,7 +191,7 @@ def main():
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 25
     for k, sets in enumerate(((), ("tile_size=512B", "workers=4"), ("workers=1", "tile_cache=off", "optimizer=off"))):
         r = random.Random(s + k)
-        with Server(sets=sets) as server, server.connect() as conn:
+        with Server(sets=sets) as server, server.connect(prepare_threshold=None) as conn:
             for _ in range(n):
                 one_array(count, conn, r, 20)
                 if count.failed:

@@ -410,7 +410,7 @@ class Text(psycopg.adapt.Loader):
 
 
 def connect(server, *settings):
-    conn = server.connect()
+    conn = server.connect(prepare_threshold=None)  # arrays of one name come and go
     for oid in (16, 20, 21, 23, 25, 700, 701, 1016, 1082, 1114, 1700):
         conn.adapters.register_loader(oid, Text)
     for s in settings:

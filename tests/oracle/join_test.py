@@ -227,7 +227,7 @@ def spilling(count):
     """Joins that fit memory, and don't: the same rows in the same order."""
     answers = []
     for sets in (["memory_limit=12MB", "workers=2"], ["memory_limit=1GB", "workers=1"]):
-        with Server(sets=sets) as server, server.connect() as conn:
+        with Server(sets=sets) as server, server.connect(prepare_threshold=None) as conn:
             conn.execute("CREATE ARRAY l AS SELECT [i], (random(3) * 1e6)::bigint AS t, i % 7 AS g FROM GRID [i => 0 : 29999]")
             conn.execute("CREATE ARRAY r AS SELECT [i], (random(5) * 1e6)::bigint AS t, i % 9 AS g, 'x' || i AS s FROM GRID [i => 0 : 59999]")
             texts = [f"SELECT l.i, l.t, r.t, r.i, s FROM l {kind} r ON l.t {op} r.t{keys}" for op in (">=", "<")

@@ -177,9 +177,9 @@ def main():
     rng = random.Random(seed())
     count = Count()
     with Server(sets=["workers=4", "memory_limit=64MB"]) as server:
-        conns = [server.connect()]
+        conns = [server.connect(prepare_threshold=None)]
         for s in SETTINGS:
-            conns.append(server.connect())
+            conns.append(server.connect(prepare_threshold=None))
             conns[-1].execute(s)
         for _ in range(ROUNDS):
             one_array(rng, count, conns, [("a", ""), ("b", " TILE 3")])
