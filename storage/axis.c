@@ -206,8 +206,7 @@ static void locate_month(const struct axis *a, int64_t us, bool *on_grid, int64_
     civil_from_us(origin, &from);
     civil_from_us(us, &to);
     p = floor_div((to.year - from.year) * 12 + to.month - from.month, step);
-    p++;
-    for (int tries = 0; tries < 4; tries++, p--) { /* the month is known, its day costs one or two */
+    for (p++;; p--) { /* the month is known, the day within it may cost one or two */
         int64_t at = us_add_months(origin, p * step);
         if (step > 0 ? at <= us : at >= us) {
             *on_grid = at == us;
@@ -215,8 +214,6 @@ static void locate_month(const struct axis *a, int64_t us, bool *on_grid, int64_
             return;
         }
     }
-    *on_grid = false; /* past the calendar, as what stands where a value is NULL may be */
-    *pos = (us > origin) == (step > 0) ? POSITION_MAX : -POSITION_MAX;
 }
 
 enum status axis_locate(struct ctx *c, const struct axis *a, const struct value *v, bool *on_grid,

@@ -80,7 +80,11 @@ int64_t days_add_months(int64_t days, int64_t months)
 int64_t us_add_months(int64_t us, int64_t months)
 {
     int64_t days = floor_div(us, US_PER_DAY);
-    return days_add_months(days, months) * US_PER_DAY + (us - days * US_PER_DAY);
+    int64_t later = days_add_months(days, months), sum;
+    if (__builtin_mul_overflow(later, US_PER_DAY, &sum) ||
+        __builtin_add_overflow(sum, us - days * US_PER_DAY, &sum))
+        return later < 0 ? INT64_MIN : INT64_MAX;
+    return sum;
 }
 
 enum status timestamp_add(struct ctx *c, int64_t us, const struct interval *iv, int64_t *out)

@@ -50,7 +50,7 @@ int64_t us_from_civil(const struct civil *t);
 int days_in_month(int64_t year, int month);
 /* Adds whole months; the day is cut to the month's last, as PostgreSQL does. */
 int64_t days_add_months(int64_t days, int64_t months);
-int64_t us_add_months(int64_t us, int64_t months);
+int64_t us_add_months(int64_t us, int64_t months); /* cut to what 64 bits hold */
 /* Months, then days, then microseconds. ERR_DATETIME_OVERFLOW. */
 enum status timestamp_add(struct ctx *c, int64_t us, const struct interval *iv, int64_t *out);
 /* PostgreSQL's comparison value: months as 30 days, days as 24 hours, in microseconds (fits 128
