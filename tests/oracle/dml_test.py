@@ -55,7 +55,7 @@ def conflict(r):
 def insert(r):
     source = r.choice([f"VALUES {rows(r)}", f"VALUES {rows(r)}",
                        "SELECT i, k + 1, v, w, s FROM a WHERE k < 3", "SELECT i + 1, 2, min(v), max(w), 'g' FROM a GROUP BY i",
-                       "SELECT i, 0, d, 1.5, s FROM b", "SELECT i % 3, 1, d, 0.25, s FROM b"])
+                       "SELECT i, 0, d, 1.5, s FROM b", "SELECT i % 3, 1, d, 0.25, s FROM b ORDER BY b.i"])
     return f"INSERT INTO a (i, k, v, w, s) {source}{conflict(r)}{returning(r)}"
 
 
