@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <readline/history.h>
 #include <readline/readline.h>
 #include <stdlib.h>
@@ -35,16 +36,21 @@ static char *read_line(FILE *f)
     return line;
 }
 
-/* A key. Ctrl-C ends the line, which is then thrown away. */
+/* A key. Ctrl-C ends the line, which is then thrown away; it is let in only while poll waits, or it
+ * could come between a look at `interrupted` and the wait, and be forgotten. */
 static int read_key(FILE *f)
 {
     struct pollfd p = {.fd = fileno(f), .events = POLLIN};
-    while (poll(&p, 1, -1) < 0 && errno == EINTR)
-        if (interrupted) {
-            fputs("^C", rl_outstream);
-            return '\n';
-        }
-    return rl_getc(f);
+    sigset_t interrupt, before;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    sigprocmask(SIG_BLOCK, &interrupt, &before);
+    while (!interrupted && ppoll(&p, 1, NULL, &before) < 0 && errno == EINTR) {
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (!interrupted) return rl_getc(f);
+    fputs("^C", rl_outstream);
+    return '\n';
 }
 
 char *input_line(struct shell *sh, const char *prompt)
