@@ -141,7 +141,7 @@ def random_item(rng, g, array, d):
         if axis.kind == DATE:
             days = step.days if n > 1 else 1
             return rng.choice([f"{name} {word[0]} {abs(k) * days}",
-                               f"{name} {word[0]} INTERVAL '{abs(k) * days} days'"]), own + k * (n > 1)
+                               f"{name} {word[0]} INTERVAL '{abs(k) * days} days'"]), own + k
         if axis.form == "double":
             by = axis.line[1] * k
             return f"{name} {'+' if by >= 0 else '-'} {abs(by)}", own + k
