@@ -11,7 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CATALOG_FORMAT 1
+#define CATALOG_FORMAT 2
+
+/* What format 2 has beyond 1: small writes, cells of a tile that lie beside it (patch.h). */
+static const char patches_ddl[] =
+    "CREATE TABLE patches (array INTEGER, coords BLOB, version INTEGER, body BLOB NOT NULL,"
+    " PRIMARY KEY (array, coords, version)) WITHOUT ROWID;"
+    "PRAGMA user_version = 2;";
 
 static const char ddl[] =
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
@@ -38,16 +44,15 @@ static const char ddl[] =
     "CREATE TABLE strings (array INTEGER, attr INTEGER, code INTEGER, from_version INTEGER,"
     " value TEXT NOT NULL, PRIMARY KEY (array, attr, code)) WITHOUT ROWID;"
     "CREATE TABLE objects (kind INTEGER, name TEXT, text TEXT NOT NULL,"
-    " PRIMARY KEY (kind, name)) WITHOUT ROWID;"
-    "PRAGMA user_version = 1;";
+    " PRIMARY KEY (kind, name)) WITHOUT ROWID;";
 
 static const char *const query_text[N_QUERIES] = {
 #define X(id, sql) sql,
     STATEMENT_LIST(X)
 #undef X
 };
-static const char *const purged[] = {"versions", "arrays",  "dims",    "attrs",
-                                     "labels",   "strings", "counters"};
+static const char *const purged[] = {"versions", "arrays",  "dims",     "attrs",
+                                     "labels",   "strings", "counters", "patches"};
 
 const char *version_state_name(enum version_state s)
 {
@@ -91,7 +96,8 @@ enum status catalog_failed(struct ctx *c, struct catalog *cat, int rc, const cha
                 cat->db ? sqlite3_errmsg(cat->db) : sqlite3_errstr(rc));
 }
 
-/* Binds by a format: i int64, t text (NULL allowed), d double, v the text of a struct text. */
+/* Binds by a format: i int64, t text (NULL allowed), d double, v the text of a struct text, b its
+ * bytes. */
 static enum status bind(struct ctx *c, struct catalog *cat, enum query q, const char *fmt,
                         va_list ap)
 {
@@ -113,6 +119,11 @@ static enum status bind(struct ctx *c, struct catalog *cat, enum query q, const 
         case 't':
             rc = sqlite3_bind_text(s, i, va_arg(ap, const char *), -1, SQLITE_STATIC);
             break;
+        case 'b': {
+            const struct text *t = va_arg(ap, const struct text *);
+            rc = sqlite3_bind_blob64(s, i, t->s ? t->s : "", (sqlite3_uint64)t->len, SQLITE_STATIC);
+            break;
+        }
         default: {
             const struct text *t = va_arg(ap, const struct text *);
             rc = sqlite3_bind_text64(s, i, t->s ? t->s : "", (sqlite3_uint64)t->len, SQLITE_STATIC,
@@ -212,6 +223,11 @@ static enum status open_database(struct ctx *c, struct catalog *cat, const char 
     if (format == 0) {
         TRY(exec_text(c, cat, "BEGIN"));
         TRY(exec_text(c, cat, ddl));
+        TRY(exec_text(c, cat, patches_ddl));
+        TRY(exec_text(c, cat, "COMMIT"));
+    } else if (format == 1) {
+        TRY(exec_text(c, cat, "BEGIN"));
+        TRY(exec_text(c, cat, patches_ddl));
         TRY(exec_text(c, cat, "COMMIT"));
     } else if (format != CATALOG_FORMAT) {
         return fail(c, ERR_FORMAT_VERSION, "the catalog has format %d, this program reads %d",
@@ -302,7 +318,7 @@ enum status catalog_commit(struct ctx *c, struct catalog *cat, bool *unknown)
 }
 
 /* Ends a one-call transaction by what came out of it. */
-static enum status finish(struct ctx *c, struct catalog *cat, enum status s)
+enum status catalog_finish(struct ctx *c, struct catalog *cat, enum status s)
 {
     if (s == OK) s = catalog_run(c, cat, Q_COMMIT, "");
     rollback(cat);
@@ -462,7 +478,7 @@ enum status catalog_pending(struct ctx *c, struct catalog *cat, uint32_t array, 
     TRY(fault_point(c, FAULT_PENDING));
     TRY(catalog_begin(c, cat));
     struct version_row v = {.array = array, .version = version, .state = VERSION_PENDING};
-    return finish(c, cat, catalog_put_version(c, cat, &v));
+    return catalog_finish(c, cat, catalog_put_version(c, cat, &v));
 }
 
 enum status catalog_set_state(struct ctx *c, struct catalog *cat, uint32_t array,
@@ -473,7 +489,7 @@ enum status catalog_set_state(struct ctx *c, struct catalog *cat, uint32_t array
     for (int i = 0; s == OK && i < n; i++)
         s = catalog_run(c, cat, Q_SET_STATE, "iit", (int64_t)array, versions[i],
                         version_state_name(state));
-    return finish(c, cat, s);
+    return catalog_finish(c, cat, s);
 }
 
 enum status catalog_swept(struct ctx *c, struct catalog *cat, uint32_t array,
@@ -487,7 +503,7 @@ enum status catalog_swept(struct ctx *c, struct catalog *cat, uint32_t array,
         s = catalog_run(c, cat, Q_DROP_VERSION, "ii", (int64_t)array, versions[i]);
     for (size_t i = 0; s == OK && i < sizeof(forget) / sizeof(*forget); i++)
         s = catalog_run(c, cat, forget[i], "ii", (int64_t)array, oldest);
-    return finish(c, cat, s);
+    return catalog_finish(c, cat, s);
 }
 
 enum status catalog_purge(struct ctx *c, struct catalog *cat, uint32_t array)
@@ -500,13 +516,13 @@ enum status catalog_purge(struct ctx *c, struct catalog *cat, uint32_t array)
         int rc = sqlite3_exec(cat->db, sql, NULL, NULL, NULL);
         if (rc) s = catalog_failed(c, cat, rc, "write");
     }
-    return finish(c, cat, s);
+    return catalog_finish(c, cat, s);
 }
 
 enum status catalog_bury_pending(struct ctx *c, struct catalog *cat)
 {
     TRY(catalog_begin(c, cat));
-    return finish(c, cat, catalog_run(c, cat, Q_BURY, ""));
+    return catalog_finish(c, cat, catalog_run(c, cat, Q_BURY, ""));
 }
 
 /* ---- objects ---- */

@@ -100,6 +100,25 @@ struct schema_rows {
 enum status catalog_schema(struct ctx *c, struct catalog *cat, uint32_t array, int64_t version,
                            struct arena *a, struct schema_rows *out);
 
+/* ---- patches ---- */
+typedef enum status catalog_patch_fn(struct ctx *c, void *self, int64_t version, const void *bytes,
+                                     size_t n_bytes);
+/* The patches of a tile of versions (above, upto], oldest first. fn must not ask the catalog. */
+enum status catalog_patches(struct ctx *c, struct catalog *cat, const struct tile_key *tile,
+                            int64_t above, int64_t upto, catalog_patch_fn *fn, void *self);
+/* The next array after *array that has any. */
+enum status catalog_patched_array(struct ctx *c, struct catalog *cat, int64_t *array, bool *found);
+/* The array's patched tiles one after another: first with *started false. *found false: the end. */
+enum status catalog_patched_tile(struct ctx *c, struct catalog *cat, struct tile_key *tile,
+                                 bool *started, bool *found);
+/* What nobody reads: of a tile, versions (above, upto]. */
+struct patch_range {
+    struct tile_key tile;
+    int64_t above, upto;
+};
+enum status catalog_drop_patches(struct ctx *c, struct catalog *cat, const struct patch_range *r,
+                                 int n);
+
 /* ---- writing, each its own durable transaction ---- */
 /* The row of a version about to be written, and the counters past it. */
 enum status catalog_pending(struct ctx *c, struct catalog *cat, uint32_t array, int64_t version);
@@ -126,6 +145,9 @@ enum status catalog_put_version(struct ctx *c, struct catalog *cat, const struct
  * version. relabel[d]: the labels of dimension d are all new. */
 enum status catalog_put_schema(struct ctx *c, struct catalog *cat, const struct schema *old,
                                const struct schema *s, const bool *relabel, int64_t version);
+/* A patch of the version key->version: its record. */
+enum status catalog_put_patch(struct ctx *c, struct catalog *cat, const struct tile_key *key,
+                              const void *bytes, size_t n_bytes);
 /* text NULL: the object goes. */
 enum status catalog_put_object(struct ctx *c, struct catalog *cat, enum object_kind kind,
                                const char *name, const char *text);

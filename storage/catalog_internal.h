@@ -59,6 +59,14 @@
     X(Q_PUT_LABEL, "INSERT INTO labels VALUES (?1, ?2, ?3, ?4, NULL, ?5)")                         \
     X(Q_PUT_STRING, "INSERT INTO strings VALUES (?1, ?2, ?3, ?4, ?5)")                             \
     X(Q_PUT_OBJECT, "INSERT OR REPLACE INTO objects VALUES (?1, ?2, ?3)")                          \
+    X(Q_PUT_PATCH, "INSERT OR REPLACE INTO patches VALUES (?1, ?2, ?3, ?4)")                       \
+    X(Q_PATCHES, "SELECT version, body FROM patches WHERE array = ?1 AND coords = ?2"              \
+                 " AND version > ?3 AND version <= ?4 ORDER BY version")                           \
+    X(Q_PATCHED_ARRAY, "SELECT array FROM patches WHERE array > ?1 ORDER BY array LIMIT 1")        \
+    X(Q_PATCHED_TILE, "SELECT coords FROM patches WHERE array = ?1 AND coords > ?2"                \
+                      " ORDER BY coords LIMIT 1")                                                  \
+    X(Q_DROP_PATCHES, "DELETE FROM patches WHERE array = ?1 AND coords = ?2 AND version > ?3"      \
+                      " AND version <= ?4")                                                        \
     X(Q_DROP_OBJECT, "DELETE FROM objects WHERE kind = ?1 AND name = ?2")
 
 enum query {
@@ -76,12 +84,14 @@ struct catalog {
 
 /* SQLite's error code as the engine's. */
 enum status catalog_failed(struct ctx *c, struct catalog *cat, int rc, const char *doing);
-/* Binds by a format (i: int64_t, t: text, NULL allowed, d: double, v: const struct text *) and runs
- * a statement that gives no rows. */
+/* Binds by a format (i: int64_t, t: text, NULL allowed, d: double, v: const struct text *, b: its
+ * bytes) and runs a statement that gives no rows. */
 enum status catalog_run(struct ctx *c, struct catalog *cat, enum query q, const char *fmt, ...);
 /* Binds; catalog_next() then walks the rows: false at the end, or after an error, which is in *s.
  */
 enum status catalog_start(struct ctx *c, struct catalog *cat, enum query q, const char *fmt, ...);
+/* Ends a one-call transaction by what came out of it. */
+enum status catalog_finish(struct ctx *c, struct catalog *cat, enum status s);
 bool catalog_next(struct ctx *c, struct catalog *cat, enum query q, enum status *s);
 int64_t catalog_int(struct catalog *cat, enum query q, int i);
 const char *catalog_text(struct catalog *cat, enum query q, int i, struct arena *a);

@@ -216,6 +216,9 @@ enum status db_open(struct ctx *c, const char *dir, const struct db_options *o,
     db->tmp = path_in(dir, "tmp");
     pthread_mutex_init(&db->mu, NULL);
     pthread_mutex_init(&db->publish_mu, NULL);
+    pthread_mutex_init(&db->commit_mu, NULL);
+    pthread_cond_init(&db->commit_cond, NULL);
+    db->commits_end = &db->commits;
     pthread_mutex_init(&db->sweep_mu, NULL);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
@@ -231,6 +234,7 @@ enum status db_open(struct ctx *c, const char *dir, const struct db_options *o,
     if (s == OK) s = empty_tmp(c, db);
     if (s == OK) s = open_catalog(c, db);
     if (s == OK) s = open_store(c, db);
+    if (s == OK) s = patches_load(c, db);
     if (s == OK) s = open_cache(c, db);
     if (s == OK) s = sweeper_start(c, db);
     if (s == OK) keep_reserve(db);
@@ -251,6 +255,7 @@ void db_close(struct db *db)
     store_close(db->store);
     catalog_close(db->catalog);
     for (int i = 0; i < db->n_slots; i++) {
+        patches_free(db, &db->slots[i]->patches);
         free(db->slots[i]->dead);
         free(db->slots[i]);
     }
@@ -259,6 +264,8 @@ void db_close(struct db *db)
     pthread_cond_destroy(&db->changed);
     pthread_mutex_destroy(&db->sweep_mu);
     pthread_mutex_destroy(&db->publish_mu);
+    pthread_cond_destroy(&db->commit_cond);
+    pthread_mutex_destroy(&db->commit_mu);
     pthread_mutex_destroy(&db->mu);
     if (db->lock_fd >= 0) close(db->lock_fd);
     free(db->tmp);

@@ -6,14 +6,34 @@
  * transaction's snapshot is a reference to one. A `slot` is what is known of an array's id whatever
  * the version: the next number, the versions that never count.
  *
- * Order of locks: locks.mu, publish_mu, the catalog's own, mu. Under mu nothing waits. */
+ * Order of locks: locks.mu, publish_mu, the catalog's own, mu; a table's of patches comes last.
+ * Under mu nothing waits. */
 #ifndef TESSERA_DB_INTERNAL_H
 #define TESSERA_DB_INTERNAL_H
 #include "storage/cache.h"
 #include "storage/catalog.h"
 #include "storage/def.h"
 #include "storage/locks.h"
+#include "storage/patch.h"
 #include "storage/store.h"
+
+/* The patches of an array that are in memory: those of its newest version, and those that open
+ * snapshots need. */
+struct patched_tile {
+    struct patched_tile *next; /* of its bucket */
+    int64_t coords[MAX_DIMS];
+    struct patch *newest;
+    int64_t n_cells; /* of patches that are not hidden */
+};
+
+struct patch_table {
+    pthread_mutex_t mu;
+    atomic_bool any;             /* rows of patches may be in the catalog */
+    atomic_int_least64_t n;      /* patches */
+    struct patched_tile **tiles; /* by hash */
+    int64_t n_tiles, n_buckets;
+    struct patch *hidden, **hidden_end; /* oldest first, by patch.more */
+};
 
 struct slot {
     uint32_t id;
@@ -25,6 +45,7 @@ struct slot {
     int n_writers;    /* transactions with a change of it: it is not swept away */
     bool dropped;     /* committed: goes when nobody reads it */
     bool needs_sweep; /* dead or superseded records may be there */
+    struct patch_table patches;
 };
 
 struct rev {
@@ -69,16 +90,21 @@ struct db {
     struct cache *cache;
     struct locks locks;
 
-    pthread_mutex_t publish_mu; /* commits take turns */
-    pthread_mutex_t mu;         /* everything below */
-    pthread_cond_t changed;     /* the sweeper has work, or has finished some */
+    pthread_mutex_t commit_mu; /* over the next four */
+    pthread_cond_t commit_cond;
+    struct commit *commits, **commits_end; /* that wait */
+    bool commit_leads;                     /* one of them publishes a group */
+    pthread_mutex_t publish_mu;            /* commits take turns */
+    pthread_mutex_t mu;                    /* everything below */
+    pthread_cond_t changed;                /* the sweeper has work, or has finished some */
     struct state *current, *states;
     struct slot **slots; /* by id, ascending */
     int n_slots, cap_slots;
     uint32_t next_array;
     struct lease *leases;
     int64_t last_commit_us;
-    atomic_bool unknown_outcome; /* a COMMIT may or may not have happened: no more writes */
+    atomic_bool unknown_outcome;      /* a COMMIT may or may not have happened: no more writes */
+    atomic_int_least64_t patch_bytes; /* of patches in memory */
 
     pthread_t sweeper;
     bool sweeper_runs, stop, sweeping, sweep_asked;
@@ -116,6 +142,25 @@ struct state_edit {
 void state_publish(struct db *db, const struct state_edit *e);
 enum status state_load(struct ctx *c, struct db *db); /* at open */
 
+/* ---- patches.c ---- */
+#define OWN_BUCKETS 64
+/* A tile that a version stored with its patches in it. */
+struct fold {
+    struct fold *next; /* the older one */
+    int64_t coords[MAX_DIMS];
+    int64_t version;
+};
+
+/* What a transaction's small writes changed in one array, until it is published. Patches that a
+ * savepoint took back stay in memory to the end: somebody may be reading them. */
+struct own_patches {
+    struct own_patches *next;           /* of the transaction's */
+    struct patch *buckets[OWN_BUCKETS]; /* by tile, newest first */
+    struct patch *all;                  /* by patch.more */
+    struct fold *folds;                 /* newest first */
+    int64_t n;
+};
+
 /* ---- txn.c ---- */
 /* What a transaction has done to one array. */
 struct change {
@@ -127,7 +172,9 @@ struct change {
     bool touched; /* something is to be published */
     bool relabel[MAX_DIMS];
     int64_t *versions; /* pending, ascending */
+    bool *stored;      /* of each: the catalog has its row, the tile store may have records */
     int n_versions, cap_versions;
+    struct own_patches *own; /* NULL: none yet */
     struct totals totals;
 };
 
@@ -165,6 +212,7 @@ struct txn {
     int n_objects, cap_objects;
     struct savepoint *top;
     struct array *arrays;
+    struct own_patches *own_patches;
     struct arena *arena; /* texts given out */
 };
 
@@ -183,7 +231,9 @@ struct array {
     int64_t *dead;
     int64_t extents[MAX_DIMS]; /* of tiles */
     int64_t tile_cells;
-    bool permuted; /* some axis is stored in another order than the logical one */
+    bool permuted;           /* some axis is stored in another order than the logical one */
+    bool patched;            /* some tile may have patches */
+    struct own_patches *own; /* of its transaction; NULL: none */
 };
 
 enum status txn_snapshot(struct ctx *c, struct txn *t);
@@ -200,10 +250,17 @@ struct def *change_edit(struct change *ch, int extra_attrs);
 /* The next version number; change_pending() before anything of it is stored, or give it back. */
 int64_t change_new_version(struct txn *t, struct change *ch);
 enum status change_pending(struct ctx *c, struct txn *t, struct change *ch, int64_t version);
+/* As change_pending(), of a version that has patches and no records. */
+void change_patched(struct change *ch, int64_t version);
 void change_return_version(struct txn *t, struct change *ch, int64_t version);
 void change_kill_version(struct txn *t, struct change *ch, int64_t version);
 /* Opens what a change shows now. */
 enum status change_open(struct ctx *c, struct txn *t, struct change *ch, struct array **out);
+/* Everything that it wrote is given up. */
+void txn_undo(struct txn *t);
+void txn_free(struct txn *t);
+/* The array was never to be seen by others, or will not be again. */
+void slot_dropped(struct txn *t, struct slot *slot);
 enum status undefined_array(struct ctx *c, struct txn *t, const char *name, int position);
 
 /* ---- ddl.c ---- */
@@ -241,6 +298,48 @@ bool stored_runs_next(struct stored_runs *r);
 /* ---- summaries.c ---- */
 enum status summary_fetch(struct ctx *c, const struct array *a, int attr, const int64_t *tile,
                           struct summary *out, bool *found);
+
+/* ---- patches.c ---- */
+struct tile_ref;
+void patches_init(struct patch_table *t);
+void patches_free(struct db *db, struct patch_table *t);
+/* At open: those of every array's newest version. */
+enum status patches_load(struct ctx *c, struct db *db);
+/* May the array have patched tiles, as its view sees it? */
+bool patches_any(const struct array *a);
+/* The patches that the array's view sees over a tile, oldest first, in c->scratch; n 0: none. */
+struct patch_list {
+    struct patch **list;
+    int64_t n;
+    bool loaded; /* for this list alone */
+};
+enum status patches_over(struct ctx *c, const struct array *a, const int64_t *coords,
+                         struct patch_list *out);
+void patches_done(struct patch_list *l);
+/* Puts them over a tile that was fetched without. */
+enum status patches_apply(struct ctx *c, const struct array *a, uint16_t attr, enum type type,
+                          struct patch_list *l, struct tile_ref *ref);
+/* Is anything known of patches of this tile, whoever sees them? */
+bool patches_know(struct slot *slot, const struct own_patches *own, int n_dims,
+                  const int64_t *coords);
+/* Cells in patches over a tile: of the newest version, and the transaction's own. */
+int64_t patches_cells(struct slot *slot, const struct own_patches *own, int n_dims,
+                      const int64_t *coords);
+struct own_patches *own_patches_of(struct txn *t, struct change *ch);
+void own_patches_add(struct own_patches *own, struct patch *p);
+void own_patches_fold(struct own_patches *own, int n_dims, const int64_t *coords, int64_t version);
+/* Takes back what was done by versions above this one. */
+void own_patches_undo(struct own_patches *own, int64_t version);
+void own_patches_free(struct own_patches *own);
+/* What a commit publishes as of `version`: one patch a tile, linked by `more`. */
+struct patch *own_patches_publish(struct own_patches *own, int64_t version);
+/* It is committed: they join the table, what was folded leaves it when nobody reads it any more.
+ * oldest: the oldest version that a snapshot holds. */
+void patches_show(struct db *db, struct slot *slot, struct patch *list,
+                  const struct own_patches *own, int n_dims, int64_t version, int64_t oldest);
+/* Deletes rows that no kept version (ascending) shows. */
+enum status patches_sweep(struct ctx *c, struct db *db, struct slot *slot, const struct def *def,
+                          const struct store_view *newest, const int64_t *kept, int n_kept);
 
 /* ---- writer.c ---- */
 /* Makes every cell of the array EMPTY that lies outside `keep` (NULL: all cells). */

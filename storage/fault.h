@@ -13,10 +13,13 @@
     X(FAULT_PENDING, "pending")       /* the pending row is about to be written */                 \
     X(FAULT_TILES, "tiles")           /* a batch of tiles is about to be written */                \
     X(FAULT_TILES_DONE, "tiles_done") /* … is durable */                                         \
+    X(FAULT_FOLD, "fold")             /* a tile and its patches are about to become one */         \
+    X(FAULT_PATCH, "patch")           /* a patch is about to join the catalog transaction */       \
     X(FAULT_PUBLISH, "publish")       /* all rows are in the catalog transaction, before COMMIT */ \
     X(FAULT_COMMIT, "commit")         /* COMMIT itself: `io` leaves the outcome unknown */         \
     X(FAULT_PUBLISHED, "published")   /* committed, nobody heard of it yet */                      \
     X(FAULT_SWEEP, "sweep")           /* versions are retired, their tiles not yet deleted */      \
+    X(FAULT_UNPATCH, "unpatch")       /* patches that nobody reads are about to be deleted */      \
     X(FAULT_SWEPT, "swept")           /* tiles deleted, rows not yet removed */
 enum fault {
 #define X(id, name) id,

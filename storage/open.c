@@ -10,7 +10,7 @@ static bool is_permuted(const struct schema *s)
 }
 
 static struct array *make(struct txn *t, struct slot *slot, struct def *def, int64_t version,
-                          const struct totals *totals)
+                          const struct totals *totals, struct own_patches *own)
 {
     struct array *a = calloc(1, sizeof(*a));
     if (!a) abort();
@@ -35,6 +35,8 @@ static struct array *make(struct txn *t, struct slot *slot, struct def *def, int
     for (int d = 0; d < def->s.n_dims; d++)
         a->tile_cells *= a->extents[d];
     a->permuted = is_permuted(&def->s);
+    a->own = own;
+    a->patched = patches_any(a);
     a->next = t->arrays;
     t->arrays = a;
     return a;
@@ -76,7 +78,7 @@ enum status change_open(struct ctx *c, struct txn *t, struct change *ch, struct 
     if (ch->n_versions) version = ch->versions[ch->n_versions - 1];
     *out = already_open(t, ch->slot, version, ch->def);
     if (*out) return OK;
-    *out = make(t, ch->slot, ch->def, version, &ch->totals);
+    *out = make(t, ch->slot, ch->def, version, &ch->totals, ch->own);
     if (ch->base) (*out)->rev = rev_ref(ch->base);
     return OK;
 }
@@ -87,7 +89,7 @@ static enum status open_rev(struct ctx *c, struct txn *t, struct rev *r, struct 
     TRY(rev_def(c, r, &d));
     *out = already_open(t, r->slot, r->version, d);
     if (*out) return OK;
-    *out = make(t, r->slot, d, r->version, &r->totals);
+    *out = make(t, r->slot, d, r->version, &r->totals, NULL);
     (*out)->rev = rev_ref(r);
     return OK;
 }
@@ -145,9 +147,10 @@ static enum status open_old(struct ctx *c, struct txn *t, struct rev *r,
         drop_lease(t->db, l);
         return s;
     }
-    *out = make(t, r->slot, d, row.version, &row.totals);
+    *out = make(t, r->slot, d, row.version, &row.totals, NULL);
     (*out)->rev = rev_ref(r); /* keeps the slot */
     (*out)->lease = l;
+    (*out)->patched = patches_any(*out);
     def_unref(d);
     return OK;
 }

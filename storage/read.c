@@ -50,8 +50,9 @@ static enum status load_own(struct ctx *c, const struct load *l, const struct ti
     return tile_decode(c, &record, memory, out);
 }
 
-enum status tile_fetch(struct ctx *c, const struct array *a, uint16_t attr, enum type type,
-                       const int64_t *coords, bool cached, struct tile_ref *out)
+/* The tile as it is stored, without its patches. */
+static enum status fetch_stored(struct ctx *c, const struct array *a, uint16_t attr, enum type type,
+                                const int64_t *coords, bool cached, struct tile_ref *out)
 {
     struct tile_key key = {.array = a->slot->id, .attr = attr, .n_dims = a->def->s.n_dims};
     struct load load = {a, type};
@@ -68,6 +69,19 @@ enum status tile_fetch(struct ctx *c, const struct array *a, uint16_t attr, enum
     }
     if (attr == ATTR_PRESENCE && out->tile->n_present == 0) tile_done(a, out); /* a tombstone */
     return OK;
+}
+
+enum status tile_fetch(struct ctx *c, const struct array *a, uint16_t attr, enum type type,
+                       const int64_t *coords, bool cached, struct tile_ref *out)
+{
+    struct patch_list patches;
+    TRY(fetch_stored(c, a, attr, type, coords, cached, out));
+    if (!a->patched || !out->tile) return OK;
+    enum status s = patches_over(c, a, coords, &patches);
+    if (s == OK && patches.n) s = patches_apply(c, a, attr, type, &patches, out);
+    patches_done(&patches);
+    if (s < 0) tile_done(a, out);
+    return s;
 }
 
 void tile_done(const struct array *a, struct tile_ref *r)

@@ -42,6 +42,7 @@ struct slot *slot_add(struct db *db, uint32_t id, int64_t next_version)
     struct slot *s = must(calloc(1, sizeof(*s)));
     s->id = id;
     s->next_version = next_version;
+    patches_init(&s->patches);
     db->slots[at] = s;
     return s;
 }
@@ -251,7 +252,6 @@ void state_publish(struct db *db, const struct state_edit *e)
     if (s->next) s->next->prev = s;
     db->states = s;
     db->current = s;
-    sweeper_wake(db);
     pthread_mutex_unlock(&db->mu);
     state_release(db, old);
 }

@@ -94,13 +94,81 @@ static enum status summary_of_default(struct ctx *c, const struct attr *attr, in
     return OK;
 }
 
+/* Of a tile and what lies over it, by looking at every cell. */
+static enum status summary_of_cells(struct ctx *c, const struct array *a, int attr,
+                                    const int64_t *tile, struct summary *out)
+{
+    struct tile_ref presence, ref = {0};
+    void *bits;
+    summary_init(out);
+    TRY(tile_fetch(c, a, ATTR_PRESENCE, T_NONE, tile, true, &presence));
+    if (!presence.tile) return OK;
+    int64_t n = presence.tile->n_present;
+    enum status s = scratch_alloc(c, (size_t)bits_words(a->tile_cells) * 8, &bits);
+    if (s == OK) tile_presence_bits(presence.tile, a->extents, bits);
+    tile_done(a, &presence);
+    if (s < 0) return s;
+    out->n_cells = n;
+    if (attr < 0) return OK;
+    const struct attr *at = &a->def->s.attrs[attr];
+    TRY(tile_fetch(c, a, at->id, at->type, tile, true, &ref));
+    if (!ref.tile) return summary_of_default(c, at, n, out);
+    struct column col = {at->type, ref.tile->values, ref.tile->bits};
+    summary_init(out);
+    summary_add(out, &col, bits, a->tile_cells);
+    tile_done(a, &ref);
+    return OK;
+}
+
+/* Patches that only fill EMPTY cells add up with what is known of the tile; *added false: these
+ * don't. */
+static enum status add_patches(struct ctx *c, const struct array *a, int attr, const int64_t *tile,
+                               const struct patch_list *l, struct summary *out, bool *added)
+{
+    const struct attr *at = &a->def->s.attrs[attr < 0 ? 0 : attr];
+    uint16_t id = attr < 0 ? ATTR_PRESENCE : at->id;
+    TRY(fetch_slot(c, a, id, tile, out, added));
+    for (int64_t i = 0; i < l->n && *added; i++) {
+        const struct patch_part *part = patch_part_of(l->list[i], id);
+        if (!part || !l->list[i]->fills) *added = false;
+        if (attr < 0 && *added) out->n_cells += part->n;
+        if (attr < 0 || !*added) continue;
+        struct summary more;
+        struct column col = {at->type, (void *)(uintptr_t)part->values,
+                             (uint64_t *)(uintptr_t)part->valid};
+        summary_init(&more);
+        summary_add(&more, &col, NULL, part->n);
+        summary_merge(out, at->type, &more);
+    }
+    return OK;
+}
+
+/* *patched false: the tile has no patches. */
+static enum status patched_summary(struct ctx *c, const struct array *a, int attr,
+                                   const int64_t *tile, struct summary *out, bool *patched)
+{
+    struct scratch_mark mark = scratch_mark(c->scratch);
+    struct patch_list patches;
+    bool added = true;
+    enum status s = patches_over(c, a, tile, &patches);
+    *patched = patches.n > 0;
+    if (s == OK && *patched) s = add_patches(c, a, attr, tile, &patches, out, &added);
+    patches_done(&patches);
+    if (s == OK && !added) s = summary_of_cells(c, a, attr, tile, out);
+    scratch_release(c->scratch, mark);
+    return s;
+}
+
 enum status summary_fetch(struct ctx *c, const struct array *a, int attr, const int64_t *tile,
                           struct summary *out, bool *found)
 {
     struct summary presence;
+    bool patched = false;
     TRY(fetch_slot(c, a, ATTR_PRESENCE, tile, &presence, found));
     if (*found && presence.n_cells == 0) *found = false;
     if (!*found) return OK;
+    if (a->patched) TRY(patched_summary(c, a, attr, tile, out, &patched));
+    if (patched) return OK;
     if (attr < 0) {
         *out = presence;
         return OK;

@@ -134,6 +134,15 @@ static enum status drop_gone_attrs(struct ctx *c, struct db *db, uint32_t array,
     return OK;
 }
 
+static enum status sweep_patches(struct ctx *c, struct db *db, struct slot *slot,
+                                 const struct def *d, const struct sweep *sw)
+{
+    const struct versions *kept = &sw->kept;
+    struct store_view newest = {
+        .version = kept->list[kept->n - 1], .dead = sw->dead.list, .n_dead = sw->dead.n};
+    return patches_sweep(c, db, slot, d, &newest, kept->list, kept->n);
+}
+
 /* Under sweep_mu; r keeps the slot. */
 static enum status sweep_array(struct ctx *c, struct db *db, struct rev *r, int64_t retire_below)
 {
@@ -157,6 +166,7 @@ static enum status sweep_array(struct ctx *c, struct db *db, struct rev *r, int6
         s = store_sweep(c, db->store, slot->id, d->s.n_dims, sw.dead.list, sw.dead.n, sw.kept.list,
                         sw.kept.n, &removed);
     if (s == OK) s = drop_gone_attrs(c, db, slot->id, sw.kept.list[0], a);
+    if (s == OK) s = sweep_patches(c, db, slot, d, &sw);
     if (s == OK) s = fault_point(c, FAULT_SWEPT);
     if (s == OK)
         s = catalog_swept(c, db->catalog, slot->id, sw.rows.list, sw.rows.n, sw.kept.list[0]);
@@ -202,6 +212,7 @@ static enum status purge_dropped(struct ctx *c, struct db *db)
         if (s == OK) s = fault_point(c, FAULT_SWEPT);
         if (s == OK) s = catalog_purge(c, db->catalog, slot->id);
         cache_drop_array(db->cache, slot->id);
+        patches_free(db, &slot->patches);
         free(slot->dead); /* after an error the next start finds its rows */
         free(slot);
     }

@@ -7,7 +7,6 @@
  *    every later version's reader knows it.
  * 3. The catalog's COMMIT comes before the new state is shown, and before anyone hears of it. */
 #include "storage/db_internal.h"
-#include "storage/fault.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,7 +29,7 @@ static void expire(struct lock_owner *o)
     pthread_mutex_lock(&t->db->mu);
     for (struct change *ch = t->changes; ch; ch = ch->next)
         for (int i = 0; i < ch->n_versions; i++)
-            slot_kill(ch->slot, ch->versions[i]);
+            if (ch->stored[i]) slot_kill(ch->slot, ch->versions[i]);
     pthread_mutex_unlock(&t->db->mu);
 }
 
@@ -123,6 +122,7 @@ static void change_free(struct txn *t, struct change *ch)
     rev_unref(ch->base);
     def_unref(ch->def);
     free(ch->versions);
+    free(ch->stored);
     free(ch);
 }
 
@@ -150,25 +150,45 @@ void change_return_version(struct txn *t, struct change *ch, int64_t version)
     pthread_mutex_unlock(&t->db->mu);
 }
 
-enum status change_pending(struct ctx *c, struct txn *t, struct change *ch, int64_t version)
+static void add_version(struct change *ch, int64_t version, bool stored)
 {
     if (ch->n_versions == ch->cap_versions) {
         ch->cap_versions = ch->cap_versions ? 2 * ch->cap_versions : 4;
-        ch->versions =
-            must(realloc(ch->versions, sizeof(*ch->versions) * (size_t)ch->cap_versions));
+        size_t n = (size_t)ch->cap_versions;
+        ch->versions = must(realloc(ch->versions, sizeof(*ch->versions) * n));
+        ch->stored = must(realloc(ch->stored, sizeof(*ch->stored) * n));
     }
+    ch->versions[ch->n_versions] = version;
+    ch->stored[ch->n_versions++] = stored;
+}
+
+enum status change_pending(struct ctx *c, struct txn *t, struct change *ch, int64_t version)
+{
     TRY(catalog_pending(c, t->db->catalog, ch->slot->id, version));
-    ch->versions[ch->n_versions++] = version;
+    add_version(ch, version, true);
     return OK;
+}
+
+void change_patched(struct change *ch, int64_t version)
+{
+    add_version(ch, version, false);
 }
 
 void change_kill_version(struct txn *t, struct change *ch, int64_t version)
 {
     int n = 0;
+    bool stored = false;
     for (int i = 0; i < ch->n_versions; i++)
-        if (ch->versions[i] != version) ch->versions[n++] = ch->versions[i];
+        if (ch->versions[i] != version) {
+            ch->stored[n] = ch->stored[i];
+            ch->versions[n++] = ch->versions[i];
+        } else {
+            stored = ch->stored[i];
+        }
     if (n == ch->n_versions) return;
     ch->n_versions = n;
+    own_patches_undo(ch->own, version - 1); /* it is the last one */
+    if (!stored) return;
     pthread_mutex_lock(&t->db->mu);
     slot_kill(ch->slot, version);
     sweeper_wake(t->db);
@@ -295,10 +315,16 @@ static void pop_savepoint(struct txn *t)
 
 static void kill_versions_from(struct txn *t, struct change *ch, int n_kept)
 {
+    bool wake = false;
+    if (n_kept == ch->n_versions) return;
+    own_patches_undo(ch->own, ch->versions[n_kept] - 1);
     pthread_mutex_lock(&t->db->mu);
     for (int i = n_kept; i < ch->n_versions; i++)
-        slot_kill(ch->slot, ch->versions[i]);
-    if (n_kept < ch->n_versions) sweeper_wake(t->db);
+        if (ch->stored[i]) {
+            slot_kill(ch->slot, ch->versions[i]);
+            wake = true;
+        }
+    if (wake) sweeper_wake(t->db);
     pthread_mutex_unlock(&t->db->mu);
     ch->n_versions = n_kept;
 }
@@ -321,7 +347,7 @@ static const struct mark *mark_of(const struct savepoint *sp, const struct chang
     return NULL;
 }
 
-static void slot_dropped(struct txn *t, struct slot *slot)
+void slot_dropped(struct txn *t, struct slot *slot)
 {
     pthread_mutex_lock(&t->db->mu);
     slot->dropped = true;
@@ -426,7 +452,7 @@ void txn_statement_end(struct txn *t, bool keep)
 
 /* ---- the end ---- */
 
-static void txn_free(struct txn *t)
+void txn_free(struct txn *t)
 {
     struct array *next;
     for (struct array *a = t->arrays; a; a = next) {
@@ -440,6 +466,10 @@ static void txn_free(struct txn *t)
         next_change = ch->next;
         change_free(t, ch);
     }
+    for (struct own_patches *own = t->own_patches, *later; own; own = later) {
+        later = own->next;
+        own_patches_free(own);
+    }
     for (int i = 0; i < t->n_objects; i++)
         free_object_change(&t->objects[i]);
     free(t->objects);
@@ -449,7 +479,7 @@ static void txn_free(struct txn *t)
     free(t);
 }
 
-static void undo(struct txn *t)
+void txn_undo(struct txn *t)
 {
     for (struct change *ch = t->changes; ch; ch = ch->next) {
         if (!t->owner.expired) kill_versions_from(t, ch, 0);
@@ -462,135 +492,6 @@ void txn_rollback(struct txn *t)
     if (!t) return;
     struct ctx ignored = {0};
     (void)locks_busy(&ignored, &t->db->locks, &t->owner);
-    undo(t);
+    txn_undo(t);
     txn_free(t);
-}
-
-static int64_t last_version(struct txn *t, struct change *ch)
-{
-    return ch->n_versions ? ch->versions[ch->n_versions - 1] : change_new_version(t, ch);
-}
-
-static enum status put_change(struct ctx *c, struct txn *t, struct change *ch, int64_t now_us,
-                              int64_t version)
-{
-    struct catalog *cat = t->db->catalog;
-    struct def *base = NULL;
-    if (ch->base) base = atomic_load(&ch->base->def);
-    for (int i = 0; i + 1 < ch->n_versions; i++) {
-        struct version_row merged = {.array = ch->slot->id,
-                                     .version = ch->versions[i],
-                                     .state = VERSION_MERGED,
-                                     .committed_us = now_us};
-        TRY(catalog_put_version(c, cat, &merged));
-    }
-    struct version_row row = {.array = ch->slot->id,
-                              .version = version,
-                              .state = ch->dropped ? VERSION_DEAD : VERSION_LIVE,
-                              .committed_us = now_us,
-                              .totals = ch->totals};
-    TRY(catalog_put_version(c, cat, &row));
-    return catalog_put_schema(c, cat, base ? &base->s : NULL, ch->dropped ? NULL : &ch->def->s,
-                              ch->relabel, version);
-}
-
-/* The commit in the catalog; versions[] are the numbers that it gives the changes. */
-static enum status publish(struct ctx *c, struct txn *t, int64_t now_us, const int64_t *versions)
-{
-    bool unknown = false;
-    TRY(check_cancel(c));
-    TRY(catalog_begin(c, t->db->catalog));
-    enum status s = OK;
-    int i = 0;
-    for (struct change *ch = t->changes; s == OK && ch; ch = ch->next, i++)
-        if (versions[i]) s = put_change(c, t, ch, now_us, versions[i]);
-    for (int k = 0; s == OK && k < t->n_objects; k++)
-        s = catalog_put_object(c, t->db->catalog, t->objects[k].kind, t->objects[k].name,
-                               t->objects[k].text);
-    if (s == OK) s = check_cancel(c);
-    if (s < 0) {
-        catalog_abort(t->db->catalog);
-        return s;
-    }
-    s = catalog_commit(c, t->db->catalog, &unknown);
-    if (unknown) atomic_store(&t->db->unknown_outcome, true);
-    struct ctx nobody = {0}; /* it is committed: this point can only die */
-    if (s == OK) (void)fault_point(&nobody, FAULT_PUBLISHED);
-    return s;
-}
-
-static void show(struct txn *t, int64_t now_us, const int64_t *versions, int n_changes)
-{
-    struct state_edit e = {0};
-    e.ids = must(calloc((size_t)n_changes + 1, sizeof(*e.ids)));
-    e.revs = must(calloc((size_t)n_changes + 1, sizeof(*e.revs)));
-    e.objects = must(calloc((size_t)t->n_objects + 1, sizeof(struct object *)));
-    int i = 0;
-    for (struct change *ch = t->changes; ch; ch = ch->next, i++) {
-        if (!versions[i]) continue;
-        struct rev *r = NULL;
-        if (!ch->dropped) {
-            r = rev_new(t->db, ch->slot, ch->def->s.name, versions[i]);
-            r->committed_us = now_us;
-            r->totals = ch->totals;
-            atomic_store(&r->def, def_ref(ch->def));
-        }
-        e.ids[e.n_revs] = ch->slot->id;
-        e.revs[e.n_revs++] = r;
-        pthread_mutex_lock(&t->db->mu);
-        if (ch->dropped) ch->slot->dropped = true;
-        if (!ch->slot->oldest) ch->slot->oldest = versions[i];
-        if (ch->n_versions > 1) ch->slot->needs_sweep = true;
-        pthread_mutex_unlock(&t->db->mu);
-    }
-    for (int k = 0; k < t->n_objects; k++) {
-        bool last = true; /* only the last word on a name counts */
-        for (int m = k + 1; m < t->n_objects; m++)
-            if (t->objects[m].kind == t->objects[k].kind &&
-                strcmp(t->objects[m].name, t->objects[k].name) == 0)
-                last = false;
-        if (last)
-            e.objects[e.n_objects++] =
-                object_new(t->objects[k].kind, t->objects[k].name, t->objects[k].text);
-    }
-    state_publish(t->db, &e);
-    free(e.ids);
-    free(e.revs);
-    free(e.objects);
-}
-
-enum status txn_commit(struct ctx *c, struct txn *t)
-{
-    enum status s = locks_busy(c, &t->db->locks, &t->owner);
-    bool writes = txn_has_writes(t);
-    if (s == OK && writes) s = txn_may_write(c, t);
-    if (s < 0 || !writes) {
-        undo(t);
-        txn_free(t);
-        return s;
-    }
-    struct db *db = t->db;
-    int n = 0;
-    for (struct change *ch = t->changes; ch; ch = ch->next)
-        n++;
-    int64_t *versions = must(calloc((size_t)n + 1, sizeof(*versions)));
-    int i = 0;
-    for (struct change *ch = t->changes; ch; ch = ch->next, i++)
-        if (ch->touched && !(ch->dropped && !ch->base)) versions[i] = last_version(t, ch);
-    pthread_mutex_lock(&db->publish_mu);
-    int64_t now_us = wall_us();
-    if (now_us <= db->last_commit_us) now_us = db->last_commit_us + 1;
-    s = publish(c, t, now_us, versions);
-    if (s == OK) {
-        db->last_commit_us = now_us;
-        show(t, now_us, versions, n);
-    }
-    pthread_mutex_unlock(&db->publish_mu);
-    free(versions);
-    if (s < 0 && !atomic_load(&db->unknown_outcome)) undo(t);
-    if (s == OK)
-        for (struct change *ch = t->changes; ch; ch = ch->next)
-            if (ch->dropped && !ch->base) slot_dropped(t, ch->slot);
-    txn_free(t);
-    return s;
 }

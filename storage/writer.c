@@ -90,6 +90,7 @@ enum status writer_open_change(struct ctx *c, struct txn *t, struct change *ch, 
     set_limits(w);
     set_memory(c, w);
     w->totals = base->totals;
+    if (base->patched) (void)own_patches_of(t, ch); /* many may look at it later */
     enum status s = writer_defaults(c, w);
     if (s == OK) s = store_batch_new(c, w->db->store, &w->batch);
     if (s < 0) {
@@ -144,8 +145,8 @@ const struct schema *writer_schema(const struct writer *cw)
 void writer_free(struct writer *w)
 {
     if (!w) return;
-    if (!w->finished && w->pending) change_kill_version(w->txn, w->change, w->version);
-    if (!w->pending && w->version) change_return_version(w->txn, w->change, w->version);
+    if (!w->finished && (w->pending || w->patched)) change_kill_version(w->txn, w->change, w->version);
+    if (!w->pending && !w->patched && w->version) change_return_version(w->txn, w->change, w->version);
     store_batch_free(w->batch);
     wtiles_free(w);
     writer_free_sums(w);
@@ -423,11 +424,14 @@ static void estimate_bytes(struct writer *w)
 
 enum status writer_finish(struct ctx *c, struct writer *w)
 {
-    TRY(wtiles_store(c, w, 0));
-    TRY(writer_store_sums(c, w));
-    TRY(store_batch_flush(c, w->batch));
-    if (!w->pending) return OK; /* nothing was written: no version */
-    estimate_bytes(w);
+    TRY(writer_patch(c, w, &w->patched));
+    if (!w->patched) {
+        TRY(wtiles_store(c, w, 0));
+        TRY(writer_store_sums(c, w));
+        TRY(store_batch_flush(c, w->batch));
+    }
+    if (!w->pending && !w->patched) return OK; /* nothing was written: no version */
+    if (!w->patched) estimate_bytes(w);
     struct change *ch = w->change;
     def_unref(ch->def);
     ch->def = writer_grown_def(w);

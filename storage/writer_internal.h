@@ -78,6 +78,7 @@ struct writer {
     struct store_batch *batch;
     bool finished;
     atomic_bool pending; /* the catalog knows of the version */
+    bool patched;        /* its cells are patches: there are no records */
 
     pthread_mutex_t stripes[N_STRIPES];
     pthread_mutex_t mu; /* everything below, but for the summaries */
@@ -188,6 +189,10 @@ struct image {
 };
 enum status writer_store_image(struct ctx *c, struct writer *w, const struct image *im);
 bool writer_has_written(struct writer *w, const int64_t *coords);
+/* ---- writer_patch.c ---- */
+/* So few cells wait, and nothing is stored yet, that they had better be patches: makes them. */
+enum status writer_patch(struct ctx *c, struct writer *w, bool *done);
+/* ---- writer_store.c, on ---- */
 /* The tile as the writer sees it, its own records included. */
 enum status writer_fetch(struct ctx *c, struct writer *w, uint16_t attr, enum type type,
                          const int64_t *coords, struct tile_ref *out);

@@ -2,6 +2,8 @@
  * the tile need not wait at all. */
 #include "storage/writer_internal.h"
 
+#define FEW_PART 64 /* a piece of at most this part of the tile's cells waits as a list */
+
 /* Nothing more is expected of it: every cell that may exist was put. */
 static bool is_complete(const struct writer *w, const struct wtile *t)
 {
@@ -83,6 +85,34 @@ static void set_default_masked(struct writer *w, struct wtile *t, int k, const u
     }
 }
 
+/* Cells of one tile, as wtile_put_cells() is handed them. */
+struct group {
+    const int64_t *coords;
+    int64_t n;
+    const uint32_t *cells, *from;
+    const struct cells *src;
+};
+
+static enum status put_group(struct ctx *c, struct writer *w, struct wtile *t,
+                             const struct group *g, int64_t *written, bool *again);
+
+/* A piece of few cells: they wait as a list. mask: which, over the tile. */
+static enum status put_few(struct ctx *c, struct writer *w, struct wtile *t, const struct piece *p,
+                           const uint64_t *mask, int64_t n, int64_t *written, bool *again)
+{
+    void *cells, *from;
+    int64_t at = 0, all = w->base->tile_cells, pos[MAX_DIMS];
+    TRY(scratch_alloc(c, sizeof(uint32_t) * (size_t)n, &cells));
+    TRY(scratch_alloc(c, sizeof(uint32_t) * (size_t)n, &from));
+    struct group g = {p->coords, n, cells, from, p->src};
+    for (int64_t i = bits_next(mask, 0, all); i < all; i = bits_next(mask, i + 1, all)) {
+        box_position(&p->tile, i, pos);
+        ((uint32_t *)cells)[at] = (uint32_t)i;
+        ((uint32_t *)from)[at++] = (uint32_t)box_index(p->box, pos);
+    }
+    return put_group(c, w, t, &g, written, again);
+}
+
 static enum status put_part(struct ctx *c, struct writer *w, struct wtile *t, const struct piece *p,
                             int64_t *written, bool *again)
 {
@@ -91,7 +121,10 @@ static enum status put_part(struct ctx *c, struct writer *w, struct wtile *t, co
     TRY(scratch_alloc(c, writer_bit_bytes(w), &bits));
     uint64_t *mask = memset(bits, 0, writer_bit_bytes(w));
     box_copy_bits(mask, &p->tile, p->present, p->box, &p->part);
-    if (bits_none(mask, 0, w->base->tile_cells)) return OK;
+    n = bits_count(mask, 0, w->base->tile_cells);
+    if (n == 0) return OK;
+    if (!t->dense && n <= w->base->tile_cells / FEW_PART && box_cells(p->box) <= UINT32_MAX)
+        return put_few(c, w, t, p, mask, n, written, again);
     TRY(wtile_reserve(c, w, t, 0, true, again));
     TRY(decide(c, w, t, mask, &n));
     if (n == 0) return OK;
@@ -261,32 +294,30 @@ static enum status decide_cells(struct ctx *c, struct writer *w, struct wtile *t
     return OK;
 }
 
-/* Cells of one tile, as wtile_put_cells() is handed them. */
-struct group {
-    const int64_t *coords;
-    int64_t n;
-    const uint32_t *cells, *from;
-    const struct cells *src;
-};
+static enum status put_group(struct ctx *c, struct writer *w, struct wtile *t,
+                             const struct group *g, int64_t *written, bool *again)
+{
+    void *kept_cells, *kept_from;
+    int64_t n = 0;
+    TRY(scratch_alloc(c, sizeof(uint32_t) * (size_t)g->n, &kept_cells));
+    TRY(scratch_alloc(c, sizeof(uint32_t) * (size_t)g->n, &kept_from));
+    TRY(wtile_reserve(c, w, t, g->n, false, again));
+    TRY(decide_cells(c, w, t, g->n, g->cells, g->from, kept_cells, kept_from, &n));
+    if (n == 0) return OK;
+    wtile_put_values(w, t, kept_cells, n, g->src, kept_from);
+    *written += n;
+    return OK;
+}
 
 static enum status try_cells(struct ctx *c, struct writer *w, const struct group *g,
                              int64_t *written, bool *again)
 {
     pthread_mutex_t *stripe = wtile_stripe(w, g->coords);
     struct wtile *t;
-    void *kept_cells, *kept_from;
-    int64_t n = 0;
     *again = false;
-    TRY(scratch_alloc(c, sizeof(uint32_t) * (size_t)g->n, &kept_cells));
-    TRY(scratch_alloc(c, sizeof(uint32_t) * (size_t)g->n, &kept_from));
     pthread_mutex_lock(stripe);
     enum status s = wtile_get(c, w, g->coords, &t);
-    if (s == OK) s = wtile_reserve(c, w, t, g->n, false, again);
-    if (s == OK) s = decide_cells(c, w, t, g->n, g->cells, g->from, kept_cells, kept_from, &n);
-    if (s == OK && n) {
-        wtile_put_values(w, t, kept_cells, n, g->src, kept_from);
-        *written += n;
-    }
+    if (s == OK) s = put_group(c, w, t, g, written, again);
     if (s == OK && is_complete(w, t)) s = wtile_store(c, w, t);
     pthread_mutex_unlock(stripe);
     return s;

@@ -1,5 +1,6 @@
 /* How a finished tile goes to the store: its records, what it adds to the totals, and its summaries
  * in blocks of a thousand, of which a bounded number is kept in memory. */
+#include "storage/fault.h"
 #include "storage/writer_internal.h"
 #include <stdlib.h>
 #include <xxhash.h>
@@ -249,14 +250,15 @@ static enum status store_presence(struct ctx *c, struct writer *w, const struct 
     return put_record(c, w, &key, record, bytes, im->n_present > 0);
 }
 
-static enum status store_attr(struct ctx *c, struct writer *w, const struct image *im, int k)
+static enum status store_attr(struct ctx *c, struct writer *w, const struct image *im, int k,
+                              const struct cells *cells)
 {
     const struct attr *attr = &w->s->attrs[k];
     struct tile t = {.key = key_of(w, attr->id, im->coords),
                      .type = attr->type,
                      .n = w->base->tile_cells,
-                     .values = im->cols[k].values,
-                     .bits = im->cols[k].valid};
+                     .values = cells->values,
+                     .bits = cells->valid};
     struct codec_options o = {.raw = attr->codec_raw, .zstd_level = attr->zstd_level};
     struct column col = {attr->type, t.values, t.bits};
     struct summary summary;
@@ -294,19 +296,34 @@ static enum status store_tombstone(struct ctx *c, struct writer *w, const struct
     return put_sum(c, w, im->coords, -1, NULL);
 }
 
-static enum status store_cells(struct ctx *c, struct writer *w, const struct image *im)
+/* Its values stay, but for the patches that join them. */
+static enum status fold_attr(struct ctx *c, struct writer *w, const struct image *im, int k)
+{
+    const struct attr *attr = &w->s->attrs[k];
+    struct tile_ref ref;
+    TRY(writer_fetch(c, w, attr->id, attr->type, im->coords, &ref));
+    if (!ref.tile) return OK; /* added later */
+    struct cells cells = {ref.tile->values, ref.tile->bits};
+    enum status s = store_attr(c, w, im, k, &cells);
+    tile_done(w->base, &ref);
+    return s;
+}
+
+static enum status store_cells(struct ctx *c, struct writer *w, const struct image *im, bool fold)
 {
     for (int k = 0; k < w->s->n_attrs; k++) {
         struct scratch_mark mark = scratch_mark(c->scratch);
         enum status s = OK;
         if (im->cols[k].values)
-            s = store_attr(c, w, im, k);
+            s = store_attr(c, w, im, k, &im->cols[k]);
+        else if (fold)
+            s = fold_attr(c, w, im, k);
         else if (w->mode == CONFLICT_DELETE)
             s = resummarise(c, w, im, k);
         scratch_release(c->scratch, mark);
         if (s < 0) return s;
     }
-    if (w->mode == CONFLICT_UPDATE) return OK;
+    if (w->mode == CONFLICT_UPDATE && !fold) return OK;
     struct summary presence;
     TRY(store_presence(c, w, im));
     summary_init(&presence);
@@ -326,15 +343,25 @@ static enum status be_pending(struct ctx *c, struct writer *w)
     return s;
 }
 
+/* A commit lets go of the patches that the tile has in it now. */
+static void note_fold(struct writer *w, const int64_t *coords)
+{
+    pthread_mutex_lock(&w->mu);
+    own_patches_fold(w->change->own, w->s->n_dims, coords, w->version);
+    pthread_mutex_unlock(&w->mu);
+}
+
 enum status writer_store_image(struct ctx *c, struct writer *w, const struct image *im)
 {
     struct scratch_mark mark = scratch_mark(c->scratch);
     TRY(be_pending(c, w));
-    enum status s = OK;
-    if (im->n_present > 0)
-        s = store_cells(c, w, im);
-    else if (im->n_before)
+    bool fold = patches_know(w->change->slot, w->change->own, w->s->n_dims, im->coords);
+    enum status s = fold ? fault_point(c, FAULT_FOLD) : OK;
+    if (s == OK && im->n_present > 0)
+        s = store_cells(c, w, im, fold);
+    else if (s == OK && im->n_before)
         s = store_tombstone(c, w, im);
+    if (fold) note_fold(w, im->coords);
     mark_written(w, im->coords); /* not before: uncounting looks for what was there */
     pthread_mutex_lock(&w->mu);
     w->totals.cells += im->n_present - im->n_before;
@@ -357,6 +384,7 @@ enum status writer_shadow(struct ctx *c, struct writer *w, const int64_t *coords
     TRY(put_record(c, w, &key, record, bytes, false));
     for (int k = -1; k < w->s->n_attrs; k++)
         TRY(put_sum(c, w, coords, k, NULL));
+    if (patches_know(w->change->slot, w->change->own, w->s->n_dims, coords)) note_fold(w, coords);
     mark_written(w, coords);
     scratch_release(c->scratch, mark);
     return OK;
