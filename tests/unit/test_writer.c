@@ -1,6 +1,7 @@
 /* What was written is read: random boxes and cells into arrays of one to four dimensions, with
  * aborted statements, savepoints, rollbacks, reopened directories and old versions, against a plain
  * model in memory. */
+#include "storage/db_internal.h"
 #include "tests/unit/db_fixture.h"
 
 #define MOST_CELLS 4096
@@ -23,6 +24,8 @@ struct model {
 struct run {
     struct dbf *f;
     uint64_t seed;
+    bool small;         /* most statements write few cells */
+    int64_t most_bytes; /* of patches that were seen */
     int n_dims;
     int64_t lengths[MAX_DIMS], tiles[MAX_DIMS];
     int64_t n;
@@ -227,6 +230,14 @@ static void compare(struct run *r, struct txn *t, const struct model *m, int64_t
 
 /* ---- statements ---- */
 
+static void shrink(struct run *r, struct box *box)
+{
+    for (int d = 0; d < box->n_dims; d++) {
+        int64_t hi = box->lo[d] + 1 + pick(r, 4);
+        if (hi < box->hi[d]) box->hi[d] = hi;
+    }
+}
+
 static bool put_box(struct run *r, struct writer *w, enum conflict mode, struct model *m,
                     const int *given, int n, int64_t *expected, int64_t *written)
 {
@@ -237,7 +248,10 @@ static bool put_box(struct run *r, struct writer *w, enum conflict mode, struct 
     int64_t pos[MAX_DIMS];
     bool good = true;
     random_box(r, &r->box, 0, &box);
-    if (pick(r, 4) == 0) box = r->box;
+    if (pick(r, r->small ? 30 : 4) == 0)
+        box = r->box;
+    else if (r->small)
+        shrink(r, &box);
     random_columns(r, box_cells(&box), &cols);
     if (pick(r, 3) == 0) cols.present = NULL;
     for (int64_t i = 0; i < box_cells(&box); i++) {
@@ -262,7 +276,8 @@ static bool put_cells(struct run *r, struct writer *w, enum conflict mode, struc
     struct ctx *c = &r->f->t.c;
     struct columns cols;
     struct column use[N_ATTRS];
-    int64_t n_cells = pick(r, 3) ? 1 + pick(r, 8) : 1 + pick(r, 300), at[MAX_DIMS];
+    int64_t many = r->small ? 10 : 300, at[MAX_DIMS];
+    int64_t n_cells = pick(r, 3) ? 1 + pick(r, 8) : 1 + pick(r, many);
     int64_t *pos[MAX_DIMS];
     bool good = true;
     random_columns(r, n_cells, &cols);
@@ -382,13 +397,17 @@ static void forget_old(struct run *r)
     r->n_old = 0;
 }
 
-static void random_run(struct dbf *f, uint64_t seed, int n_dims, int rounds)
+static void random_run(struct dbf *f, uint64_t seed, int n_dims, int rounds, bool small)
 {
-    static const int64_t lengths[][4] = {{37}, {23, 19}, {7, 11, 13}, {5, 4, 7, 6}};
-    static const int64_t tiles[][4] = {{5}, {7, 4}, {3, 5, 4}, {2, 3, 3, 5}};
+    static const int64_t all_lengths[][4] = {{37},         {23, 19}, {7, 11, 13},
+                                             {5, 4, 7, 6}, {1700},   {60, 50}};
+    static const int64_t all_tiles[][4] = {{5}, {7, 4}, {3, 5, 4}, {2, 3, 3, 5}, {300}, {23, 31}};
+    const int64_t(*lengths)[4] = all_lengths + (small ? 4 : 0);
+    const int64_t(*tiles)[4] = all_tiles + (small ? 4 : 0);
     struct run *r = calloc(1, sizeof *r);
     r->f = f;
     r->seed = seed;
+    r->small = small;
     r->n_dims = n_dims;
     r->n = 1;
     r->box.n_dims = n_dims;
@@ -411,11 +430,14 @@ static void random_run(struct dbf *f, uint64_t seed, int n_dims, int rounds)
             check_all(r);
         }
         if (i % 4 == 3) db_sweep_wait(f->db);
+        int64_t bytes = atomic_load(&f->db->patch_bytes);
+        if (bytes > r->most_bytes) r->most_bytes = bytes;
         scratch_reset(f->t.c.scratch);
         arena_reset(f->t.c.arena);
     }
     check_all(r);
     forget_old(r);
+    assert_true(!small || r->most_bytes > 0);
     t = dbf_begin(f);
     ok(f, array_drop(&f->t.c, t, "a"));
     ok(f, txn_commit(&f->t.c, t));
@@ -424,22 +446,28 @@ static void random_run(struct dbf *f, uint64_t seed, int n_dims, int rounds)
 
 static void random_1d(void **state)
 {
-    random_run(*state, 1, 1, 40);
+    random_run(*state, 1, 1, 40, false);
 }
 
 static void random_2d(void **state)
 {
-    random_run(*state, 2, 2, 40);
+    random_run(*state, 2, 2, 40, false);
 }
 
 static void random_3d(void **state)
 {
-    random_run(*state, 3, 3, 30);
+    random_run(*state, 3, 3, 30, false);
 }
 
 static void random_4d(void **state)
 {
-    random_run(*state, 4, 4, 30);
+    random_run(*state, 4, 4, 30, false);
+}
+
+static void random_small(void **state)
+{
+    random_run(*state, 5, 1, 60, true);
+    random_run(*state, 6, 2, 60, true);
 }
 
 /* With little memory pending tiles are stored early and come back. */
@@ -541,6 +569,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(random_2d, dbf_setup, dbf_teardown),
         cmocka_unit_test_setup_teardown(random_3d, dbf_setup, dbf_teardown),
         cmocka_unit_test_setup_teardown(random_4d, dbf_setup, dbf_teardown),
+        cmocka_unit_test_setup_teardown(random_small, dbf_setup, dbf_teardown),
         cmocka_unit_test_setup_teardown(little_memory, dbf_setup, dbf_teardown),
         cmocka_unit_test_setup_teardown(scattered_cells, dbf_setup, dbf_teardown),
     };
