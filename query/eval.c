@@ -342,6 +342,10 @@ static void run_column(struct machine *m, const struct step *s)
     const struct column *col = &m->chunk->cols[s->index];
     m->lanes[s->dst].values = (char *)col->values + (size_t)m->start * type_bytes(col->type);
     m->lanes[s->dst].valid = col->valid ? col->valid + m->start / 64 : NULL;
+    if (!col->valid || m->start % 64 == 0) return;
+    uint64_t *own = m->valid_words + (size_t)s->dst * BLOCK_WORDS;
+    bits_copy(own, 0, col->valid, m->start, m->n);
+    m->lanes[s->dst].valid = own;
 }
 
 static void store_validity(struct machine *m, int output, const uint64_t *valid)
@@ -349,13 +353,13 @@ static void store_validity(struct machine *m, int output, const uint64_t *valid)
     uint64_t *to = m->out_valid[output];
     if (!to) return;
     for (int64_t w = 0; w < m->words; w++)
-        to[m->start / 64 + w] = valid ? valid[w] : ALL;
+        to[(m->start - m->base) / 64 + w] = valid ? valid[w] : ALL;
 }
 
 static enum status note_nulls(struct ctx *c, struct machine *m, int output, const uint64_t *valid)
 {
     if (valid && !m->out_valid[output]) {
-        TRY(column_need_valid(c, &m->out[output], m->chunk->n));
+        TRY(column_need_valid(c, &m->out[output], m->end - m->base));
         m->out_valid[output] = m->out[output].valid;
     }
     store_validity(m, output, valid);
@@ -422,7 +426,7 @@ static enum status run_step(struct ctx *c, struct machine *m, const struct step 
     case STEP_STORE: {
         const struct lane *a = &m->lanes[s->a];
         size_t bytes = type_bytes(m->out[s->index].type);
-        memcpy((char *)m->out[s->index].values + (size_t)m->start * bytes, a->values,
+        memcpy((char *)m->out[s->index].values + (size_t)(m->start - m->base) * bytes, a->values,
                (size_t)m->n * bytes);
         return note_nulls(c, m, s->index, a->valid);
     }
@@ -440,22 +444,24 @@ static enum status run_step(struct ctx *c, struct machine *m, const struct step 
 /* False when no cell of the block exists. */
 static bool start_block(struct machine *m, int64_t start)
 {
-    const struct chunk *ch = m->chunk;
+    const uint64_t *present = m->chunk->present;
+    int64_t block = m->code->block;
     m->start = start;
-    m->n = ch->n - start < BLOCK ? ch->n - start : BLOCK;
+    m->n = m->end - start < block ? m->end - start : block;
     m->words = bits_words(m->n);
-    uint64_t any = 0;
-    for (int64_t w = 0; w < m->words; w++) {
-        uint64_t bits = ch->present ? ch->present[start / 64 + w] : ALL;
-        if (w == m->words - 1) bits &= last_bits(m->n);
-        m->masks[0][w] = bits;
-        any |= bits;
-    }
+    uint64_t any = 0, *live = m->masks[0];
+    if (present)
+        bits_copy(live, 0, present, start, m->n);
+    else
+        memset(live, 0xff, (size_t)m->words * 8);
+    live[m->words - 1] &= last_bits(m->n);
+    for (int64_t w = 0; w < m->words; w++)
+        any |= live[w];
     for (int r = 0; r < m->code->n_regs; r++) {
         const struct reg *reg = &m->code->regs[r];
         if (reg->output >= 0)
-            m->lanes[r].values =
-                (char *)m->out[reg->output].values + (size_t)start * type_bytes(reg->type);
+            m->lanes[r].values = (char *)m->out[reg->output].values +
+                                 (size_t)(start - m->base) * type_bytes(reg->type);
     }
     return any != 0;
 }
@@ -478,6 +484,17 @@ static enum status run_block(struct ctx *c, struct machine *m)
     return OK;
 }
 
+enum status machine_run(struct ctx *c, struct machine *m, int64_t lo, int64_t hi)
+{
+    m->base = lo;
+    m->end = hi;
+    for (int64_t start = lo; start < hi; start += m->code->block)
+        if (start_block(m, start)) TRY(run_block(c, m));
+    for (int o = 0; o < m->code->n_outputs; o++)
+        if (m->code->outputs[o].same_as >= 0) m->out[o] = m->out[m->code->outputs[o].same_as];
+    return OK;
+}
+
 enum status program_run(struct ctx *c, const struct program *p, const struct chunk *in,
                         struct column *out)
 {
@@ -495,11 +512,7 @@ enum status program_run(struct ctx *c, const struct program *p, const struct chu
     if (none || code->n_steps == 0) return OK;
     struct machine m;
     TRY(machine_open(c, &m, p, code, in, out));
-    for (int64_t start = 0; start < in->n; start += BLOCK)
-        if (start_block(&m, start)) TRY(run_block(c, &m));
-    for (int o = 0; o < code->n_outputs; o++)
-        if (code->outputs[o].same_as >= 0) out[o] = out[code->outputs[o].same_as];
-    return OK;
+    return machine_run(c, &m, 0, in->n);
 }
 
 enum status program_filter(struct ctx *c, const struct program *p, struct chunk *chunk)
@@ -510,7 +523,8 @@ enum status program_filter(struct ctx *c, const struct program *p, struct chunk 
     struct machine m;
     enum status s = machine_open(c, &m, p, p->filter, chunk, NULL);
     int64_t left = 0;
-    for (int64_t start = 0; s == OK && start < chunk->n; start += BLOCK) {
+    m.end = chunk->n;
+    for (int64_t start = 0; s == OK && start < chunk->n; start += m.code->block) {
         memset(m.result, 0, sizeof m.result);
         if (start_block(&m, start)) s = run_block(c, &m);
         for (int64_t w = 0; w < m.words; w++) {

@@ -69,7 +69,7 @@ static enum status open_source(struct ctx *c, struct machine *m, const struct pr
 
 static void fill_constants(struct machine *m, char *values)
 {
-    int64_t n = m->chunk->n < BLOCK ? m->chunk->n : BLOCK;
+    int64_t n = m->chunk->n < m->code->block ? m->chunk->n : m->code->block;
     for (int r = 0; r < m->code->n_regs; r++) {
         const struct reg *reg = &m->code->regs[r];
         struct lane *l = &m->lanes[r];

@@ -26,7 +26,8 @@ struct machine {
     struct column *out; /* NULL in a filter */
     uint64_t **out_valid;
     int64_t now_us;
-    int64_t start, n, words; /* the current block */
+    int64_t base, end;       /* the cells that are run over; base is the outputs' first */
+    int64_t start, n, words; /* the current block; start - base is a multiple of BLOCK / 2 */
     struct lane *lanes;
     uint64_t *valid_words;          /* BLOCK_WORDS a register */
     uint64_t (*masks)[BLOCK_WORDS]; /* bits past n are 0 */
@@ -38,6 +39,8 @@ struct machine {
 
 enum status machine_open(struct ctx *c, struct machine *m, const struct program *p,
                          const struct code *code, const struct chunk *chunk, struct column *out);
+/* Cells [lo, hi) of the chunk into the outputs, from their first cell on. */
+enum status machine_run(struct ctx *c, struct machine *m, int64_t lo, int64_t hi);
 void machine_axis(struct machine *m, const struct step *s);
 void machine_random(struct machine *m, const struct step *s);
 

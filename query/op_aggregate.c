@@ -73,16 +73,6 @@ static void aggregate_close(struct op *op)
     a->result = NULL;
 }
 
-enum status aggregate_columns(struct ctx *c, const struct aggregate *a, const struct chunk *chunk,
-                              struct column **out)
-{
-    void *cols;
-    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(a->n_slots + 1), &cols));
-    if (a->program) TRY(program_run(c, a->program, chunk, cols));
-    *out = cols;
-    return OK;
-}
-
 /* ---- holistic calls ---- */
 
 /* The calls that share call i's rows, itself the first. */

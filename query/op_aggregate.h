@@ -5,13 +5,14 @@
 #define TESSERA_OP_AGGREGATE_H
 #include "query/agg_internal.h"
 #include "query/op.h"
+#include "query/pieces.h"
 
 struct aggregate {
     struct op *op;
     struct agg_set set;
     const struct program *program; /* NULL: nothing to evaluate */
     int n_slots;                   /* its columns; those of keys come last */
-    struct blocks *blocks; /* by value: one a key; of those that are no BLOCK nothing */
+    struct blocks *blocks;         /* by value: one a key; of those that are no BLOCK nothing */
     int n_workers;
     struct holistic **holistic; /* one a call; NULL where it isn't, or has a leader */
     int *leader; /* of each call: the one whose holistic rows it shares, itself if it has its own */
@@ -26,9 +27,6 @@ struct aggregate {
 enum status aggregate_dims(struct ctx *c, struct aggregate *a);
 enum status aggregate_hash(struct ctx *c, struct aggregate *a);
 
-/* Evaluates arguments and keys over the chunk. */
-enum status aggregate_columns(struct ctx *c, const struct aggregate *a, const struct chunk *chunk,
-                              struct column **out);
 /* New sets for the holistic calls, whose rows have these keys. */
 enum status aggregate_holistic_new(struct ctx *c, struct aggregate *a, const enum type *key_types,
                                    int n_keys);

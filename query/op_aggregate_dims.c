@@ -50,8 +50,9 @@ static bool has_key(const struct plan *p, int dim)
     return false;
 }
 
-/* The chunk as rows: `row` cells each share a place in the outer dimensions. */
+/* A chunk, or a piece of it, as rows: `row` cells each share a place in the outer dimensions. */
 struct shape {
+    int last;         /* keyed dimension; -1: there is none */
     int n_outer;      /* dimensions before the row */
     int64_t row, run; /* a row is positions of the last keyed dimension times `run` */
     const int32_t *shares[MAX_DIMS]; /* of the outer dimensions */
@@ -67,6 +68,7 @@ static enum status shape_of_chunk(struct ctx *c, const struct dim_sink *s, const
     while (last >= 0 && !has_key(p, last))
         sh.run *= box_extent(b, last--);
     sh.row = sh.run;
+    sh.last = last;
     sh.n_outer = last < 0 ? 0 : last;
     for (int d = 0; d <= last; d++) {
         void *mem;
@@ -80,6 +82,22 @@ static enum status shape_of_chunk(struct ctx *c, const struct dim_sink *s, const
     if (last >= 0) sh.row *= box_extent(b, last);
     *out = sh;
     return OK;
+}
+
+static struct shape shape_of_piece(const struct shape *whole, const struct box *b,
+                                   const struct box *piece)
+{
+    struct shape sh = *whole;
+    sh.run = 1;
+    for (int d = sh.last + 1; d < b->n_dims; d++)
+        sh.run *= box_extent(piece, d);
+    sh.row = sh.run;
+    if (sh.last < 0) return sh;
+    sh.row *= box_extent(piece, sh.last);
+    sh.row_shares += piece->lo[sh.last] - b->lo[sh.last];
+    for (int d = 0; d < sh.n_outer; d++)
+        sh.shares[d] += piece->lo[d] - b->lo[d];
+    return sh;
 }
 
 /* The outer dimensions' share of row number r's groups; -1: outside the slab. */
@@ -260,28 +278,47 @@ static bool any_holistic(const struct aggregate *a)
     return false;
 }
 
+static bool goes_by_runs(const struct shape *sh)
+{
+    return n_stretches(sh) * SHORT_RUN <= sh->row;
+}
+
+static enum status add_piece(struct ctx *c, struct dim_sink *s, int worker, const struct shape *sh,
+                             const struct chunk *piece)
+{
+    struct acc *acc = &s->accs[worker];
+    struct agg_input in;
+    TRY(agg_input_make(c, &s->a->set, piece, piece->cols, &s->a->op->in[0]->box, &in));
+    struct bundle u = bundle_of(s, sh, &piece->box);
+    int32_t *g = NULL;
+    bool runs = goes_by_runs(sh);
+    bool columns = !runs && u.n_rows >= SHORT_COLUMN && acc_takes_columns(acc, &in);
+    bool cells = !runs && !columns;
+    if (cells || (any_holistic(s->a) && s->a->op->plan->n_keys)) TRY(cell_groups(c, sh, piece, &g));
+    if (any_holistic(s->a)) TRY(add_holistic(c, s, worker, &in, g));
+    if (cells) return acc_add_scatter(c, acc, g, &in, 0, piece->n);
+    return runs ? add_runs(c, acc, sh, &u, &in) : add_columns(c, acc, sh, &u, &in);
+}
+
 static enum status consume(struct ctx *c, struct sink *sink, int worker, int64_t seq,
                            const struct chunk *ch)
 {
     (void)seq;
     struct dim_sink *s = (struct dim_sink *)sink;
     struct acc *acc;
-    struct column *cols;
-    struct agg_input in;
-    struct shape sh;
+    struct shape whole;
+    struct pieces *pieces;
+    const struct chunk *piece;
     TRY(dim_sink_acc(c, s, worker, &acc));
-    TRY(aggregate_columns(c, s->a, ch, &cols));
-    TRY(agg_input_make(c, &s->a->set, ch, cols, &s->a->op->in[0]->box, &in));
-    TRY(shape_of_chunk(c, s, &ch->box, &sh));
-    struct bundle u = bundle_of(s, &sh, &ch->box);
-    int32_t *g = NULL;
-    bool runs = n_stretches(&sh) * SHORT_RUN <= sh.row;
-    bool columns = !runs && u.n_rows >= SHORT_COLUMN && acc_takes_columns(acc, &in);
-    bool cells = !runs && !columns;
-    if (cells || (any_holistic(s->a) && s->a->op->plan->n_keys)) TRY(cell_groups(c, &sh, ch, &g));
-    if (any_holistic(s->a)) TRY(add_holistic(c, s, worker, &in, g));
-    if (cells) return acc_add_scatter(c, acc, g, &in, 0, ch->n);
-    return runs ? add_runs(c, acc, &sh, &u, &in) : add_columns(c, acc, &sh, &u, &in);
+    TRY(shape_of_chunk(c, s, &ch->box, &whole));
+    int64_t most = goes_by_runs(&whole) ? PIECE_NEAR : PIECE_WIDE;
+    TRY(pieces_open(c, s->a->program, ch, most, &pieces));
+    for (;;) {
+        TRY(pieces_next(c, pieces, &piece));
+        if (!piece) return OK;
+        struct shape sh = shape_of_piece(&whole, &ch->box, &piece->box);
+        TRY(add_piece(c, s, worker, &sh, piece));
+    }
 }
 
 /* ---- results ---- */

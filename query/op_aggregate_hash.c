@@ -54,21 +54,32 @@ static enum status key_columns(struct ctx *c, const struct aggregate *a, const s
     return OK;
 }
 
+static enum status add_piece(struct ctx *c, struct hash_sink *s, int worker, const struct chunk *ch)
+{
+    struct aggregate *a = s->a;
+    struct column *keys;
+    struct agg_input in;
+    TRY(key_columns(c, a, ch, ch->cols, &keys));
+    TRY(agg_input_make(c, &a->set, ch, ch->cols, &a->op->in[0]->box, &in));
+    TRY(hashagg_add(c, s->groups, worker, keys, ch->present, &in, ch->n));
+    for (int i = 0; i < a->set.n; i++)
+        if (a->holistic[i]) TRY(holistic_add(c, a->holistic[i], worker, keys, &in, &in.calls[i]));
+    return OK;
+}
+
 static enum status consume(struct ctx *c, struct sink *sink, int worker, int64_t seq,
                            const struct chunk *ch)
 {
     (void)seq;
     struct hash_sink *s = (struct hash_sink *)sink;
-    struct aggregate *a = s->a;
-    struct column *cols, *keys;
-    struct agg_input in;
-    TRY(aggregate_columns(c, a, ch, &cols));
-    TRY(key_columns(c, a, ch, cols, &keys));
-    TRY(agg_input_make(c, &a->set, ch, cols, &a->op->in[0]->box, &in));
-    TRY(hashagg_add(c, s->groups, worker, keys, ch->present, &in, ch->n));
-    for (int i = 0; i < a->set.n; i++)
-        if (a->holistic[i]) TRY(holistic_add(c, a->holistic[i], worker, keys, &in, &in.calls[i]));
-    return OK;
+    struct pieces *pieces;
+    const struct chunk *piece;
+    TRY(pieces_open(c, s->a->program, ch, PIECE_NEAR, &pieces));
+    for (;;) {
+        TRY(pieces_next(c, pieces, &piece));
+        if (!piece) return OK;
+        TRY(add_piece(c, s, worker, piece));
+    }
 }
 
 static enum status duplicate(struct ctx *c, const struct aggregate *a, const struct column *cols,

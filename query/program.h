@@ -1,4 +1,5 @@
-/* A compiled program: a flat array of steps over registers, run on blocks of up to 1,024 cells.
+/* A compiled program: a flat array of steps over registers, run on blocks of up to 1,024 cells
+ * (512 where many registers would not stay in the first-level cache).
  * Between program.c, which makes it, and eval.c, which runs it.
  *
  * Invariants:
@@ -12,7 +13,7 @@
 #define TESSERA_PROGRAM_H
 #include "query/func.h"
 
-#define BLOCK 1024
+#define BLOCK 1024 /* cells at most */
 #define BLOCK_WORDS (BLOCK / 64)
 
 /* r: register, m: mask, dst is a register unless the step makes a mask. */
@@ -98,10 +99,11 @@ struct code {
     struct step *steps;
     struct axis_source *sources;
     struct output *outputs;
-    size_t value_bytes; /* of all registers' values, for blocks of BLOCK cells */
+    int64_t block;      /* cells of a block */
+    size_t value_bytes; /* of all registers' values, for such a block */
 };
 
-/* Gives every register its place in the machine's memory (program_place.c). */
+/* Chooses the block and gives every register its place in the machine's memory (program_place.c). */
 void code_place_registers(struct arena *a, struct code *code);
 
 struct program {
