@@ -317,8 +317,17 @@ static enum status wait_loaded(struct ctx *c, struct shard *s)
     return check_cancel(c);
 }
 
-enum status cache_get(struct ctx *c, struct cache *k, const struct tile_key *key,
-                      cache_load_fn *load, void *self, const struct tile **out)
+/* Is it the first time in a while that the tile is asked for? It is remembered. */
+static bool first_time(struct cache *k, struct shard *s, uint64_t hash)
+{
+    uint64_t *ghost = ghost_of(k, s, hash);
+    if (*ghost == hash && k->limit_bytes) return false;
+    *ghost = hash;
+    return true;
+}
+
+static enum status get(struct ctx *c, struct cache *k, const struct tile_key *key, bool again,
+                       cache_load_fn *load, void *self, const struct tile **out)
 {
     uint64_t hash = key_hash(key);
     struct shard *s = shard_of(k, hash);
@@ -340,6 +349,11 @@ enum status cache_get(struct ctx *c, struct cache *k, const struct tile_key *key
         *out = &e->tile;
         return OK;
     }
+    if (again && first_time(k, s, hash)) {
+        pthread_mutex_unlock(&s->lock);
+        *out = NULL;
+        return OK;
+    }
     e = calloc(1, sizeof *e);
     if (e) {
         e->hash = hash;
@@ -352,6 +366,18 @@ enum status cache_get(struct ctx *c, struct cache *k, const struct tile_key *key
     TRY(load_entry(c, k, s, e, load, self));
     *out = &e->tile;
     return OK;
+}
+
+enum status cache_get(struct ctx *c, struct cache *k, const struct tile_key *key,
+                      cache_load_fn *load, void *self, const struct tile **out)
+{
+    return get(c, k, key, false, load, self, out);
+}
+
+enum status cache_get_again(struct ctx *c, struct cache *k, const struct tile_key *key,
+                            cache_load_fn *load, void *self, const struct tile **out)
+{
+    return get(c, k, key, true, load, self, out);
 }
 
 void cache_release(struct cache *k, const struct tile *t)

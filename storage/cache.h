@@ -3,9 +3,9 @@
  * Tiles are immutable, so a key (with its version) has one content for ever. A tile in flight is
  * loaded once however many ask; the others wait. Scans do not wash it out: a tile seen once leaves
  * before tiles seen twice (S3-FIFO: Yang et al., "FIFO queues are all you need for cache eviction",
- * SOSP 2023). When memory is refused, tiles not in use are dropped; when that does not help, the
- * tile is loaded all the same, past the cache's limit but within the server's, and goes when its
- * users do.
+ * SOSP 2023), and those that read a tile whole keep it only when it is asked for again. When memory
+ * is refused, tiles not in use are dropped; when that does not help, the tile is loaded all the
+ * same, past the cache's limit but within the server's, and goes when its users do.
  *
  * Threads: any. Users pin tiles by cache_get() and must cache_release() each pin. */
 #ifndef TESSERA_CACHE_H
@@ -33,6 +33,11 @@ enum status cache_alloc(struct ctx *c, struct cache_slot *slot, size_t bytes, vo
  * when that loader fails it loads the tile itself. */
 enum status cache_get(struct ctx *c, struct cache *k, const struct tile_key *key,
                       cache_load_fn *load, void *self, const struct tile **out);
+/* The same for who will look at the tile once, as scans do: it is loaded when it was asked for
+ * before not long ago. Else *out is NULL, and it is for the caller to decode where it stays in his
+ * processor's cache. */
+enum status cache_get_again(struct ctx *c, struct cache *k, const struct tile_key *key,
+                            cache_load_fn *load, void *self, const struct tile **out);
 void cache_release(struct cache *k, const struct tile *t); /* NULL is allowed */
 /* Is the tile there, loaded? For read-ahead. */
 bool cache_has(struct cache *k, const struct tile_key *key);

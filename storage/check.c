@@ -54,7 +54,7 @@ static enum status check_attr(struct ctx *c, struct check *ck, const struct tile
     TRY(store_find(c, a->db->store, &key, &a->view, &key.version));
     if (!key.version && attr->added_later) return OK;
     if (!key.version) return bad_tile(c, ck, &key, attr->name, "is missing");
-    TRY(tile_fetch(c, a, attr->id, attr->type, key.coords, false, &ref));
+    TRY(tile_fetch(c, a, attr->id, attr->type, key.coords, FETCH_OWN, &ref));
     struct column col = {attr->type, ref.tile->values, ref.tile->bits};
     summary_init(&is);
     summary_add(&is, &col, bits, a->tile_cells);
@@ -76,7 +76,7 @@ static enum status check_tile(struct ctx *c, void *self, int worker, int64_t tas
     bool found;
     (void)worker;
     TRY(check_cancel(c));
-    TRY(tile_fetch(c, a, ATTR_PRESENCE, T_NONE, key->coords, false, &presence));
+    TRY(tile_fetch(c, a, ATTR_PRESENCE, T_NONE, key->coords, FETCH_OWN, &presence));
     TRY(summary_fetch(c, a, -1, key->coords, &stored, &found));
     if (!presence.tile) {
         if (found) return bad_tile(c, ck, key, "presence", "does not match its summary");

@@ -129,9 +129,10 @@ enum status sys_scan(struct ctx *c, struct txn *t, enum sys_table table, sys_row
 
 /* ---- reading ---- */
 /* The cells of a box: attributes attrs[0 … n) (indexes into schema->attrs) as dense columns over
- * the box, presence as a bitmap (NULL: all exist), from c->scratch. The box is in logical positions
- * and may reach past the axis: cells there are EMPTY. *n_present is their count; when it is 0
- * columns may be left unfilled. ERR_CORRUPT, ERR_MEMORY, ERR_IO. */
+ * the box, presence as a bitmap (NULL: all exist). They are there as long as memory from c->scratch
+ * would be; values may be a cached tile's own, so nobody writes to them. The box is in logical
+ * positions and may reach past the axis: cells there are EMPTY. *n_present is their count; when it
+ * is 0 columns may be left unfilled. ERR_CORRUPT, ERR_MEMORY, ERR_IO. */
 enum status array_read(struct ctx *c, struct array *a, const struct box *want, const int *attrs,
                        int n, struct column *cols, uint64_t **present, int64_t *n_present);
 /* Asks the system to read ahead the tiles of a box. Never fails. */

@@ -272,15 +272,20 @@ enum status name_claim(struct ctx *c, struct txn *t, const char *name);
 
 /* ---- read.c ---- */
 void array_close(struct array *a);
-/* The presence of a tile: *found false: no cell. The tile is pinned until tile_done(). cached:
- * through the cache of decoded tiles. */
+/* Where a tile is decoded to. */
+enum fetch {
+    FETCH_OWN,    /* c->scratch */
+    FETCH_CACHED, /* the cache of decoded tiles */
+    FETCH_ONCE    /* c->scratch, unless it is cached or was asked for lately: scans */
+};
+/* A tile, there until tile_done(). */
 struct tile_ref {
     const struct tile *tile; /* NULL: none */
     bool pinned;
     struct tile own;
 };
 enum status tile_fetch(struct ctx *c, const struct array *a, uint16_t attr, enum type type,
-                       const int64_t *coords, bool cached, struct tile_ref *out);
+                       const int64_t *coords, enum fetch how, struct tile_ref *out);
 void tile_done(const struct array *a, struct tile_ref *r);
 /* The tile's box of positions. */
 void tile_box(const struct array *a, const int64_t *coords, struct box *out);

@@ -221,7 +221,7 @@ static enum status uncount_attr(struct ctx *c, struct txn *t, struct change *ch,
         TRY(store_scan_next(c, &scan, keys, 64, &n));
         for (int64_t i = 0; i < n; i++) {
             struct tile_ref presence;
-            TRY(tile_fetch(c, a, ATTR_PRESENCE, T_NONE, keys[i].coords, true, &presence));
+            TRY(tile_fetch(c, a, ATTR_PRESENCE, T_NONE, keys[i].coords, FETCH_CACHED, &presence));
             if (presence.tile) {
                 gone++;
                 ch->totals.digest -= tile_digest(&keys[i]);

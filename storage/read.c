@@ -40,19 +40,24 @@ static enum status load_tile(struct ctx *c, void *self, const struct tile_key *k
     return s;
 }
 
+/* What it takes to decode goes where the next tile's will, so that all stays in the processor's
+ * cache. */
 static enum status load_own(struct ctx *c, const struct load *l, const struct tile_key *key,
                             struct tile *out)
 {
     struct tile_record record;
-    void *memory = NULL;
-    TRY(open_record(c, l, key, &record));
-    TRY(scratch_alloc(c, tile_decoded_bytes(&record), &memory));
-    return tile_decode(c, &record, memory, out);
+    void *memory;
+    TRY(scratch_alloc(c, tile_most_bytes(l->type, l->array->tile_cells), &memory));
+    struct scratch_mark mark = scratch_mark(c->scratch);
+    enum status s = open_record(c, l, key, &record);
+    if (s == OK) s = tile_decode(c, &record, memory, out);
+    scratch_release(c->scratch, mark);
+    return s;
 }
 
 /* The tile as it is stored, without its patches. */
 static enum status fetch_stored(struct ctx *c, const struct array *a, uint16_t attr, enum type type,
-                                const int64_t *coords, bool cached, struct tile_ref *out)
+                                const int64_t *coords, enum fetch how, struct tile_ref *out)
 {
     struct tile_key key = {.array = a->slot->id, .attr = attr, .n_dims = a->def->s.n_dims};
     struct load load = {a, type};
@@ -60,10 +65,11 @@ static enum status fetch_stored(struct ctx *c, const struct array *a, uint16_t a
     memcpy(key.coords, coords, sizeof(*coords) * (size_t)key.n_dims);
     TRY(store_find(c, a->db->store, &key, &a->view, &key.version));
     if (!key.version) return OK;
-    if (cached) {
-        TRY(cache_get(c, a->db->cache, &key, load_tile, &load, &out->tile));
-        out->pinned = true;
-    } else {
+    if (how == FETCH_CACHED) TRY(cache_get(c, a->db->cache, &key, load_tile, &load, &out->tile));
+    if (how == FETCH_ONCE)
+        TRY(cache_get_again(c, a->db->cache, &key, load_tile, &load, &out->tile));
+    out->pinned = out->tile != NULL;
+    if (!out->pinned) {
         TRY(load_own(c, &load, &key, &out->own));
         out->tile = &out->own;
     }
@@ -72,10 +78,10 @@ static enum status fetch_stored(struct ctx *c, const struct array *a, uint16_t a
 }
 
 enum status tile_fetch(struct ctx *c, const struct array *a, uint16_t attr, enum type type,
-                       const int64_t *coords, bool cached, struct tile_ref *out)
+                       const int64_t *coords, enum fetch how, struct tile_ref *out)
 {
     struct patch_list patches;
-    TRY(fetch_stored(c, a, attr, type, coords, cached, out));
+    TRY(fetch_stored(c, a, attr, type, coords, how, out));
     if (!a->patched || !out->tile) return OK;
     enum status s = patches_over(c, a, coords, &patches);
     if (s == OK && patches.n) s = patches_apply(c, a, attr, type, &patches, out);
@@ -182,6 +188,7 @@ static bool rows_next(struct rows *r, int64_t *first)
 
 struct read {
     struct array *array;
+    struct box all; /* the array's */
     const struct box *want;
     int64_t n_cells;
     const int *attrs;
@@ -189,15 +196,39 @@ struct read {
     struct column *cols;
     uint64_t **valid; /* room for each column's validity bitmap, used when need be */
     uint64_t *present;
-    bool cached;
+    bool cached; /* the setting tile_cache */
 };
 
 /* One tile's share of the box, in logical positions. */
 struct share {
     int64_t coords[MAX_DIMS];
     struct box part, tile;
+    bool whole;           /* no other cell of the tile is in the array */
     const uint64_t *bits; /* the tile's presence, over tile; NULL: all */
 };
+
+/* What is read in part is likely to be read again, by the statement itself: what is read whole is
+ * not. */
+static enum fetch fetch_how(const struct read *r, const struct share *sh)
+{
+    if (!r->cached) return FETCH_OWN;
+    return sh->whole ? FETCH_ONCE : FETCH_CACHED;
+}
+
+static enum fetch presence_how(const struct read *r)
+{
+    return r->cached ? FETCH_CACHED : FETCH_OWN;
+}
+
+/* Of the tile's cells, those of the array. */
+static bool is_whole(const struct read *r, const struct share *sh)
+{
+    for (int d = 0; d < sh->part.n_dims; d++)
+        if ((sh->part.lo[d] > sh->tile.lo[d] && sh->part.lo[d] > r->all.lo[d]) ||
+            (sh->part.hi[d] < sh->tile.hi[d] && sh->part.hi[d] < r->all.hi[d]))
+            return false;
+    return true;
+}
 
 static void need_valid(struct read *r, int k)
 {
@@ -282,7 +313,7 @@ static enum status read_attr(struct ctx *c, struct read *r, int k, const struct 
     const struct attr *attr = &r->array->def->s.attrs[r->attrs[k]];
     struct tile_ref ref;
     struct scratch_mark mark = scratch_mark(c->scratch);
-    TRY(tile_fetch(c, r->array, attr->id, attr->type, sh->coords, r->cached, &ref));
+    TRY(tile_fetch(c, r->array, attr->id, attr->type, sh->coords, fetch_how(r, sh), &ref));
     enum status s = OK;
     const struct tile *t = ref.tile;
     if (!t && !attr->added_later) {
@@ -323,7 +354,7 @@ static enum status read_share(struct ctx *c, struct read *r, struct share *sh)
 {
     struct tile_ref presence;
     struct scratch_mark mark = scratch_mark(c->scratch);
-    TRY(tile_fetch(c, r->array, ATTR_PRESENCE, T_NONE, sh->coords, r->cached, &presence));
+    TRY(tile_fetch(c, r->array, ATTR_PRESENCE, T_NONE, sh->coords, presence_how(r), &presence));
     enum status s = OK;
     if (presence.tile) {
         s = presence_bits(c, r->array, presence.tile, &sh->bits);
@@ -339,20 +370,21 @@ static enum status read_share(struct ctx *c, struct read *r, struct share *sh)
     return s;
 }
 
-/* Memory for all that read_share() fills. */
-static enum status alloc_result(struct ctx *c, struct read *r)
+/* Memory for what read_attr() fills. */
+static enum status alloc_column(struct ctx *c, struct read *r, int k)
 {
-    void *p;
-    size_t bit_bytes = (size_t)bits_words(r->n_cells) * 8;
-    TRY(scratch_alloc(c, bit_bytes, &p));
-    r->present = memset(p, 0, bit_bytes);
-    TRY(scratch_alloc(c, sizeof(*r->valid) * (size_t)(r->n + 1), &p));
-    r->valid = p;
-    for (int k = 0; k < r->n; k++) {
-        TRY(column_alloc(c, r->array->def->s.attrs[r->attrs[k]].type, r->n_cells, &r->cols[k]));
-        TRY(scratch_alloc(c, bit_bytes, &p));
-        r->valid[k] = p;
-    }
+    void *bits;
+    TRY(column_alloc(c, r->array->def->s.attrs[r->attrs[k]].type, r->n_cells, &r->cols[k]));
+    TRY(scratch_alloc(c, (size_t)bits_words(r->n_cells) * 8, &bits));
+    r->valid[k] = bits;
+    return OK;
+}
+
+static enum status alloc_present(struct ctx *c, struct read *r)
+{
+    void *bits;
+    TRY(scratch_zeroed(c, (size_t)bits_words(r->n_cells) * 8, &bits));
+    r->present = bits;
     return OK;
 }
 
@@ -378,44 +410,100 @@ static enum status read_run(struct ctx *c, struct read *r, const struct stored_r
         tile_box(r->array, sh.coords, &tile);
         box_shift(&tile, run->shift, 1, &sh.tile);
         sh.bits = NULL;
-        if (box_intersect(&sh.tile, &run->part, &sh.part)) TRY(read_share(c, r, &sh));
+        if (!box_intersect(&sh.tile, &run->part, &sh.part)) continue;
+        sh.whole = is_whole(r, &sh);
+        TRY(read_share(c, r, &sh));
     } while (next_coords(&tiles, sh.coords));
     return OK;
 }
 
-/* The box is one tile, not from the cache: its memory becomes the result as it is. */
-static enum status read_whole_tile(struct ctx *c, struct read *r, const int64_t *coords,
-                                   bool *present)
+/* ---- a box in one tile ---- */
+
+/* The tile's first cell that lies in part, when the cells of part lie together in it; else -1. */
+static int64_t first_of_run(const struct share *sh)
 {
-    struct tile_ref ref;
-    const uint64_t *bits;
-    TRY(tile_fetch(c, r->array, ATTR_PRESENCE, T_NONE, coords, false, &ref));
-    *present = ref.tile != NULL;
-    if (!ref.tile) return OK;
-    TRY(presence_bits(c, r->array, ref.tile, &bits));
-    if (bits) memcpy(r->present, bits, (size_t)bits_words(r->n_cells) * 8);
-    if (!bits) bits_fill(r->present, 0, r->n_cells, true);
-    for (int k = 0; k < r->n; k++) {
-        const struct attr *attr = &r->array->def->s.attrs[r->attrs[k]];
-        TRY(tile_fetch(c, r->array, attr->id, attr->type, coords, false, &ref));
-        if (!ref.tile) return missing_tile(c, r->array, attr, coords);
-        r->cols[k] = (struct column){attr->type, ref.own.values, ref.own.bits};
+    bool whole = true; /* the dimensions behind */
+    for (int d = sh->part.n_dims - 1; d >= 0; d--) {
+        if (!whole && box_extent(&sh->part, d) > 1) return -1;
+        whole = whole && box_extent(&sh->part, d) == box_extent(&sh->tile, d);
     }
+    return box_index(&sh->tile, sh->part.lo);
+}
+
+static void let_tile_go(void *cache, const void *tile)
+{
+    cache_release(cache, tile);
+}
+
+/* The column's values are the tile's own, which stays where it is as long as the scratch's memory.
+ * Its bits are few and copied: others may write to theirs. */
+static enum status lend_attr(struct ctx *c, struct read *r, int k, const struct share *sh,
+                             int64_t first)
+{
+    const struct attr *attr = &r->array->def->s.attrs[r->attrs[k]];
+    struct tile_ref ref;
+    TRY(tile_fetch(c, r->array, attr->id, attr->type, sh->coords, fetch_how(r, sh), &ref));
+    const struct tile *t = ref.tile;
+    if (!t) return missing_tile(c, r->array, attr, sh->coords);
+    if (ref.pinned) TRY(scratch_hold(c, let_tile_go, r->array->db->cache, t));
+    r->cols[k] = (struct column){
+        .type = attr->type, .values = (char *)t->values + (size_t)first * type_bytes(attr->type)};
+    if (!t->bits) return OK;
+    TRY(column_need_valid(c, &r->cols[k], r->n_cells));
+    bits_copy(r->cols[k].valid, 0, t->bits, first, r->n_cells);
     return OK;
 }
 
-static bool whole_tile_read(const struct read *r, const struct box *inside, int64_t *coords)
+static enum status read_one_tile(struct ctx *c, struct read *r, struct share *sh, bool *some)
 {
-    struct box tile;
-    if (r->cached || r->array->permuted || !box_equal(inside, r->want)) return false;
-    for (int d = 0; d < inside->n_dims; d++)
-        coords[d] = tile_of(inside->lo[d], r->array->extents[d]);
-    tile_box(r->array, coords, &tile);
-    for (int k = 0; k < r->n; k++) {
+    struct tile_ref presence;
+    TRY(tile_fetch(c, r->array, ATTR_PRESENCE, T_NONE, sh->coords, presence_how(r), &presence));
+    *some = presence.tile != NULL;
+    if (!presence.tile) return OK;
+    enum status s = presence_bits(c, r->array, presence.tile, &sh->bits);
+    if (s == OK && sh->bits) s = alloc_present(c, r);
+    if (s == OK && sh->bits) box_copy_bits(r->present, r->want, sh->bits, &sh->tile, &sh->part);
+    int64_t first = first_of_run(sh);
+    for (int k = 0; s == OK && k < r->n; k++) {
         const struct attr *attr = &r->array->def->s.attrs[r->attrs[k]];
-        if (attr->type == T_TEXT || attr->added_later) return false;
+        if (first >= 0 && attr->type != T_TEXT && !attr->added_later) {
+            s = lend_attr(c, r, k, sh, first);
+        } else {
+            s = alloc_column(c, r, k);
+            if (s == OK) s = read_attr(c, r, k, sh);
+        }
     }
-    return box_equal(&tile, r->want);
+    tile_done(r->array, &presence);
+    return s;
+}
+
+/* Does the box lie in one tile? */
+static bool in_one_tile(const struct read *r, const struct box *inside, struct share *sh)
+{
+    if (r->array->permuted || !box_equal(inside, r->want)) return false;
+    for (int d = 0; d < inside->n_dims; d++)
+        sh->coords[d] = tile_of(inside->lo[d], r->array->extents[d]);
+    tile_box(r->array, sh->coords, &sh->tile);
+    sh->part = *r->want;
+    sh->bits = NULL;
+    sh->whole = is_whole(r, sh);
+    return box_contains(&sh->tile, r->want);
+}
+
+/* A box of several tiles, or past the array. */
+static enum status read_tiles(struct ctx *c, struct read *r, const struct box *inside)
+{
+    struct stored_runs runs;
+    TRY(alloc_present(c, r));
+    for (int k = 0; k < r->n; k++) {
+        TRY(alloc_column(c, r, k));
+        if (!box_equal(inside, r->want))
+            memset(r->cols[k].values, 0, (size_t)r->n_cells * type_bytes(r->cols[k].type));
+    }
+    stored_runs_init(&runs, r->array, inside);
+    while (stored_runs_next(&runs))
+        TRY(read_run(c, r, &runs));
+    return OK;
 }
 
 /* The setting tile_cache. */
@@ -434,23 +522,19 @@ enum status array_read(struct ctx *c, struct array *a, const struct box *want, c
                      .n = n,
                      .cols = cols,
                      .cached = use_cache(c)};
-    struct box all, inside;
-    int64_t coords[MAX_DIMS];
+    struct box inside;
+    struct share sh;
+    void *valid;
     atomic_store_explicit(&a->txn->has_read, true, memory_order_relaxed);
-    schema_box(&a->def->s, &all);
-    bool some = box_intersect(&all, want, &inside);
-    TRY(alloc_result(c, &r));
-    if (some && whole_tile_read(&r, &inside, coords)) {
-        TRY(read_whole_tile(c, &r, coords, &some));
-    } else if (some) {
-        for (int k = 0; k < n && !box_equal(&inside, want); k++)
-            memset(cols[k].values, 0, (size_t)r.n_cells * type_bytes(cols[k].type));
-        struct stored_runs runs;
-        stored_runs_init(&runs, a, &inside);
-        while (stored_runs_next(&runs))
-            TRY(read_run(c, &r, &runs));
-    }
-    *n_present = some ? bits_count(r.present, 0, r.n_cells) : 0;
+    schema_box(&a->def->s, &r.all);
+    bool some = box_intersect(&r.all, want, &inside);
+    TRY(scratch_alloc(c, sizeof(*r.valid) * (size_t)(n + 1), &valid));
+    r.valid = valid;
+    if (some && in_one_tile(&r, &inside, &sh))
+        TRY(read_one_tile(c, &r, &sh, &some));
+    else if (some)
+        TRY(read_tiles(c, &r, &inside));
+    *n_present = !some ? 0 : r.present ? bits_count(r.present, 0, r.n_cells) : r.n_cells;
     *present = *n_present == r.n_cells ? NULL : r.present;
     return OK;
 }

@@ -101,7 +101,7 @@ static enum status summary_of_cells(struct ctx *c, const struct array *a, int at
     struct tile_ref presence, ref = {0};
     void *bits;
     summary_init(out);
-    TRY(tile_fetch(c, a, ATTR_PRESENCE, T_NONE, tile, true, &presence));
+    TRY(tile_fetch(c, a, ATTR_PRESENCE, T_NONE, tile, FETCH_CACHED, &presence));
     if (!presence.tile) return OK;
     int64_t n = presence.tile->n_present;
     enum status s = scratch_alloc(c, (size_t)bits_words(a->tile_cells) * 8, &bits);
@@ -111,7 +111,7 @@ static enum status summary_of_cells(struct ctx *c, const struct array *a, int at
     out->n_cells = n;
     if (attr < 0) return OK;
     const struct attr *at = &a->def->s.attrs[attr];
-    TRY(tile_fetch(c, a, at->id, at->type, tile, true, &ref));
+    TRY(tile_fetch(c, a, at->id, at->type, tile, FETCH_CACHED, &ref));
     if (!ref.tile) return summary_of_default(c, at, n, out);
     struct column col = {at->type, ref.tile->values, ref.tile->bits};
     summary_init(out);
@@ -214,7 +214,7 @@ static enum status tile_may_have(struct ctx *c, const struct array *a, const int
 {
     struct tile_ref presence;
     struct box tile, cells;
-    TRY(tile_fetch(c, a, ATTR_PRESENCE, T_NONE, coords, true, &presence));
+    TRY(tile_fetch(c, a, ATTR_PRESENCE, T_NONE, coords, FETCH_CACHED, &presence));
     if (presence.tile) {
         tile_box(a, coords, &tile);
         cells.n_dims = tile.n_dims;

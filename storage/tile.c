@@ -367,14 +367,20 @@ enum status tile_open(struct ctx *c, const void *bytes, size_t n_bytes, const st
     return OK;
 }
 
-static size_t values_room(const struct tile_record *r)
+static size_t values_room(enum type type, int64_t n)
 {
-    return ((size_t)r->tile.n * tile_width(r->tile.type) + 63) & ~(size_t)63;
+    return ((size_t)n * tile_width(type) + 63) & ~(size_t)63;
+}
+
+size_t tile_most_bytes(enum type type, int64_t n)
+{
+    return values_room(type, n) + (size_t)bits_words(n) * 8;
 }
 
 size_t tile_decoded_bytes(const struct tile_record *r)
 {
-    return values_room(r) + (r->has_bits ? (size_t)bits_words(r->tile.n) * 8 : 0);
+    return r->has_bits ? tile_most_bytes(r->tile.type, r->tile.n)
+                       : values_room(r->tile.type, r->tile.n);
 }
 
 static enum status decode_bits(struct ctx *c, const struct tile_record *r, uint64_t *bits)
@@ -401,7 +407,7 @@ enum status tile_decode(struct ctx *c, const struct tile_record *r, void *memory
                          tile_width(t.type)));
     }
     if (r->has_bits) {
-        void *bits = (uint8_t *)memory + values_room(r);
+        void *bits = (uint8_t *)memory + values_room(t.type, t.n);
         t.bits = bits;
         TRY(decode_bits(c, r, t.bits));
     }

@@ -96,6 +96,8 @@ enum status tile_open(struct ctx *c, const void *bytes, size_t n_bytes, const st
                       enum type type, int64_t n, struct tile_record *out);
 /* Memory that the decoded tile needs: values, then bits (when has_bits), each at 64 bytes. */
 size_t tile_decoded_bytes(const struct tile_record *r);
+/* The most that it is for any tile of n such values. */
+size_t tile_most_bytes(enum type type, int64_t n);
 /* Decodes into memory of tile_decoded_bytes() (aligned to 64; may be NULL when that is 0), which
  * out's values and bits then point into. */
 enum status tile_decode(struct ctx *c, const struct tile_record *r, void *memory, struct tile *out);

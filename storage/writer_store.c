@@ -62,7 +62,8 @@ enum status writer_fetch(struct ctx *c, struct writer *w, uint16_t attr, enum ty
     bool own = writer_has_written(w, coords);
     struct tile_key key = key_of(w, attr, coords);
     if (own) TRY(store_batch_settle(c, w->batch, &key));
-    return tile_fetch(c, own ? &w->self : w->base, attr, type, coords, !own, out);
+    return tile_fetch(c, own ? &w->self : w->base, attr, type, coords,
+                      own ? FETCH_OWN : FETCH_CACHED, out);
 }
 
 /* ---- summaries ---- */

@@ -146,11 +146,20 @@ void buf_free(void *buf)
 /* ---- scratch ---- */
 
 #define MAX_BLOCKS 256
+
+struct scratch_held { /* lies in the scratch itself */
+    struct scratch_held *before;
+    let_go_fn *let_go;
+    void *owner;
+    const void *what;
+};
+
 struct scratch {
     struct budget *budget;
     size_t block_bytes;             /* of each but those for more */
     size_t n_blocks, block, offset; /* the block being filled, and how far */
     unsigned char *blocks[MAX_BLOCKS];
+    struct scratch_held *held; /* the last one */
 };
 
 #define SCRATCH_BLOCK ((size_t)1 << 20)
@@ -178,6 +187,7 @@ struct scratch *scratch_new_small(struct budget *b)
 void scratch_free(struct scratch *s)
 {
     if (!s) return;
+    scratch_reset(s);
     for (size_t i = 0; i < s->n_blocks; i++)
         buf_free(s->blocks[i]);
     free(s);
@@ -235,19 +245,38 @@ enum status scratch_zeroed(struct ctx *c, size_t bytes, void **out)
     return OK;
 }
 
+enum status scratch_hold(struct ctx *c, let_go_fn *let_go, void *owner, const void *what)
+{
+    struct scratch *s = c->scratch;
+    void *memory;
+    enum status status = scratch_alloc(c, sizeof(struct scratch_held), &memory);
+    if (status < 0) {
+        let_go(owner, what);
+        return status;
+    }
+    struct scratch_held *h = memory;
+    *h = (struct scratch_held){s->held, let_go, owner, what};
+    s->held = h;
+    return OK;
+}
+
 struct scratch_mark scratch_mark(const struct scratch *s)
 {
-    return (struct scratch_mark){s->block, s->offset};
+    return (struct scratch_mark){s->block, s->offset, s->held};
 }
 
 void scratch_release(struct scratch *s, struct scratch_mark m)
 {
+    while (s->held != m.held) {
+        struct scratch_held *h = s->held;
+        s->held = h->before;
+        h->let_go(h->owner, h->what);
+    }
     s->block = m.block;
     s->offset = m.offset;
 }
 
 void scratch_reset(struct scratch *s)
 {
-    s->block = 0;
-    s->offset = 0;
+    scratch_release(s, (struct scratch_mark){0, 0, NULL});
 }

@@ -47,8 +47,10 @@ size_t buf_bytes(const void *buf);
  * mark and release a point inside a box. Blocks come from the budget and are kept over resets.
  * Memory is not zeroed, 64-byte aligned. One thread at a time. */
 struct scratch;
+struct scratch_held;
 struct scratch_mark {
     size_t block, offset;
+    struct scratch_held *held;
 };
 struct scratch *scratch_new(struct budget *b);
 /* One of small blocks, for those who have many and need little in each. */
@@ -56,6 +58,11 @@ struct scratch *scratch_new_small(struct budget *b);
 void scratch_free(struct scratch *s);
 enum status scratch_alloc(struct ctx *c, size_t bytes, void **out); /* from c->scratch */
 enum status scratch_zeroed(struct ctx *c, size_t bytes, void **out);
+/* What a chunk points to and others own (a cached tile): let_go(owner, what) is called when the
+ * scratch is released to a point before this call, so it is there as long as memory from here
+ * would be. On an error it is called at once. */
+typedef void let_go_fn(void *owner, const void *what);
+enum status scratch_hold(struct ctx *c, let_go_fn *let_go, void *owner, const void *what);
 struct scratch_mark scratch_mark(const struct scratch *s);
 void scratch_release(struct scratch *s, struct scratch_mark m);
 void scratch_reset(struct scratch *s);
