@@ -53,6 +53,7 @@ static inline void dbf_open(struct dbf *f)
 
 static inline void dbf_reopen(struct dbf *f)
 {
+    scratch_reset(f->t.c.scratch);
     db_close(f->db);
     dbf_open(f);
 }
@@ -74,6 +75,7 @@ static inline int dbf_teardown(void **state)
 {
     struct dbf *f = *state;
     fault_set(NULL);
+    scratch_reset(f->t.c.scratch);
     db_close(f->db);
     nftw(f->dir, dbf_remove_one, 16, FTW_DEPTH | FTW_PHYS);
     test_ctx_close(&f->t);

@@ -79,6 +79,49 @@ static void test_scratch(void **state)
     assert_int_equal(atomic_load(&b.used_bytes), 0);
 }
 
+struct let_go {
+    int n, last;
+};
+
+static void note_let_go(void *owner, const void *what)
+{
+    struct let_go *l = owner;
+    l->n++;
+    l->last = *(const int *)what;
+}
+
+/* What the scratch holds goes with the memory that it was asked for after, last first. */
+static void test_scratch_holds(void **state)
+{
+    (void)state;
+    static const int one = 1, two = 2, three = 3;
+    struct budget b;
+    struct let_go l = {0};
+    budget_init(&b, NULL, 2 << 20);
+    struct ctx c = {.budget = &b, .scratch = scratch_new(&b)};
+    void *p;
+    ctx_clear(&c);
+    assert_int_equal(scratch_hold(&c, note_let_go, &l, &one), OK);
+    struct scratch_mark m = scratch_mark(c.scratch);
+    assert_int_equal(scratch_hold(&c, note_let_go, &l, &two), OK);
+    assert_int_equal(scratch_alloc(&c, 1000, &p), OK);
+    assert_int_equal(scratch_hold(&c, note_let_go, &l, &three), OK);
+    assert_int_equal(l.n, 0);
+    scratch_release(c.scratch, m);
+    assert_int_equal(l.n, 2);
+    assert_int_equal(l.last, 2);
+    scratch_release(c.scratch, m);
+    assert_int_equal(l.n, 2);
+    while (scratch_alloc(&c, 64, &p) == OK) {
+    }
+    ctx_clear(&c);
+    assert_int_equal(scratch_hold(&c, note_let_go, &l, &three), ERR_MEMORY);
+    assert_int_equal(l.n, 3); /* at once */
+    scratch_free(c.scratch);
+    assert_int_equal(l.n, 4);
+    assert_int_equal(l.last, 1);
+}
+
 static void test_bits(void **state)
 {
     (void)state;
@@ -168,7 +211,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_status), cmocka_unit_test(test_fail_keeps_first),
-        cmocka_unit_test(test_budget), cmocka_unit_test(test_scratch),
+        cmocka_unit_test(test_budget), cmocka_unit_test(test_scratch), cmocka_unit_test(test_scratch_holds),
         cmocka_unit_test(test_bits),   cmocka_unit_test(test_pool),
         cmocka_unit_test(test_promotion),
     };

@@ -106,6 +106,49 @@ static void what_is_there_is_not_loaded_again(void **state)
     assert_true(st.used_bytes >= 50 * TILE_BYTES && st.used_bytes < 50 * (TILE_BYTES + 2000));
 }
 
+static const struct tile *get_again(struct fixture *f, int64_t i)
+{
+    struct tile_key k = key_of(i);
+    const struct tile *t = NULL;
+    assert_int_equal(cache_get_again(&f->t.c, f->cache, &k, load, f, &t), OK);
+    return t;
+}
+
+/* Who reads every tile once fills the cache with none of them; with those that it had room for when
+ * he comes back. */
+static void a_first_look_keeps_nothing(void **state)
+{
+    struct fixture *f = *state;
+    open_cache(f, 1 << 20);
+    touch(f, 7);
+    for (int64_t i = 0; i < 50; i++) {
+        const struct tile *t = get_again(f, i);
+        assert_int_equal(t != NULL, i == 7);
+        cache_release(f->cache, t);
+    }
+    assert_int_equal(f->n_loads, 1);
+    int64_t n = 0;
+    for (int64_t i = 0; i < 50; i++) {
+        const struct tile *t = get_again(f, i);
+        n += t != NULL;
+        cache_release(f->cache, t);
+    }
+    assert_in_range(n, 20, 50); /* two may share a ghost's place */
+    assert_int_equal(f->n_loads, n);
+    for (int64_t i = 1000; i < 20000; i++)
+        assert_null(get_again(f, i));
+    assert_int_equal(f->n_loads, n);
+}
+
+static void a_cache_of_nothing_is_not_asked_again(void **state)
+{
+    struct fixture *f = *state;
+    open_cache(f, 0);
+    for (int i = 0; i < 3; i++)
+        assert_null(get_again(f, 1));
+    assert_int_equal(f->n_loads, 0);
+}
+
 /* Who asks the server for memory is refused only when nothing more can be evicted. */
 static void memory_is_given_back(void **state)
 {
@@ -408,6 +451,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_is_there_is_not_loaded_again),
+        TEST(a_first_look_keeps_nothing),
+        TEST(a_cache_of_nothing_is_not_asked_again),
         TEST(memory_is_given_back),
         TEST(the_limit_holds),
         TEST(a_scan_does_not_wash_out_what_is_used),
