@@ -26,7 +26,7 @@ enum status record_check(struct ctx *c, const void *bytes, size_t n_bytes, const
     if (memcmp(p, magic, 4)) return record_corrupt(c, key, "it does not begin as it should");
     if (get64(p + 8) != checksum(p, n_bytes))
         return record_corrupt(c, key, "its checksum does not match");
-    if (get16(p + 4) != version || get16(p + 6))
+    if (!get16(p + 4) || get16(p + 4) > version || get16(p + 6))
         return fail(c, ERR_FORMAT_VERSION, "stored data has format version %d, this is for %d",
                     get16(p + 4), version);
     return OK;

@@ -12,7 +12,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are little-en
 /* Writes the first 16 bytes: magic (4), format version (2), zero (2), checksum of the rest (8). */
 void record_seal(void *bytes, size_t n_bytes, const char *magic, uint16_t version);
 /* ERR_CORRUPT when magic or checksum are wrong, ERR_FORMAT_VERSION when both hold and the version
- * does not. */
+ * is newer than `version`. */
 enum status record_check(struct ctx *c, const void *bytes, size_t n_bytes, const char *magic,
                          uint16_t version, const struct tile_key *key);
 /* ERR_CORRUPT: "tile (1, 2) of array 7, attribute 3, version 5 is damaged: <why>". */

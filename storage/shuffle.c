@@ -3,6 +3,8 @@
 #include "storage/shuffle.h"
 #include <string.h>
 
+#define MAX_FAST_WIDTH 16
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -62,13 +64,14 @@ static int64_t shuffle_fast(int isa, const uint8_t *src, int64_t n, size_t width
     }
 }
 
-static int64_t unshuffle_fast(int isa, const uint8_t *src, int64_t n, size_t width, uint8_t *dst)
+static int64_t unshuffle_fast(int isa, const uint8_t *const *planes, int64_t n, size_t width,
+                              uint8_t *dst)
 {
     switch (isa) {
     case 2:
-        return unshuffle_avx2(src, n, width, dst);
+        return unshuffle_avx2(planes, n, width, dst);
     case 1:
-        return unshuffle_sse2(src, n, width, dst);
+        return unshuffle_sse2(planes, n, width, dst);
     default:
         return 0;
     }
@@ -85,9 +88,10 @@ static int64_t shuffle_fast(int isa, const uint8_t *src, int64_t n, size_t width
     (void)isa, (void)src, (void)n, (void)width, (void)dst;
     return 0;
 }
-static int64_t unshuffle_fast(int isa, const uint8_t *src, int64_t n, size_t width, uint8_t *dst)
+static int64_t unshuffle_fast(int isa, const uint8_t *const *planes, int64_t n, size_t width,
+                              uint8_t *dst)
 {
-    (void)isa, (void)src, (void)n, (void)width, (void)dst;
+    (void)isa, (void)planes, (void)n, (void)width, (void)dst;
     return 0;
 }
 
@@ -109,13 +113,16 @@ void shuffle_bytes_by(int isa, const void *src, int64_t n, size_t width, void *d
 
 void unshuffle_bytes_by(int isa, const void *src, int64_t n, size_t width, void *dst)
 {
-    const uint8_t *s = src;
+    const uint8_t *s = src, *planes[MAX_FAST_WIDTH];
     uint8_t *d = dst;
+    int64_t done = 0;
     if (width == 1) {
         memcpy(d, s, (size_t)n);
         return;
     }
-    int64_t done = unshuffle_fast(isa, s, n, width, d);
+    for (size_t j = 0; width <= MAX_FAST_WIDTH && j < width; j++)
+        planes[j] = s + j * (size_t)n;
+    if (width <= MAX_FAST_WIDTH) done = unshuffle_fast(isa, planes, n, width, d);
     for (int64_t i = done; i < n; i++)
         for (size_t j = 0; j < width; j++)
             d[(size_t)i * width + j] = s[j * (size_t)n + (size_t)i];
@@ -129,4 +136,13 @@ void shuffle_bytes(const void *src, int64_t n, size_t width, void *dst)
 void unshuffle_bytes(const void *src, int64_t n, size_t width, void *dst)
 {
     unshuffle_bytes_by(shuffle_isas() - 1, src, n, width, dst);
+}
+
+void unshuffle_planes(const uint8_t *const *planes, int64_t n, size_t width, void *dst)
+{
+    uint8_t *d = dst;
+    int64_t done = unshuffle_fast(shuffle_isas() - 1, planes, n, width, d);
+    for (int64_t i = done; i < n; i++)
+        for (size_t j = 0; j < width; j++)
+            d[(size_t)i * width + j] = planes[j][i];
 }

@@ -9,6 +9,8 @@
 /* Any width ≥ 1; 2, 4, 8 and 16 are fast. src and dst must not overlap. */
 void shuffle_bytes(const void *src, int64_t n, size_t width, void *dst);
 void unshuffle_bytes(const void *src, int64_t n, size_t width, void *dst);
+/* From planes that lie anywhere; width ≤ 16. */
+void unshuffle_planes(const uint8_t *const *planes, int64_t n, size_t width, void *dst);
 
 /* The same by one instruction set, for tests: 0 … shuffle_isas() - 1, of which 0 is plain C. */
 int shuffle_isas(void);

@@ -5,7 +5,8 @@
 #include <assert.h>
 
 #define MAGIC "TSTL"
-#define FORMAT 1
+#define FORMAT 2
+#define FORMAT_OF_OLD 1 /* of records that older software reads as well */
 #define FIXED_BYTES 72
 #define TYPE_PRESENCE 255
 #define FLAG_DENSE 1
@@ -22,6 +23,13 @@ size_t tile_width(enum type t)
 {
     if (t == T_NONE) return 0;
     return t == T_TEXT ? sizeof(uint32_t) : type_bytes(t);
+}
+
+enum codec_values tile_values(enum type t)
+{
+    if (type_is_float(t)) return VALUES_FLOATS;
+    if (type_is_unsigned(t) || t == T_BOOL || t == T_TEXT) return VALUES_UNSIGNED;
+    return type_is_signed(t) || type_is_time(t) ? VALUES_SIGNED : VALUES_BYTES;
 }
 
 static size_t header_bytes(int n_dims, bool presence)
@@ -174,7 +182,7 @@ static enum status encode_values(struct ctx *c, struct tile *t, const uint64_t *
     TRY(codec_encode(c, values, t->n, width, o, p, &payload_bytes, &codec));
     put_header(out, t, codec, coding, bitmap_bytes, payload_bytes);
     *out_bytes = (size_t)(p - out) + payload_bytes;
-    record_seal(out, *out_bytes, MAGIC, FORMAT);
+    record_seal(out, *out_bytes, MAGIC, codec < CODEC_PLANES ? FORMAT_OF_OLD : FORMAT);
     return OK;
 }
 
@@ -286,7 +294,7 @@ enum status tile_encode_presence(struct ctx *c, const struct tile_key *key, cons
         if (s < 0) return s;
     }
     put_header(out, &t, 0, coding, bitmap_bytes, 0);
-    record_seal(out, head + bitmap_bytes, MAGIC, FORMAT);
+    record_seal(out, head + bitmap_bytes, MAGIC, FORMAT_OF_OLD);
     *record = out;
     *record_bytes = head + bitmap_bytes;
     return OK;

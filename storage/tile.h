@@ -6,7 +6,7 @@
  *
  *   offset  size  field
  *        0     4  magic, "TSTL"
- *        4     2  format version, 1 (ERR_FORMAT_VERSION when newer)
+ *        4     2  format version: 1; 2 with a codec above 3 (ERR_FORMAT_VERSION when newer)
  *        6     2  zero
  *        8     8  XXH3-64 of bytes [16, end), seeded with bytes [0, 8) as a number
  *       16     1  codec of the payload (codec.h); 0 when there is none
@@ -70,6 +70,9 @@ struct tile {
 
 /* Bytes of a value in a tile: 4 for TEXT (a code), type_bytes() otherwise; 0 for T_NONE. */
 size_t tile_width(enum type t);
+
+/* What codecs take its values for. */
+enum codec_values tile_values(enum type t);
 
 /* The record of a tile of values, in c->scratch. Uses key, type, n, values and bits of t. present:
  * which cells exist (NULL: all); where none does, values and bits may be anything. */

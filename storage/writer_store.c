@@ -260,7 +260,9 @@ static enum status store_attr(struct ctx *c, struct writer *w, const struct imag
                      .n = w->base->tile_cells,
                      .values = cells->values,
                      .bits = cells->valid};
-    struct codec_options o = {.raw = attr->codec_raw, .zstd_level = attr->zstd_level};
+    struct codec_options o = {.raw = attr->codec_raw,
+                              .zstd_level = attr->zstd_level,
+                              .values = tile_values(attr->type)};
     struct column col = {attr->type, t.values, t.bits};
     struct summary summary;
     void *record;

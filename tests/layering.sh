@@ -24,7 +24,7 @@ forbid server 'client/'
 forbid client 'storage/[a-z_]+\.h|storage/files|query/|server/'
 only 'sqlite3\.h' storage/catalog.c storage/catalog_internal.h
 only 'lmdb\.h' storage/store.c storage/store_lmdb.h
-only 'zstd\.h' storage/codec.c
+only 'zstd\.h' storage/codec_zstd.c
 only 'uv\.h' server/loop.c
 only 'zip\.h' storage/files/zip.c
 only 'zip\.h' storage/files/zip.c

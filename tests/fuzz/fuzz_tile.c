@@ -47,8 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         put32(bytes + (kind == 2 ? 20 : 24), 1);
         put64(bytes + (kind == 2 ? 24 : 32), 1);
     }
-    if (!(data[0] & 128)) record_seal(bytes, n, kind == 2 ? "TSSB" : "TSTL", 1);
-    if (kind == 0) tile(c, bytes, n, &key, T_FLOAT32, extents);
+    if (!(data[0] & 128)) record_seal(bytes, n, kind == 2 ? "TSSB" : "TSTL", kind == 2 ? 1 : 2);
+    if (kind == 0) tile(c, bytes, n, &key, data[0] & 32 ? T_FLOAT64 : T_FLOAT32, extents);
     if (kind == 3) tile(c, bytes, n, &key, T_BOOL, extents);
     if (kind == 1) {
         key.attr = ATTR_PRESENCE;

@@ -1,5 +1,5 @@
 /* Codecs give back what they took, choose as documented, and survive hostile payloads. */
-#include "storage/codec.h"
+#include "storage/codec_parts.h"
 #include "storage/shuffle.h"
 #include "tests/unit/storage_ctx.h"
 #include "tests/unit/unit.h"
@@ -68,7 +68,12 @@ static enum codec round_trip(struct ctx *c, const void *values, int64_t n, size_
 static void every_width_and_length_comes_back(void **state)
 {
     struct ctx *c = &((struct test_ctx *)*state)->c;
-    const struct codec_options options[] = {{0}, {.raw = true}, {.zstd_level = 3}};
+    const struct codec_options options[] = {{0},
+                                            {.raw = true},
+                                            {.zstd_level = 3},
+                                            {.values = VALUES_SIGNED},
+                                            {.values = VALUES_UNSIGNED},
+                                            {.values = VALUES_FLOATS}};
     for (size_t w = 0; w < N_OF(widths); w++)
         for (size_t l = 0; l < N_OF(lengths); l++) {
             size_t n_bytes = (size_t)lengths[l] * widths[w], got;
@@ -108,21 +113,137 @@ static void the_codec_fits_the_values(void **state)
     for (int64_t i = 0; i < n; i++)
         v[i] = NAN;
     assert_int_equal(round_trip(c, v, n, 8, NULL, &bytes), CODEC_CONSTANT);
+    struct codec_options floats = {.values = VALUES_FLOATS};
+    test_fill_smooth(v, n);
+    assert_int_equal(round_trip(c, v, n, 8, &floats, &bytes), CODEC_PLANES);
+    assert_true(bytes < (size_t)n * 8 * 3 / 4);
+    test_fill_random(v, (size_t)n * 8, 5);
+    assert_int_equal(round_trip(c, v, n, 8, &floats, &bytes), CODEC_RAW);
     free(v);
 }
 
-/* Whatever the payload, decoding ends, in the bounds of buffers that the sanitizers watch. */
-static void hostile_payloads_are_refused(void **state)
+/* ---- decimals ---- */
+
+static double quarter_noise(uint64_t *seed)
+{
+    return (double)(int64_t)test_random(seed) * 0x1p-65;
+}
+
+/* Two decimals of a smooth curve, with what is no decimal sprinkled in. */
+static void fill_decimals(double *v, int64_t n, int digits, uint64_t seed)
+{
+    double power = pow(10, digits);
+    for (int64_t i = 0; i < n; i++)
+        v[i] = round((15 + 10 * sin((double)i / 1000) + quarter_noise(&seed)) * power) / power;
+}
+
+static void decimals_come_back_to_the_bit(void **state)
 {
     struct ctx *c = &((struct test_ctx *)*state)->c;
-    const int64_t n = 512;
-    double v[512], back[512];
+    struct codec_options o = {.values = VALUES_FLOATS};
+    double *v = malloc(8 * 32768);
+    float *f = malloc(4 * 32768);
+    size_t bytes;
+    for (int digits = 0; digits <= 6; digits++)
+        for (size_t l = 0; l < N_OF(lengths); l++) {
+            int64_t n = lengths[l];
+            fill_decimals(v, n, digits, l);
+            if (n >= 1000) {
+                const double odd[] = {-0.0, NAN, -NAN, INFINITY, -INFINITY, 1e300, 5e-324, 1.0 / 3};
+                uint64_t payload_nan = UINT64_C(0x7ff4dead0000beef);
+                for (size_t i = 0; i < N_OF(odd); i++)
+                    v[(size_t)n * i / N_OF(odd)] = odd[i];
+                memcpy(&v[n - 1], &payload_nan, 8);
+            }
+            for (int64_t i = 0; i < n; i++)
+                f[i] = (float)v[i];
+            enum codec used = round_trip(c, v, n, 8, &o, &bytes);
+            if (n > 4000 && digits > 0) assert_int_equal(used, CODEC_DECIMAL);
+            if (n > 4000 && digits == 2) assert_true(bytes < (size_t)n * 8 / 6);
+            used = round_trip(c, f, n, 4, &o, &bytes);
+            if (n > 4000 && digits > 0 && digits <= 3) assert_int_equal(used, CODEC_DECIMAL);
+        }
+    free(v);
+    free(f);
+}
+
+/* Runs of a value that is no decimal take one exception each; too many of them, no decimals. */
+static void exceptions_are_few_or_other_codecs_are_used(void **state)
+{
+    struct ctx *c = &((struct test_ctx *)*state)->c;
+    struct codec_options o = {.values = VALUES_FLOATS};
+    const int64_t n = 32768;
+    double *v = malloc((size_t)n * 8);
+    size_t plain, with_run, bytes;
+    fill_decimals(v, n, 2, 1);
+    assert_int_equal(round_trip(c, v, n, 8, &o, &plain), CODEC_DECIMAL);
+    for (int64_t i = 1000; i < 5000; i++)
+        v[i] = NAN;
+    assert_int_equal(round_trip(c, v, n, 8, &o, &with_run), CODEC_DECIMAL);
+    assert_true(with_run <= plain + 16);
+    for (int64_t i = 0; i < n; i += 20)
+        v[i] = 1.0 / (double)(3 + i);
+    assert_int_not_equal(round_trip(c, v, n, 8, &o, &bytes), CODEC_DECIMAL);
+    free(v);
+}
+
+static void integers_of_any_range_come_back(void **state)
+{
+    struct ctx *c = &((struct test_ctx *)*state)->c;
+    struct codec_options o = {.values = VALUES_SIGNED};
+    const int64_t n = 5000;
+    int64_t *v = malloc((size_t)n * 8);
+    size_t bytes;
+    uint64_t seed = 4;
+    for (int bits = 0; bits <= 64; bits++)
+        for (int slope = 0; slope < 2; slope++) {
+            uint64_t at = (uint64_t)INT64_MAX - 7;
+            for (int64_t i = 0; i < n; i++) {
+                uint64_t r = bits ? test_random(&seed) >> (64 - bits) : (uint64_t)(i & 1);
+                v[i] = (int64_t)(slope ? (at += r + 1000000007) : r - 5);
+            }
+            enum codec used = round_trip(c, v, n, 8, &o, &bytes);
+            if (bits > 2 && bits <= 32 - 2 * slope) assert_int_equal(used, CODEC_DECIMAL);
+        }
+    free(v);
+}
+
+static void instruction_sets_agree_on_decimals(void **state)
+{
+    struct ctx *c = &((struct test_ctx *)*state)->c;
+    double v[2500], back[2500];
+    uint8_t *base = malloc(codec_bound(2500, 8)), *other = malloc(codec_bound(2500, 8));
+    size_t n_base, n_other;
+    for (int digits = 1; digits < 5; digits++) {
+        fill_decimals(v, 2500, digits, 8);
+        v[77] = NAN;
+        v[1033] = -0.0;
+        assert_int_equal(decimal_encode_by(c, 0, VALUES_FLOATS, v, 2500, 8, base, &n_base), OK);
+        assert_true(n_base > 0);
+        for (int isa = 0; isa < decimal_isas(); isa++) {
+            assert_int_equal(decimal_encode_by(c, isa, VALUES_FLOATS, v, 2500, 8, other, &n_other),
+                             OK);
+            assert_int_equal(n_other, n_base);
+            assert_memory_equal(other, base, n_base);
+            assert_int_equal(decimal_decode_by(c, isa, base, n_base, back, 2500, 8), OK);
+            assert_memory_equal(back, v, sizeof v);
+        }
+    }
+    free(base);
+    free(other);
+}
+
+/* ---- hostile payloads ---- */
+
+/* Whatever the payload, decoding ends, in the bounds of buffers that the sanitizers watch. */
+static void refuse_damaged(struct ctx *c, const void *values, int64_t n,
+                           const struct codec_options *o, enum codec expected)
+{
+    uint8_t *payload = malloc(codec_bound(n, 8)), *back = malloc((size_t)n * 8);
     size_t bytes;
     enum codec used;
-    test_fill_smooth(v, n);
-    uint8_t *payload = malloc(codec_bound(n, 8));
-    assert_int_equal(codec_encode(c, v, n, 8, NULL, payload, &bytes, &used), OK);
-    assert_int_equal(used, CODEC_SHUFFLE_ZSTD);
+    assert_int_equal(codec_encode(c, values, n, 8, o, payload, &bytes, &used), OK);
+    assert_int_equal(used, expected);
     for (size_t cut = 0; cut < bytes; cut++) {
         uint8_t *part = malloc(cut ? cut : 1);
         memcpy(part, payload, cut);
@@ -131,6 +252,7 @@ static void hostile_payloads_are_refused(void **state)
         free(part);
     }
     uint64_t seed = 9;
+    payload = realloc(payload, bytes);
     for (size_t at = 0; at < bytes; at++) {
         uint8_t old = payload[at];
         payload[at] = (uint8_t)test_random(&seed);
@@ -139,14 +261,35 @@ static void hostile_payloads_are_refused(void **state)
         ctx_clear(c);
         payload[at] = old;
     }
-    assert_int_equal(codec_decode(c, used, payload, bytes, back, n - 1, 8), ERR_CORRUPT);
-    ctx_clear(c);
-    assert_int_equal(codec_decode(c, CODEC_RAW, payload, bytes, back, n, 8), ERR_CORRUPT);
-    ctx_clear(c);
-    assert_int_equal(codec_decode(c, CODEC_CONSTANT, payload, bytes, back, n, 8), ERR_CORRUPT);
-    ctx_clear(c);
-    assert_int_equal(codec_decode(c, (enum codec)77, payload, bytes, back, n, 8), ERR_CORRUPT);
+    const enum codec others[] = {CODEC_CONSTANT, CODEC_RAW, (enum codec)77};
+    for (size_t i = 0; i < N_OF(others); i++) {
+        assert_int_equal(codec_decode(c, others[i], payload, bytes, back, n, 8), ERR_CORRUPT);
+        ctx_clear(c);
+    }
+    for (int other = CODEC_SHUFFLE_ZSTD; other <= CODEC_DECIMAL; other++) {
+        enum status s = codec_decode(c, (enum codec)other, payload, bytes, back, n - 1, 8);
+        assert_true(s == ERR_CORRUPT || used == CODEC_DECIMAL);
+        ctx_clear(c);
+        s = codec_decode(c, (enum codec)other, payload, bytes, back, n, 8);
+        assert_true(s == ERR_CORRUPT || other == (int)used);
+        ctx_clear(c);
+    }
     free(payload);
+    free(back);
+}
+
+static void hostile_payloads_are_refused(void **state)
+{
+    struct ctx *c = &((struct test_ctx *)*state)->c;
+    const struct codec_options floats = {.values = VALUES_FLOATS};
+    double v[1500];
+    test_fill_smooth(v, 512);
+    refuse_damaged(c, v, 512, NULL, CODEC_SHUFFLE_ZSTD);
+    test_fill_smooth(v, 1500);
+    refuse_damaged(c, v, 1500, &floats, CODEC_PLANES);
+    fill_decimals(v, 1500, 2, 3);
+    v[700] = NAN;
+    refuse_damaged(c, v, 1500, &floats, CODEC_DECIMAL);
 }
 
 static void bytes_are_squeezed_when_it_gains(void **state)
@@ -176,28 +319,44 @@ static void nothing_may_follow_the_frame(void **state)
     assert_int_equal(codec_expand(c, packed, 2 * got, back, sizeof back), ERR_CORRUPT);
 }
 
-static void report_rates(void **state)
+static void report(struct ctx *c, const char *what, const double *v, int64_t n,
+                   const struct codec_options *o)
 {
-    struct ctx *c = &((struct test_ctx *)*state)->c;
-    const int64_t n = 32768;
-    double *v = aligned_alloc(64, (size_t)n * 8), *back = aligned_alloc(64, (size_t)n * 8);
+    double *back = aligned_alloc(64, (size_t)n * 8);
     uint8_t *payload = malloc(codec_bound(n, 8));
     size_t bytes = 0;
     enum codec used = 0;
-    test_fill_smooth(v, n);
-    int64_t t0 = now_ns();
-    for (int i = 0; i < 20; i++)
-        assert_int_equal(codec_encode(c, v, n, 8, NULL, payload, &bytes, &used), OK);
-    int64_t t1 = now_ns();
-    for (int i = 0; i < 20; i++)
+    int64_t t0 = 0, t1, t2;
+    for (int i = -2; i < 50; i++) {
+        if (i == 0) t0 = now_ns();
+        assert_int_equal(codec_encode(c, v, n, 8, o, payload, &bytes, &used), OK);
+    }
+    t1 = now_ns();
+    for (int i = 0; i < 50; i++)
         assert_int_equal(codec_decode(c, used, payload, bytes, back, n, 8), OK);
-    int64_t t2 = now_ns();
-    double total = 20.0 * (double)n * 8;
-    printf("smooth doubles: encode %.2f GB/s, decode %.2f GB/s, ratio %.2f\n",
+    t2 = now_ns();
+    double total = 50.0 * (double)n * 8;
+    printf("%s by %s: encode %.2f GB/s, decode %.2f GB/s, ratio %.2f\n", what, codec_name(used),
            total / (double)(t1 - t0), total / (double)(t2 - t1), (double)n * 8 / (double)bytes);
-    free(v);
     free(back);
     free(payload);
+}
+
+static void report_rates(void **state)
+{
+    struct ctx *c = &((struct test_ctx *)*state)->c;
+    const struct codec_options portable = {0}, floats = {.values = VALUES_FLOATS};
+    const int64_t n = 32768;
+    double *v = aligned_alloc(64, (size_t)n * 8);
+    test_fill_smooth(v, n);
+    report(c, "smooth doubles", v, n, &portable);
+    report(c, "smooth doubles", v, n, &floats);
+    fill_decimals(v, n, 2, 1);
+    report(c, "two decimals", v, n, &portable);
+    report(c, "two decimals", v, n, &floats);
+    test_fill_random(v, (size_t)n * 8, 5);
+    report(c, "noise", v, n, &floats);
+    free(v);
 }
 
 int main(void)
@@ -206,6 +365,11 @@ int main(void)
         cmocka_unit_test(shuffle_is_a_transposition),
         cmocka_unit_test_setup_teardown(every_width_and_length_comes_back, open_ctx, close_ctx),
         cmocka_unit_test_setup_teardown(the_codec_fits_the_values, open_ctx, close_ctx),
+        cmocka_unit_test_setup_teardown(decimals_come_back_to_the_bit, open_ctx, close_ctx),
+        cmocka_unit_test_setup_teardown(exceptions_are_few_or_other_codecs_are_used, open_ctx,
+                                        close_ctx),
+        cmocka_unit_test_setup_teardown(integers_of_any_range_come_back, open_ctx, close_ctx),
+        cmocka_unit_test_setup_teardown(instruction_sets_agree_on_decimals, open_ctx, close_ctx),
         cmocka_unit_test_setup_teardown(hostile_payloads_are_refused, open_ctx, close_ctx),
         cmocka_unit_test_setup_teardown(bytes_are_squeezed_when_it_gains, open_ctx, close_ctx),
         cmocka_unit_test_setup_teardown(nothing_may_follow_the_frame, open_ctx, close_ctx),
