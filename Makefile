@@ -43,7 +43,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 
 include $(wildcard conf/*.mk)
 
-.PHONY: all packages venv demo check bench install clean lib unit sql-runner fuzzers crash memory fuzz random
+.PHONY: all packages venv demo check install clean lib unit sql-runner fuzzers crash memory fuzz random
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 all: $(B)/tesserad $(B)/tessera
@@ -120,11 +120,6 @@ check: packages
 	@$(MAKE) -j$(JOBS) MODE=tsan unit
 	@$(MAKE) -j$(JOBS) MODE=fuzz fuzzers
 	@tests/check.sh
-
-bench: packages
-	@$(MAKE) venv
-	@$(MAKE) -j$(JOBS) all
-	@build/venv/bin/python tests/bench/bench.py
 
 # Longer forms of what make check does shortly.
 crash: all
