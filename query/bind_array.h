@@ -9,6 +9,9 @@ typedef enum status array_fn(struct binder *b, const struct ast_from *f, struct 
 /* An array as an argument: a name, with or without a slice, a function's result, (SELECT …). Its
  * positions start afresh. */
 enum status array_arg(struct binder *b, const struct ast_expr *call, int i, struct scope *out);
+/* A FROM item that must be an array, for `name`. Its positions start afresh. */
+enum status bind_array_item(struct binder *b, const struct ast_from *f, const char *name,
+                            struct scope *out);
 /* The scope's column of a dimension by name. */
 enum status dim_arg(struct binder *b, const struct scope *s, const char *name, int pos,
                     const struct scope_col **out);

@@ -28,14 +28,20 @@ enum status array_arg(struct binder *b, const struct ast_expr *call, int i, stru
                 i + 1, name);
         return hint(b->c, "An array's name, name[slice], or (SELECT [i], [j], v FROM …).");
     }
-    TRY(bind_from(b, &f, NULL, out));
+    return bind_array_item(b, &f, name, out);
+}
+
+enum status bind_array_item(struct binder *b, const struct ast_from *f, const char *name,
+                            struct scope *out)
+{
+    TRY(bind_from(b, f, NULL, out));
     int n_dims = 0;
     for (int k = 0; k < out->n_cols; k++)
         n_dims += out->cols[k].is_dim;
     for (int d = 0; d < out->plan->rel.n_dims; d++) {
         const struct rel_dim *dim = &out->plan->rel.dims[d];
         if (dim_known(dim) && dim->axis && n_dims == out->plan->rel.n_dims) continue;
-        fail_at(b->c, ERR_WRONG_OBJECT, place(b, f.pos),
+        fail_at(b->c, ERR_WRONG_OBJECT, place(b, f->pos),
                 "%s needs an array, and this is a list of rows", name);
         return hint(b->c, "Brackets keep dimensions: (SELECT [i], v FROM …).");
     }
@@ -117,7 +123,9 @@ void scope_of_relation(struct binder *b, const struct ast_from *f, struct plan *
                        struct scope *out)
 {
     const struct rel *r = &p->rel;
-    const char *item = f->alias ? f->alias : f->call->name.part[f->call->name.n - 1];
+    const char *item = f->alias  ? f->alias
+                       : f->call ? f->call->name.part[f->call->name.n - 1]
+                                 : NULL;
     scope_init(b, out, p, item, r->n_dims + r->n_cols);
     for (int d = 0; d < r->n_dims; d++)
         scope_add(out, r->dims[d].name, true, d, dim_type(&r->dims[d]));

@@ -299,7 +299,7 @@ static enum status bind_item(struct binder *b, const struct ast_from *f, const s
     case FROM_JOIN:
         return bind_joined(b, f, outer, out);
     case FROM_MATMUL:
-        return not_yet(b, f->pos, "the matrix product (@) is");
+        return bind_matmul(b, f, out);
     case FROM_ROWS_FROM:
         return not_yet(b, f->pos, "ROWS FROM is");
     }

@@ -291,6 +291,12 @@ enum status bind_sys(struct binder *b, const struct ast_from *f, const char *nam
                      struct scope *out);
 enum status bind_join(struct binder *b, const struct ast_from *f, struct scope *left,
                       struct scope *right, struct scope *out);
+/* The inner join of two arrays on pairs of their dimensions: a plan whose dimensions are the left's,
+ * then those of the right without a partner. */
+enum status join_on_dims(struct binder *b, int pos, struct scope *left, struct scope *right,
+                         const int *pair_left, const int *pair_right, int n, struct plan **out);
+/* bind_matrix.c: a @ b. */
+enum status bind_matmul(struct binder *b, const struct ast_from *f, struct scope *out);
 /* Is the condition, bound over both, an equality of one side each? False too when it cannot be
  * bound. */
 bool joins_both(struct binder *b, const struct ast_expr *e, struct scope *left,

@@ -619,6 +619,24 @@ enum status bind_join(struct binder *b, const struct ast_from *f, struct scope *
     return join(&j, out);
 }
 
+enum status join_on_dims(struct binder *b, int pos, struct scope *left, struct scope *right,
+                         const int *pair_left, const int *pair_right, int n, struct plan **out)
+{
+    struct ast_from product = {.kind = FROM_JOIN, .pos = pos, .join = JOIN_INNER};
+    struct joining j = {.b = b,
+                        .f = &product,
+                        .kind = JOIN_INNER,
+                        .pos = pos,
+                        .first = left,
+                        .second = right,
+                        .left = left,
+                        .right = right};
+    j.nearest = arena_array(b->c->arena, bool, MAX_DIMS);
+    for (int i = 0; i < n; i++)
+        add_pair(&j, pair_left[i], pair_right[i], false);
+    return make_plan(&j, out);
+}
+
 bool joins_both(struct binder *b, const struct ast_expr *e, struct scope *left, struct scope *right)
 {
     struct joining j = {.b = b, .first = left, .second = right, .left = left, .right = right};

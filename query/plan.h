@@ -36,6 +36,7 @@ struct agg; /* query/agg.h: an aggregate's overload */
     X(P_REPEAT, "repeat") /* each row as often as its last column says, without that column */     \
     X(P_REGRID, "regrid") /* the cells over other axes */                                          \
     X(P_FFT, "fft")                                                                                \
+    X(P_MATMUL, "matmul") /* sums of products over dimensions of both inputs */                    \
     X(P_FETCH, "fetch")        /* values at other cells: v[#i - 1] */                              \
     X(P_FILL, "fill")          /* EMPTY cells get values */                                        \
     X(P_RESHAPE, "reshape")    /* the same cells in C order over other dimensions */               \
@@ -266,6 +267,11 @@ struct plan {
     int fft_dim;
     bool inverse;
     int *fft_parts;
+    /* MATMUL: result dimension d is dimension dim_of[d] of `pairs`, a JOIN of the same inputs that
+     * never runs and says how they line up. Its other dimensions, which both inputs have, are summed
+     * over. Each input has one column, of the result's type. */
+    struct plan *pairs;
+    bool nulls_spread; /* a NULL makes what it goes into NULL; else it adds nothing */
 };
 
 /* What a node's relation says before it has run: a list of rows has one dimension, `row`, name

@@ -28,12 +28,12 @@ int64_t join_position(const struct plan *p, const struct join_dim *pair, int64_t
     return to < 0 ? INT64_MIN : to;
 }
 
-static void reach_side(const struct op *op, int side, const struct box *want, struct box *out)
+void join_side_box(const struct plan *p, int side, const struct box *want, struct box *out)
 {
     int from[MAX_DIMS];
     const struct join_dim *pair[MAX_DIMS];
-    join_sources(op->plan, side, from, pair);
-    out->n_dims = op->plan->in[side]->rel.n_dims;
+    join_sources(p, side, from, pair);
+    out->n_dims = p->in[side]->rel.n_dims;
     for (int r = 0; r < out->n_dims; r++) {
         int64_t lo = want->lo[from[r]], hi = want->hi[from[r]];
         if (pair[r] && !pair[r]->map) {
@@ -41,8 +41,8 @@ static void reach_side(const struct op *op, int side, const struct box *want, st
             hi += pair[r]->shift;
         } else if (pair[r]) {
             int64_t least = INT64_MAX, most = INT64_MIN;
-            for (int64_t p = lo; p < hi; p++) {
-                int64_t at = join_position(op->plan, pair[r], p);
+            for (int64_t k = lo; k < hi; k++) {
+                int64_t at = join_position(p, pair[r], k);
                 if (at == INT64_MIN) continue;
                 if (at < least) least = at;
                 if (at > most) most = at;
@@ -129,7 +129,7 @@ bool op_reach(const struct op *op, int i, const struct box *want, struct box *ou
         if (!fft_reach(op, want, out)) return false;
         break;
     case P_JOIN:
-        reach_side(op, i, want, out);
+        join_side_box(p, i, want, out);
         break;
     case P_WINDOW_CELLS:
         return window_reach(op, want, out);
@@ -144,6 +144,7 @@ int op_reaches(const struct op *op, const struct box *want, struct reach *out)
     int n = 0;
     if (op->plan->kind == P_FETCH) return fetch_reaches(op, want, out, NULL);
     if (op->plan->kind == P_STACK) return stack_reaches(op, want, out);
+    if (op->plan->kind == P_MATMUL) return matmul_reaches(op, want, out);
     for (int i = 0; i < op->n_in && n < REACH_MAX; i++) {
         out[n].input = i;
         if (op_reach(op, i, want, &out[n].box)) n++;
@@ -206,6 +207,7 @@ static double cost(const struct op *op, const struct box *box)
     }
     if (op->plan->kind == P_FETCH) bytes += fetch_cost(op, box);
     if (op->plan->kind == P_RESHAPE) bytes += reshape_cost(op, box);
+    if (op->plan->kind == P_MATMUL) bytes += matmul_bytes(op, box);
     for (int i = 0; passes && i < op->n_in; i++) {
         if (op->in[i]->box.n_dims != box->n_dims) continue;
         struct box in = like(op->in[i], box);

@@ -41,6 +41,8 @@ void shape_reach(const struct shape *s, const struct box *want, struct box *out)
 void join_sources(const struct plan *p, int side, int *out, const struct join_dim **pair);
 /* Position of the side for one of the output; INT64_MIN where the pair has none. */
 int64_t join_position(const struct plan *p, const struct join_dim *pair, int64_t at);
+/* The box of the side for one of the output; empty where no pair is. */
+void join_side_box(const struct plan *p, int side, const struct box *want, struct box *out);
 
 /* Bytes of scratch that producing the box takes, the inputs' chunks included: an estimate from
  * above. */
@@ -52,6 +54,9 @@ void op_read_ahead(struct ctx *c, const struct op *op, const struct box *box);
 /* The input's box for operators with tables of their own: op_regrid.c, op_fft.c. */
 bool regrid_reach(const struct op *op, const struct box *want, struct box *out);
 bool fft_reach(const struct op *op, const struct box *want, struct box *out);
+/* op_matmul.c: a panel of each input; bytes that it takes besides. */
+int matmul_reaches(const struct op *op, const struct box *want, struct reach *out);
+double matmul_bytes(const struct op *op, const struct box *want);
 /* Rows of the reached box that a regrid asks for at once. */
 int64_t regrid_slab(const struct box *reach);
 void scan_read_ahead(struct ctx *c, const struct op *op, const struct box *box); /* op_scan.c */

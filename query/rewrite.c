@@ -1,5 +1,6 @@
 /* In which order do the rules apply, and the small ones: merging columns, dropping what does
  * nothing, sorts under limits, conditions for scans. */
+#include "query/contract.h"
 #include "query/func.h"
 #include "query/rewrite_internal.h"
 
@@ -264,6 +265,7 @@ static enum status rewrite_tree(struct ctx *c, struct plan **root, const bool *n
     merge_maps(c, root);
     drop_sorts(*root);
     TRY(narrow_regions(c, root, env));
+    TRY(find_contractions(c, root));
     drop_identities(root);
     prune_columns(c, *root, need, map);
     drop_identities(root);

@@ -446,6 +446,15 @@ static void prune_distinct(struct ctx *c, struct plan *p, int *map)
     keep_all(p, map);
 }
 
+/* Presence comes from the one column's cells, so it is always made. */
+static void prune_product(struct ctx *c, struct plan *p, int *map)
+{
+    static const bool one[] = {true};
+    for (int i = 0; i < 2; i++)
+        prune_exactly(c, &p->in[i], one);
+    keep_all(p, map);
+}
+
 void prune_columns(struct ctx *c, struct plan *p, const bool *need, int *map)
 {
     switch (p->kind) {
@@ -506,6 +515,9 @@ void prune_columns(struct ctx *c, struct plan *p, const bool *need, int *map)
         break;
     case P_REPEAT:
         prune_repeat(c, p, need, map);
+        break;
+    case P_MATMUL:
+        prune_product(c, p, map);
         break;
     case P_DISTINCT:
         prune_distinct(c, p, map);

@@ -126,6 +126,13 @@ static void follow(struct plan *p, const int64_t *old_lo)
     case P_JOIN:
         join_region(p);
         break;
+    case P_MATMUL:
+        join_region(p->pairs);
+        for (int i = 0; i < p->rel.n_dims; i++) {
+            const struct rel_dim *of = &p->pairs->rel.dims[p->dim_of[i]];
+            narrow_dim(&p->rel.dims[i], of->lo, of->hi);
+        }
+        break;
     case P_AGGREGATE:
         follow_groups(p, old_lo);
         break;
@@ -166,6 +173,18 @@ static void narrow_inputs_of_join(struct plan *p, const struct box *want)
     }
     narrow(p->in[0], &left);
     narrow(p->in[1], &right);
+}
+
+/* The summed dimensions stay whole. */
+static void narrow_inputs_of_product(struct plan *p, const struct box *want)
+{
+    struct box all;
+    rel_box(&p->pairs->rel, &all);
+    for (int i = 0; i < p->rel.n_dims; i++) {
+        all.lo[p->dim_of[i]] = want->lo[i];
+        all.hi[p->dim_of[i]] = want->hi[i];
+    }
+    narrow_inputs_of_join(p->pairs, &all);
 }
 
 static void narrow_input_of_groups(struct plan *p, const struct box *want)
@@ -292,6 +311,9 @@ static void narrow(struct plan *p, const struct box *want)
         break;
     case P_JOIN:
         narrow_inputs_of_join(p, &box);
+        break;
+    case P_MATMUL:
+        narrow_inputs_of_product(p, &box);
         break;
     case P_WINDOW_CELLS:
         narrow_own(p, &box);

@@ -1,0 +1,19 @@
+/* Products of matrices in memory. blas.c is the only file that knows OpenBLAS. */
+#ifndef TESSERA_BLAS_H
+#define TESSERA_BLAS_H
+#include "storage/base/types.h"
+
+/* Element (i, k) is values[i × row_stride + k × col_stride]; one of the strides is 1. */
+struct matrix {
+    const void *values;
+    int64_t rows, cols, row_stride, col_stride;
+};
+
+/* c += a b, c being row-major with rows c_stride apart. t: T_FLOAT32 or T_FLOAT64, of all three.
+ * vector: a has one row or b one column in the whole product, of which this is a part, and that
+ * goes faster by GEMV. The same c for the same rows of a and columns of b, whatever their number.
+ */
+void blas_add_product(enum type t, const struct matrix *a, const struct matrix *b, bool vector,
+                      void *c, int64_t c_stride);
+
+#endif

@@ -1,0 +1,364 @@
+/* Sums of products over dimensions that two arrays share: matrix products, of matrices of any size.
+ *
+ * A box of the result is made from panels: boxes of both inputs that go through the summed
+ * dimensions in fixed steps, in order, so that a cell has the same bits whatever the boxes, the
+ * workers and the memory. A panel is multiplied where the input's chunk has it when it lies there
+ * as a matrix, else it is gathered into one (K. Goto and R. van de Geijn, "Anatomy of
+ * high-performance matrix multiplication", ACM TOMS 34, 2008, is what OpenBLAS does with it). */
+#include "query/matmul.h"
+#include "query/op_classes.h"
+#include "query/reach.h"
+#include "storage/base/pool.h"
+#include <string.h>
+
+#define GOOD_SIDE 1024 /* rows and columns of a box: panels that multiply at full speed */
+#define LEAST_SIDE 128
+#define LEAST_INNER 512
+#define GOOD_PANEL (512 * 1024) /* cells */
+
+struct matmul {
+    const struct plan *pairs;
+    struct matmul_side side[2];
+    enum matmul_part part[MAX_DIMS]; /* of the pair's dimensions */
+    struct box all;                  /* of the pair's dimensions: where both sides are */
+    int64_t step[MAX_DIMS];          /* of summed dimensions: a panel's extent */
+    enum type type;
+    bool vector;
+};
+
+/* ---- shape ---- */
+
+static void note_parts(const struct op *op, struct matmul *m)
+{
+    const struct plan *p = op->plan;
+    for (int side = 0; side < 2; side++)
+        join_sources(m->pairs, side, m->side[side].from, m->side[side].pair);
+    for (int d = 0; d < m->pairs->rel.n_dims; d++)
+        m->part[d] = PART_INNER;
+    bool left[MAX_DIMS] = {false}, right[MAX_DIMS] = {false};
+    for (int r = 0; r < p->in[0]->rel.n_dims; r++)
+        left[m->side[0].from[r]] = true;
+    for (int r = 0; r < p->in[1]->rel.n_dims; r++)
+        right[m->side[1].from[r]] = true;
+    for (int i = 0; i < p->rel.n_dims; i++) {
+        int d = p->dim_of[i];
+        m->part[d] = left[d] && right[d] ? PART_BATCH : left[d] ? PART_ROWS : PART_COLS;
+    }
+}
+
+/* The input's dimensions by part; inside a part those of the result in its order, summed ones in
+ * the pair's. */
+static void order_side(const struct op *op, struct matmul *m, int side)
+{
+    static const enum matmul_part parts[2][3] = {{PART_BATCH, PART_ROWS, PART_INNER},
+                                                 {PART_BATCH, PART_INNER, PART_COLS}};
+    struct matmul_side *s = &m->side[side];
+    int n = op->plan->in[side]->rel.n_dims;
+    s->n = 0;
+    for (int k = 0; k < 3; k++) {
+        for (int d = 0; d < m->pairs->rel.n_dims; d++) {
+            if (m->part[d] != parts[side][k]) continue;
+            for (int r = 0; r < n; r++)
+                if (s->from[r] == d) {
+                    s->dim[s->n++] = r;
+                    s->n_part[k]++;
+                }
+        }
+    }
+}
+
+/* Where both sides have positions; labelled pairs: all that the left has. */
+static void common_box(const struct op *op, struct matmul *m)
+{
+    m->all.n_dims = m->pairs->rel.n_dims;
+    for (int r = 0; r < op->in[0]->box.n_dims; r++) {
+        int d = m->side[0].from[r];
+        m->all.lo[d] = op->in[0]->box.lo[r];
+        m->all.hi[d] = op->in[0]->box.hi[r];
+    }
+    for (int r = 0; r < op->in[1]->box.n_dims; r++) {
+        int d = m->side[1].from[r];
+        const struct join_dim *pair = m->side[1].pair[r];
+        const struct box *b = &op->in[1]->box;
+        if (pair && pair->map) continue;
+        int64_t lo = b->lo[r] - (pair ? pair->shift : 0), hi = b->hi[r] - (pair ? pair->shift : 0);
+        if (!pair || m->all.lo[d] < lo) m->all.lo[d] = lo;
+        if (!pair || m->all.hi[d] > hi) m->all.hi[d] = hi;
+        if (m->all.hi[d] < m->all.lo[d]) m->all.hi[d] = m->all.lo[d];
+    }
+}
+
+static int64_t part_cells(const struct matmul *m, enum matmul_part part)
+{
+    int64_t n = 1;
+    for (int d = 0; d < m->all.n_dims; d++)
+        if (m->part[d] == part && __builtin_mul_overflow(n, box_extent(&m->all, d), &n))
+            return INT64_MAX;
+    return n;
+}
+
+/* A panel's extents, from the whole's alone: so many cells of the summed dimensions that both
+ * panels together have a good size. */
+static void choose_steps(struct matmul *m)
+{
+    int64_t rows = part_cells(m, PART_ROWS), cols = part_cells(m, PART_COLS);
+    rows = rows < GOOD_SIDE ? rows : GOOD_SIDE;
+    cols = cols < GOOD_SIDE ? cols : GOOD_SIDE;
+    int64_t cells = LEAST_INNER;
+    while (cells * (rows + cols) < GOOD_PANEL)
+        cells *= 2;
+    for (int d = m->all.n_dims - 1; d >= 0; d--) {
+        int64_t extent = box_extent(&m->all, d);
+        if (m->part[d] != PART_INNER) continue;
+        m->step[d] = extent <= cells ? (extent > 1 ? extent : 1) : cells;
+        cells /= m->step[d];
+        if (cells < 1) cells = 1;
+    }
+}
+
+/* Boxes of the result near GOOD_SIDE square, smaller ones where there would be too few for the
+ * workers. */
+static void choose_grid(struct ctx *c, struct op *op, const struct matmul *m)
+{
+    int64_t left[2] = {GOOD_SIDE, GOOD_SIDE}, batch = 1;
+    for (int i = op->plan->rel.n_dims - 1; i >= 0; i--) {
+        enum matmul_part part = m->part[op->plan->dim_of[i]];
+        int64_t extent = box_extent(&op->box, i), *of = &left[part == PART_COLS];
+        op->grid[i] = 1;
+        if (part == PART_BATCH) continue;
+        op->grid[i] = extent < *of ? (extent > 1 ? grid_whole(&op->box, i) : 1) : *of;
+        *of /= extent > 1 ? (extent < *of ? extent : *of) : 1;
+        if (*of < 1) *of = 1;
+    }
+    int width = pool_width(c);
+    for (int i = 0; i < op->plan->rel.n_dims && width > 1; i++) {
+        if (m->part[op->plan->dim_of[i]] == PART_BATCH) {
+            batch *= box_extent(&op->box, i);
+            continue;
+        }
+        int64_t extent = box_extent(&op->box, i);
+        while (batch * ((extent + op->grid[i] - 1) / op->grid[i]) < 2 * width &&
+               op->grid[i] >= 2 * LEAST_SIDE)
+            op->grid[i] = grid_halve(op->grid[i]);
+        batch *= (extent + op->grid[i] - 1) / op->grid[i];
+    }
+}
+
+static enum status matmul_open(struct ctx *c, struct op *op)
+{
+    const struct plan *p = op->plan;
+    struct matmul *m = arena_new_of(c->arena, struct matmul);
+    op->state = m;
+    m->pairs = p->pairs;
+    m->type = p->in[0]->rel.cols[0].type;
+    note_parts(op, m);
+    order_side(op, m, 0);
+    order_side(op, m, 1);
+    common_box(op, m);
+    for (int i = 0; i < p->rel.n_dims; i++) {
+        op->box.lo[i] = m->all.lo[p->dim_of[i]];
+        op->box.hi[i] = m->all.hi[p->dim_of[i]];
+    }
+    box_in_region(op);
+    m->vector = part_cells(m, PART_ROWS) == 1 || part_cells(m, PART_COLS) == 1;
+    choose_steps(m);
+    choose_grid(c, op, m);
+    return OK;
+}
+
+/* ---- panels ---- */
+
+/* The pair's box of a box of the result; the summed dimensions whole. */
+static void pair_box(const struct op *op, const struct box *want, struct box *out)
+{
+    const struct matmul *m = op->state;
+    *out = m->all;
+    for (int i = 0; i < want->n_dims; i++) {
+        out->lo[op->plan->dim_of[i]] = want->lo[i];
+        out->hi[op->plan->dim_of[i]] = want->hi[i];
+    }
+}
+
+/* The next panel's range of the summed dimensions, in row-major order; false after the last. The
+ * first: `whole` cut to a step each. */
+static bool first_panel(const struct matmul *m, const struct box *whole, struct box *out)
+{
+    *out = *whole;
+    for (int d = 0; d < m->all.n_dims; d++)
+        if (m->part[d] == PART_INNER && box_extent(whole, d) > m->step[d])
+            out->hi[d] = out->lo[d] + m->step[d];
+    return !box_empty(whole);
+}
+
+static bool next_panel(const struct matmul *m, const struct box *whole, struct box *at)
+{
+    for (int d = m->all.n_dims - 1; d >= 0; d--) {
+        if (m->part[d] != PART_INNER) continue;
+        bool more = at->hi[d] < whole->hi[d];
+        at->lo[d] = more ? at->hi[d] : whole->lo[d];
+        at->hi[d] = at->lo[d] + m->step[d];
+        if (at->hi[d] > whole->hi[d]) at->hi[d] = whole->hi[d];
+        if (more) return true;
+    }
+    return false;
+}
+
+int matmul_reaches(const struct op *op, const struct box *want, struct reach *out)
+{
+    const struct matmul *m = op->state;
+    struct box whole, panel;
+    int n = 0;
+    pair_box(op, want, &whole);
+    if (!first_panel(m, &whole, &panel)) return 0;
+    for (int side = 0; side < 2; side++) {
+        out[n].input = side;
+        join_side_box(m->pairs, side, &panel, &out[n].box);
+        if (box_intersect(&out[n].box, &op->in[side]->box, &out[n].box)) n++;
+    }
+    return n;
+}
+
+/* Cells and bits of both panels as operands; sums of integers. */
+double matmul_bytes(const struct op *op, const struct box *want)
+{
+    const struct matmul *m = op->state;
+    struct box whole, panel;
+    pair_box(op, want, &whole);
+    if (!first_panel(m, &whole, &panel)) return 0;
+    double cells[4] = {1, 1, 1, 1};
+    for (int d = 0; d < panel.n_dims; d++)
+        cells[m->part[d]] *= (double)box_extent(&panel, d);
+    double inner = cells[PART_BATCH] * cells[PART_INNER], each = m->type == T_INT64 ? 17 : 9;
+    double result = cells[PART_BATCH] * cells[PART_ROWS] * cells[PART_COLS];
+    return inner * (cells[PART_ROWS] + cells[PART_COLS]) * each +
+           result * (m->type == T_INT64 ? 25 : 1);
+}
+
+static enum status read_panel(struct ctx *c, struct op *op, int side, const struct box *panel,
+                              struct chunk *out)
+{
+    const struct matmul *m = op->state;
+    struct box want;
+    *out = (struct chunk){.n_present = 0};
+    join_side_box(m->pairs, side, panel, &want);
+    if (!box_intersect(&want, &op->in[side]->box, &want)) return OK;
+    return op_produce(c, op->in[side], &want, out);
+}
+
+static enum status add_panel(struct ctx *c, struct op *op, const struct box *panel,
+                             struct product *p)
+{
+    const struct matmul *m = op->state;
+    struct chunk ch[2];
+    struct operand o[2];
+    for (int side = 0; side < 2; side++) {
+        TRY(read_panel(c, op, side, panel, &ch[side]));
+        if (ch[side].n_present == 0) return OK;
+    }
+    bool masked = chunk_is_masked(&m->side[0], &ch[0]) || chunk_is_masked(&m->side[1], &ch[1]);
+    for (int side = 0; side < 2; side++)
+        TRY(operand_of(c, m->pairs, &m->side[side], &ch[side], panel, masked, &o[side]));
+    return product_add(c, p, &o[0], &o[1], op->plan->pos);
+}
+
+/* ---- the result ---- */
+
+static enum status product_make(struct ctx *c, const struct op *op, const struct box *whole,
+                                const struct chunk *ch, struct product *p)
+{
+    const struct matmul *m = op->state;
+    int64_t n[4] = {1, 1, 1, 1};
+    void *memory;
+    for (int d = 0; d < whole->n_dims; d++)
+        n[m->part[d]] *= box_extent(whole, d);
+    *p = (struct product){.type = m->type,
+                          .nulls_spread = op->plan->nulls_spread,
+                          .vector = m->vector,
+                          .n_batch = n[PART_BATCH],
+                          .rows = n[PART_ROWS],
+                          .cols = n[PART_COLS],
+                          .row_words = bits_words(n[PART_COLS]),
+                          .values = ch->cols[0].values};
+    size_t words = (size_t)(p->n_batch * p->rows * p->row_words) * 8 + 8;
+    TRY(scratch_zeroed(c, words, &memory));
+    p->met = memory;
+    TRY(scratch_zeroed(c, words, &memory));
+    p->told = memory;
+    TRY(scratch_zeroed(c, (size_t)p->n_batch + 1, &memory));
+    p->full = memory;
+    memset(p->values, 0, type_bytes(ch->cols[0].type) * (size_t)ch->n);
+    if (m->type != T_INT64) return OK;
+    TRY(scratch_zeroed(c, sizeof(i128) * (size_t)ch->n + 16, &memory));
+    p->wide = memory;
+    return OK;
+}
+
+static bool all_full(const struct product *p)
+{
+    for (int64_t b = 0; b < p->n_batch; b++)
+        if (!p->full[b]) return false;
+    return true;
+}
+
+/* Presence and validity from the rows of bits. */
+static enum status set_masks(struct ctx *c, const struct product *p, struct chunk *ch)
+{
+    if (all_full(p) &&
+        bits_none(p->told, 0, p->nulls_spread ? p->n_batch * p->rows * p->row_words * 64 : 0))
+        return OK;
+    TRY(chunk_need_present(c, ch));
+    TRY(column_need_valid(c, &ch->cols[0], ch->n));
+    for (int64_t i = 0; i < p->n_batch * p->rows; i++) {
+        bits_copy(ch->present, i * p->cols, p->met, i * p->row_words * 64, p->cols);
+        bits_copy(ch->cols[0].valid, i * p->cols, p->told, i * p->row_words * 64, p->cols);
+    }
+    for (int64_t w = 0; w < bits_words(ch->n) && p->nulls_spread; w++)
+        ch->cols[0].valid[w] = ~ch->cols[0].valid[w];
+    ch->n_present = bits_count(ch->present, 0, ch->n);
+    return OK;
+}
+
+static enum status take_wide(struct ctx *c, const struct op *op, const struct product *p,
+                             struct chunk *ch)
+{
+    int64_t *to = ch->cols[0].values;
+    for (int64_t i = 0; i < ch->n; i++) {
+        to[i] = (int64_t)p->wide[i];
+        if ((i128)to[i] != p->wide[i])
+            return fail_at(c, ERR_OVERFLOW, op->plan->pos, "bigint out of range");
+    }
+    return OK;
+}
+
+static enum status matmul_produce(struct ctx *c, struct op *op, const struct box *want,
+                                  struct chunk *out)
+{
+    const struct matmul *m = op->state;
+    struct box whole, panel;
+    struct product p;
+    struct chunk ch;
+    pair_box(op, want, &whole);
+    TRY(chunk_alloc(c, &op->plan->rel, want, &ch));
+    TRY(product_make(c, op, &whole, &ch, &p));
+    bool more = first_panel(m, &whole, &panel);
+    while (more) {
+        struct scratch_mark mark = scratch_mark(c->scratch);
+        struct box now = panel;
+        more = next_panel(m, &whole, &panel);
+        for (int side = 0; side < 2 && more; side++) {
+            struct box ahead;
+            join_side_box(m->pairs, side, &panel, &ahead);
+            if (box_intersect(&ahead, &op->in[side]->box, &ahead))
+                op_read_ahead(c, op->in[side], &ahead);
+        }
+        TRY(add_panel(c, op, &now, &p));
+        scratch_release(c->scratch, mark);
+        TRY(check_cancel(c));
+    }
+    TRY(set_masks(c, &p, &ch));
+    if (m->type == T_INT64) TRY(take_wide(c, op, &p, &ch));
+    *out = ch;
+    return OK;
+}
+
+const struct op_class op_matmul_class = {"matmul", matmul_open, matmul_produce, NULL};
