@@ -214,10 +214,11 @@ static bool is_factor(const struct expr *e)
 static enum status contract(struct ctx *c, struct plan **slot)
 {
     struct plan *p = *slot;
-    struct contraction k = {.pos = p->pos, .pairs = p->in[0]};
+    struct contraction k = {.pos = p->pos};
     struct factors f = {0};
     bool found = true;
     if (!may_contract(p, &k)) return OK;
+    k.pairs = p->in[0];
     struct expr *e = p->aggs[0].args[0];
     enum type t = p->rel.cols[0].type;
     if (!sums_type(e->type) || expr_is_volatile(e)) return OK;
