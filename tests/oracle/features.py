@@ -183,10 +183,16 @@ RANDOM = [
     ("np.array([True])", "SELECT abs(avg(-ln(1 - random(9))) - 1) < 0.02 FROM GRID [i => 0 : 99999]", {"as": "rng.exponential(size=100000)"}), ("np.array([12])", "SELECT count(*) FROM (SELECT v FROM x ORDER BY random(4)) AS s", {"as": "rng.permutation(x)"}),
 ]
 
-SECTIONS = [("NumPy: universal functions", UFUNCS), ("NumExpr", NUMEXPR), ("NumPy: reductions, order, sums along axes", REDUCTIONS), ("NumPy: making, shaping, joining", SHAPES), ("Indexing", INDEXING), ("xarray", XARRAY), ("Dask array", DASK), ("Random numbers", RANDOM)]
+PRODUCT = "SELECT [p.i], [q.i AS k], sum(p.v * q.v) AS v FROM a AS p JOIN a AS q ON p.j = q.j GROUP BY p.i, q.i"
+MATRICES = [
+    ("a @ a.T", "SELECT * FROM a @ transpose(a)"), ("np.matmul(a.T, a)", "SELECT * FROM transpose(a) @ a"), ("np.dot(a, a[2])", "SELECT * FROM a @ a[i => 2]"), ("a[0] @ a[1]", "SELECT * FROM a[i => 0] @ a[i => 1]"),
+    ("np.inner(a, a)", PRODUCT), ("np.einsum('ij,kj->ik', a, 2 * a)", PRODUCT.replace("p.v * q.v", "p.v * 2 * q.v")), ("np.linalg.multi_dot([a, a.T, a])", "SELECT * FROM a @ transpose(a) @ a"),
+]
+
+SECTIONS = [("NumPy: universal functions", UFUNCS), ("NumExpr", NUMEXPR), ("NumPy: reductions, order, sums along axes", REDUCTIONS), ("NumPy: making, shaping, joining", SHAPES), ("Indexing", INDEXING), ("xarray", XARRAY), ("Dask array", DASK), ("Random numbers", RANDOM), ("Matrices", MATRICES)]
 
 MISSING = [
-    ("complex numbers (`np.conj`, `np.angle`, `np.real`)", "`fft` gives real and imaginary parts as two attributes"), ("`np.frexp`", "no mantissa and exponent"), ("`np.matmul`, `np.linalg.*`, `np.einsum`, `np.tensordot`", "matrix algebra is parsed, and answered 0A000; a sum of products over a join works"),
+    ("complex numbers (`np.conj`, `np.angle`, `np.real`)", "`fft` gives real and imaginary parts as two attributes"), ("`np.frexp`", "no mantissa and exponent"), ("`np.linalg.*`, `np.tensordot`", "parsed, and answered 0A000"), ("`np.einsum` of more than two arrays", "one product at a time"),
     ("`np.unwrap`, `np.correlate` of long kernels, `np.bartlett` and other windows", "no statement"), ("`datetime64` in ns, `timedelta64` as an attribute", "timestamps are in µs, intervals are for expressions"), ("object arrays, masked arrays' hard masks, structured arrays in one attribute", "one attribute a field"),
     ("`np.float16`, `np.longdouble`", "no such types"), ("Python functions (`np.vectorize`, `da.map_blocks` of user code)", "expressions, macros (`CREATE FUNCTION`) and windows"), ("`xr.interpolate_na`, `xr.apply_ufunc`, `xr.Dataset.to_stacked_array`", "no statement"), ("`np.partition`", "`ORDER BY … LIMIT`"),
 ]
