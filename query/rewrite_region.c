@@ -3,6 +3,7 @@
 #include "query/rewrite_internal.h"
 
 #define EVAL_MAX (INT64_C(1) << 22) /* positions that a condition is evaluated at */
+#define EVAL_FEW 64 /* … rather than where a comparison begins to hold is searched */
 #define EVAL_CELLS 16384
 
 /* ---- narrowing a relation ---- */
@@ -434,23 +435,52 @@ static enum status compare_long(struct ctx *c, const struct expr *e, const char 
     return hold_from_an_end(c, p, r, d, out);
 }
 
+/* Do coordinates only grow, or only shrink? (NaN among labels is beside every comparison.) */
+static bool is_monotone(const struct axis *x)
+{
+    if (x->kind == AXIS_REGULAR) return true;
+    return x->type != T_TEXT && !type_is_float(x->type) && x->labels && !x->labels->by_value;
+}
+
+/* A coordinate that is compared with a constant of its own type lies at one place or at none.
+ * *known false: it isn't that (floats are rounded from decimals). */
+static enum status extent_of_coordinate(struct ctx *c, const struct expr *e,
+                                        const struct rel_dim *dim, struct extent *out, bool *known)
+{
+    const struct expr *x = e->args[0], *y = e->args[1];
+    if (x->kind == E_CONST) x = e->args[1], y = e->args[0];
+    *known = x->kind == E_DIM && y->kind == E_CONST && x->type == y->type && !y->value.null &&
+             x->type == dim->axis->type && !type_is_float(x->type);
+    if (!*known) return OK;
+    bool found;
+    int64_t at;
+    TRY(axis_find(c, dim->axis, &y->value, &found, &at));
+    found = found && at >= dim->lo && at < dim->hi && (at - dim->lo) % dim->stride == 0;
+    *out = (struct extent){found ? at : dim->lo, found ? at + 1 : dim->lo, true};
+    return OK;
+}
+
 /* *known false: there are too many positions to look at. */
 static enum status extent_of(struct ctx *c, struct expr *e, const struct rel *r, int d,
                              const struct env *env, struct extent *out, bool *known)
 {
     const struct rel_dim *dim = &r->dims[d];
     struct program *p;
-    *known = true;
-    if (dim->hi - dim->lo <= EVAL_MAX) {
+    const char *op = comparison(e);
+    bool equal = op && strcmp(op, "=") == 0;
+    if (equal) {
+        TRY(extent_of_coordinate(c, e, dim, out, known));
+        if (*known) return OK;
+    }
+    bool search = op && dim->stride == 1 && is_monotone(dim->axis);
+    int64_t n = dim->hi - dim->lo;
+    *known = search || n <= EVAL_MAX;
+    if (!*known) return OK;
+    if (!search || n <= EVAL_FEW) {
         TRY(program_compile(c, &e, 1, r, env, &p));
         return hold_everywhere(c, p, r, d, out);
     }
-    const char *op = comparison(e);
-    if (!op || dim->stride != 1 || dim->axis->type == T_TEXT) {
-        *known = false;
-        return OK;
-    }
-    if (strcmp(op, "=") != 0) return compare_long(c, e, op, r, d, env, out);
+    if (!equal) return compare_long(c, e, op, r, d, env, out);
     struct extent other;
     TRY(compare_long(c, e, "<=", r, d, env, out));
     TRY(compare_long(c, e, ">=", r, d, env, &other));

@@ -1,9 +1,13 @@
-/* How do bytes get from sockets to the clients' threads and back? */
+/* How do clients come and go, and how do bytes get from their sockets to their threads and back?
+ *
+ * The loop accepts, and watches who has gone; a client's thread reads and writes its socket itself,
+ * so that a short statement takes one call for its message and one for the answer. */
 #include "server/loop.h"
 #include "server/message.h"
 #include "storage/base/log.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,7 +19,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-static const size_t INBOX_BYTES = 1 << 20, OUTBOX_BYTES = 1 << 20;
+enum { INBOX_BYTES = 16384 };
 static const uint64_t TICK_MS = 100;
 static const int64_t GRACE_NS =
     INT64_C(5) * 1000000000; /* how long SIGTERM lets statements finish */
@@ -33,21 +37,19 @@ struct conn {
     } uv;
     pthread_t thread;
     bool local, refused;
-    bool reading;     /* loop only */
-    bool closing;     /* loop only: uv_close was called */
-    uv_write_t write; /* loop only: one write at a time, of `sending` */
-    struct strbuf sending;
-    bool writing;
+    int fd;       /* of uv; blocking */
+    bool closing; /* loop only: uv_close was called */
     int64_t last_progress_ns;
 
+    char inbox[INBOX_BYTES]; /* the thread's own */
+    size_t inbox_at, inbox_end;
+
+    pthread_mutex_t send_lock; /* whole messages go out under it */
+    struct strbuf unsent;      /* the end of a message that the socket did not take yet */
+
     pthread_mutex_t lock; /* everything below */
-    pthread_cond_t came, drained;
-    struct strbuf inbox;
-    size_t inbox_at;
-    struct strbuf outbox;
-    size_t in_flight; /* bytes the loop is writing */
-    bool gone;        /* the client closed, or must be closed */
-    bool finished;    /* the thread has ended */
+    bool gone;            /* the client closed, or must be closed */
+    bool finished;        /* the thread has ended */
     bool stopping;
     struct session *session;
 };
@@ -93,51 +95,86 @@ static void wake_loop(struct conn *conn)
     uv_async_send(&conn->loop->wake);
 }
 
+static bool is_gone(struct conn *conn)
+{
+    pthread_mutex_lock(&conn->lock);
+    bool gone = conn->gone;
+    pthread_mutex_unlock(&conn->lock);
+    return gone;
+}
+
+/* Waits for bytes, up to a time (0: none); false: it is over. */
+static bool wait_for_bytes(struct conn *conn, int64_t until_ns)
+{
+    if (!until_ns) return true; /* recv waits by itself */
+    int64_t left_ms = (until_ns - now_ns() + 999999) / 1000000;
+    struct pollfd p = {.fd = conn->fd, .events = POLLIN};
+    int rc;
+    do
+        rc = poll(&p, 1, left_ms > INT32_MAX ? INT32_MAX : left_ms > 0 ? (int)left_ms : 0);
+    while (rc < 0 && errno == EINTR);
+    return rc != 0;
+}
+
+/* Some bytes from the socket; 0: there will be none. */
+static size_t receive(struct conn *conn, void *to, size_t room)
+{
+    ssize_t n;
+    do
+        n = recv(conn->fd, to, room, 0);
+    while (n < 0 && errno == EINTR);
+    return n > 0 ? (size_t)n : 0;
+}
+
 bool conn_take(struct conn *conn, void *bytes, size_t n, int64_t timeout_ms, bool *timed_out)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += timeout_ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
+    int64_t until_ns = timeout_ms > 0 ? now_ns() + timeout_ms * 1000000 : 0;
     size_t got = 0;
     if (timed_out) *timed_out = false;
-    pthread_mutex_lock(&conn->lock);
     while (got < n) {
-        size_t have = conn->inbox.len - conn->inbox_at, take = have < n - got ? have : n - got;
-        if (take) memcpy((char *)bytes + got, conn->inbox.s + conn->inbox_at, take);
+        size_t have = conn->inbox_end - conn->inbox_at, take = have < n - got ? have : n - got;
+        if (take) memcpy((char *)bytes + got, conn->inbox + conn->inbox_at, take);
         got += take;
         conn->inbox_at += take;
-        if (conn->inbox_at == conn->inbox.len) {
-            bool was_full = conn->inbox.len >= INBOX_BYTES;
-            strbuf_clear(&conn->inbox);
-            conn->inbox_at = 0;
-            if (was_full) wake_loop(conn);
-        }
-        if (got == n || conn->gone || (conn->stopping && got == 0 && n == 1)) break;
-        if (have) continue;
-        if (timeout_ms <= 0) {
-            pthread_cond_wait(&conn->came, &conn->lock);
-        } else if (pthread_cond_timedwait(&conn->came, &conn->lock, &until) == ETIMEDOUT) {
+        if (got == n) break;
+        if (!wait_for_bytes(conn, until_ns)) {
             *timed_out = true;
             break;
         }
+        bool large = n - got >= INBOX_BYTES;
+        size_t came = large ? receive(conn, (char *)bytes + got, n - got)
+                            : receive(conn, conn->inbox, INBOX_BYTES);
+        if (came == 0) break;
+        if (large) {
+            got += came;
+        } else {
+            conn->inbox_at = 0;
+            conn->inbox_end = came;
+        }
     }
-    pthread_mutex_unlock(&conn->lock);
     return got == n;
+}
+
+/* Under send_lock. */
+static bool send_all(struct conn *conn, const char *bytes, size_t n)
+{
+    while (n) {
+        ssize_t sent = send(conn->fd, bytes, n, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent <= 0) return false;
+        bytes += sent;
+        n -= (size_t)sent;
+    }
+    return true;
 }
 
 bool conn_send(struct conn *conn, const void *bytes, size_t n)
 {
-    pthread_mutex_lock(&conn->lock);
-    while (!conn->gone && conn->outbox.len > 0 &&
-           conn->outbox.len + conn->in_flight + n > OUTBOX_BYTES)
-        pthread_cond_wait(&conn->drained, &conn->lock);
-    bool ok = !conn->gone;
-    if (ok) strbuf_add(&conn->outbox, bytes, n);
-    pthread_mutex_unlock(&conn->lock);
-    if (ok) wake_loop(conn);
-    return ok;
+    pthread_mutex_lock(&conn->send_lock);
+    bool ok = send_all(conn, conn->unsent.s, conn->unsent.len) && send_all(conn, bytes, n);
+    strbuf_clear(&conn->unsent);
+    pthread_mutex_unlock(&conn->send_lock);
+    return ok && !is_gone(conn);
 }
 
 void conn_set_session(struct conn *conn, struct session *s)
@@ -167,11 +204,8 @@ static void free_conn(struct conn *conn)
         at = &(*at)->next;
     *at = conn->next;
     conn->loop->n_conns--;
-    strbuf_release(&conn->inbox);
-    strbuf_release(&conn->outbox);
-    strbuf_release(&conn->sending);
-    pthread_cond_destroy(&conn->came);
-    pthread_cond_destroy(&conn->drained);
+    strbuf_release(&conn->unsent);
+    pthread_mutex_destroy(&conn->send_lock);
     pthread_mutex_destroy(&conn->lock);
     free(conn);
 }
@@ -187,81 +221,32 @@ static void on_closed(uv_handle_t *h)
 static void mark_gone(struct conn *conn)
 {
     pthread_mutex_lock(&conn->lock);
+    bool first = !conn->gone;
     conn->gone = true;
     if (conn->session) session_cancel(conn->session, CANCEL_SHUTDOWN);
-    pthread_cond_broadcast(&conn->came);
-    pthread_cond_broadcast(&conn->drained);
     pthread_mutex_unlock(&conn->lock);
+    if (first && !conn->closing) (void)shutdown(conn->fd, SHUT_RDWR);
 }
 
-static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
+/* Closes a connection when its thread has ended. */
+static void close_finished(struct conn *conn)
 {
-    (void)h;
-    *buf = uv_buf_init(malloc(suggested), (unsigned)suggested);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-    struct conn *conn = stream->data;
-    if (n > 0) {
-        pthread_mutex_lock(&conn->lock);
-        strbuf_add(&conn->inbox, buf->base, (size_t)n);
-        bool full = conn->inbox.len >= INBOX_BYTES;
-        pthread_cond_signal(&conn->came);
-        pthread_mutex_unlock(&conn->lock);
-        if (full) {
-            uv_read_stop(stream);
-            conn->reading = false;
-        }
-    } else if (n < 0) {
-        uv_read_stop(stream);
-        conn->reading = false;
-        mark_gone(conn);
-    }
-    free(buf->base);
-}
-
-static void pump(struct conn *conn);
-
-static void on_written(uv_write_t *w, int err)
-{
-    struct conn *conn = w->data;
-    conn->writing = false;
     pthread_mutex_lock(&conn->lock);
-    conn->in_flight = 0;
-    pthread_cond_broadcast(&conn->drained);
+    bool finished = conn->finished;
     pthread_mutex_unlock(&conn->lock);
-    if (err < 0) mark_gone(conn);
-    pump(conn);
+    if (conn->closing || !finished) return;
+    conn->closing = true;
+    uv_close(&conn->uv.handle, on_closed);
 }
 
-/* Moves a connection on: reads again, writes what waits, closes it when its thread has ended. */
-static void pump(struct conn *conn)
+/* Who closed its end while its statement runs is not waiting for the answer. */
+static void find_gone(struct conn *conn)
 {
-    if (conn->closing) return;
+    struct pollfd p = {.fd = conn->fd, .events = POLLRDHUP};
     pthread_mutex_lock(&conn->lock);
-    bool room = conn->inbox.len < INBOX_BYTES, gone = conn->gone, finished = conn->finished;
-    if (!conn->writing && conn->outbox.len && !gone) {
-        struct strbuf empty = conn->sending;
-        strbuf_clear(&empty);
-        conn->sending = conn->outbox;
-        conn->outbox = empty;
-        conn->in_flight = conn->sending.len;
-    }
-    size_t n = conn->in_flight;
+    bool look = conn->session && !conn->gone && !conn->finished && !conn->stopping;
     pthread_mutex_unlock(&conn->lock);
-    if (!conn->reading && room && !gone && !uv_read_start(&conn->uv.stream, on_alloc, on_read))
-        conn->reading = true;
-    if (!conn->writing && n && !gone) {
-        uv_buf_t buf = uv_buf_init(conn->sending.s, (unsigned)n);
-        conn->write.data = conn;
-        conn->writing = uv_write(&conn->write, &conn->uv.stream, &buf, 1, on_written) == 0;
-        if (!conn->writing) mark_gone(conn);
-    }
-    if (finished && (!conn->writing || gone)) {
-        conn->closing = true;
-        uv_close(&conn->uv.handle, on_closed);
-    }
+    if (look && poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR)) mark_gone(conn);
 }
 
 static void close_listeners(struct loop *l)
@@ -283,8 +268,8 @@ static void stop(struct loop *l, int64_t grace_ns)
     for (struct conn *k = l->conns; k; k = k->next) {
         pthread_mutex_lock(&k->lock);
         k->stopping = true;
-        pthread_cond_broadcast(&k->came);
         pthread_mutex_unlock(&k->lock);
+        if (!k->closing) (void)shutdown(k->fd, SHUT_RD); /* wakes who waits for the next message */
     }
 }
 
@@ -293,7 +278,7 @@ static void on_wake(uv_async_t *h)
     struct loop *l = h->data;
     for (struct conn *k = l->conns, *next; k; k = next) {
         next = k->next;
-        pump(k);
+        close_finished(k);
     }
 }
 
@@ -301,17 +286,21 @@ static void report_progress(struct conn *k)
 {
     int64_t done, total, every_ms;
     struct strbuf m = STRBUF_INIT;
+    if (pthread_mutex_trylock(&k->send_lock) != 0) return; /* it is being sent rows */
     pthread_mutex_lock(&k->lock);
     if (k->session && session_progress(k->session, &done, &total, &every_ms) && total > 0 &&
         now_ns() - k->last_progress_ns >= every_ms * 1000000) {
         char text[64];
         snprintf(text, sizeof text, "%lld/%lld", (long long)done, (long long)total);
         message_notice(&m, "NOTICE", "01TSP", text);
-        strbuf_add(&k->outbox, m.s, m.len);
         k->last_progress_ns = now_ns();
     }
     pthread_mutex_unlock(&k->lock);
-    if (m.len) pump(k);
+    if (m.len && !k->unsent.len) {
+        ssize_t sent = send(k->fd, m.s, m.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent > 0) strbuf_add(&k->unsent, m.s + sent, m.len - (size_t)sent);
+    }
+    pthread_mutex_unlock(&k->send_lock);
     strbuf_release(&m);
 }
 
@@ -337,7 +326,6 @@ static void cancel_forlorn(struct loop *l)
         pthread_mutex_unlock(&k->lock);
         if (part_from_all) {
             mark_gone(k);
-            pump(k);
         }
     }
 }
@@ -345,6 +333,8 @@ static void cancel_forlorn(struct loop *l)
 static void on_tick(uv_timer_t *t)
 {
     struct loop *l = t->data;
+    for (struct conn *k = l->conns; k; k = k->next)
+        find_gone(k);
     for (struct conn *k = l->conns; k; k = k->next)
         report_progress(k);
     cancel_forlorn(l);
@@ -388,15 +378,17 @@ static void on_connection(uv_stream_t *server, int err)
     k->uv.handle.data = k;
     uv_os_fd_t fd;
     bool ok = uv_accept(server, &k->uv.stream) == 0 && !l->stopping;
-    if (ok && k->local && (uv_fileno(&k->uv.handle, &fd) < 0 || !same_user(fd))) ok = false;
+    if (ok) ok = uv_fileno(&k->uv.handle, &fd) == 0;
+    if (ok && k->local && !same_user(fd)) ok = false;
+    if (ok) ok = fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) == 0;
     if (ok && !k->local) uv_tcp_nodelay(&k->uv.tcp, 1);
     if (!ok) {
         uv_close(&k->uv.handle, on_refused);
         return;
     }
+    k->fd = fd;
     pthread_mutex_init(&k->lock, NULL);
-    pthread_cond_init(&k->came, NULL);
-    pthread_cond_init(&k->drained, NULL);
+    pthread_mutex_init(&k->send_lock, NULL);
     k->refused = l->n_conns >= l->o->max_connections;
     k->next = l->conns;
     l->conns = k;
@@ -407,9 +399,7 @@ static void on_connection(uv_stream_t *server, int err)
         *at = k->next;
         l->n_conns--;
         uv_close(&k->uv.handle, on_refused);
-        return;
     }
-    pump(k);
 }
 
 /* ---- starting ---- */

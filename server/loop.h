@@ -1,8 +1,7 @@
-/* The event loop: sockets, timers and signals. libuv moves bytes and nothing else; each client has
- * a thread that reads its messages and runs its statements.
+/* The event loop: listening sockets, timers and signals. Each client has a thread that reads its
+ * messages, runs its statements and writes the answers, without another thread between.
  *
- * A connection is two bounded buffers between the loop and that thread. A client that does not take
- * its rows fills its outgoing buffer and stops its own thread; nobody else waits. */
+ * A client that does not take its rows stops its own thread; nobody else waits. */
 #ifndef TESSERA_LOOP_H
 #define TESSERA_LOOP_H
 #include "query/session.h"
@@ -29,7 +28,7 @@ bool conn_refused(const struct conn *conn);
 /* Waits until n bytes have come and takes them. false: the client went away, or (timeout_ms > 0)
  * *timed_out. */
 bool conn_take(struct conn *conn, void *bytes, size_t n, int64_t timeout_ms, bool *timed_out);
-/* Hands whole messages to the loop; waits while the client is slow. false: the client went away. */
+/* Sends whole messages; waits while the client is slow. false: the client went away. */
 bool conn_send(struct conn *conn, const void *bytes, size_t n);
 /* The session whose progress the loop reports and which it cancels when the client goes away. NULL:
  * none. */
