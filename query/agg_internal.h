@@ -158,6 +158,10 @@ struct fsum;
 void agg_int_sum_state(void *state, int64_t sum, int64_t n);
 void agg_float_sum_state(void *state, const struct fsum *sum, int64_t n);
 void agg_extreme_state(void *state, uint64_t word, bool any, bool nan);
+/* And back. Of an extreme: the number's word, and whether there is any. */
+void agg_int_sum_of(const void *state, i128 *sum, int64_t *n);
+void agg_float_sum_of(const void *state, struct fsum *sum, int64_t *n);
+bool agg_extreme_of(const void *state, int64_t *word, bool *nan);
 const struct agg_ops *agg_moment_ops(enum agg_id id);
 const struct agg_ops *agg_pick_ops(void); /* argmin … only, min and max of texts, intervals */
 const struct agg_ops *agg_histogram_ops(void);

@@ -329,6 +329,26 @@ void agg_extreme_state(void *state, uint64_t word, bool any, bool nan)
     *(struct extreme *)state = s;
 }
 
+void agg_int_sum_of(const void *state, i128 *sum, int64_t *n)
+{
+    *sum = ((const struct int_sum *)state)->sum;
+    *n = ((const struct int_sum *)state)->n;
+}
+
+void agg_float_sum_of(const void *state, struct fsum *sum, int64_t *n)
+{
+    *sum = ((const struct float_sum *)state)->sum;
+    *n = ((const struct float_sum *)state)->n;
+}
+
+bool agg_extreme_of(const void *state, int64_t *word, bool *nan)
+{
+    const struct extreme *s = state;
+    *word = s->v.i;
+    *nan = s->nan;
+    return s->has;
+}
+
 /* ---- merging ---- */
 
 static void float_sum_init(const struct agg_bound *k, void *state)

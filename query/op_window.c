@@ -14,7 +14,7 @@
 #define LEAST_WORK (256 << 10) /* bytes of states at once */
 #define MOST_WORK (8 << 20)
 #define GOOD_BOX (64 * 1024) /* cells */
-#define PLANE_STATE 256      /* bytes: states made from planes are smaller */
+#define WORDS_BYTES 32       /* of a cell that windows without states touch */
 
 struct window_state {
     struct windows w;
@@ -228,52 +228,27 @@ struct task {
     struct column *out;
 };
 
-/* Results of a piece's cells, from its states or planes. */
+/* Results of a piece's cells, from its states. */
 static enum status finish_piece(struct ctx *c, const struct task *t, const struct box *box,
-                                const struct acc *acc, const struct window_planes *planes)
+                                const struct acc *acc)
 {
     const struct agg_bound *k = &t->source.k->bound;
     int last = box->n_dims - 1;
     int64_t row = last < 0 ? 1 : box_extent(box, last), n = box_cells(box);
-    _Alignas(16) char own[PLANE_STATE];
     for (int64_t at = 0; at < n; at += row) {
         int64_t pos[MAX_DIMS];
         box_position(box, at, pos);
         int64_t first = box_index(t->want, pos);
         for (int64_t i = bits_next(t->todo, first, first + row); i < first + row;
              i = bits_next(t->todo, i + 1, first + row)) {
-            void *state = own;
-            if (planes)
-                window_planes_state(planes, at + i - first, state);
-            else
-                state = acc_state(acc, 0, at + i - first);
-            TRY(window_finish(c, k, state, t->out, i));
+            TRY(window_finish(c, k, acc_state(acc, 0, at + i - first), t->out, i));
         }
     }
     return OK;
 }
 
-/* Where a call's windows are all near. *done false: states have to be taken. */
-static enum status run_planes(struct ctx *c, const struct task *t, const struct box *box,
-                              bool *done)
-{
-    const struct window_call *k = t->source.k;
-    const struct window_planes *planes = NULL;
-    struct ranges last;
-    *done = false;
-    if (k->n_axes == 0 || k->bound.state_bytes > PLANE_STATE) return OK;
-    const struct window_axis *a = &k->axes[k->n_axes - 1];
-    struct scratch_mark m = scratch_mark(c->scratch);
-    TRY(window_ranges(c, a, box->lo[a->dim], box_extent(box, a->dim), &last));
-    TRY(window_planes(c, &t->source, k->n_axes, box, &last, &planes));
-    if (planes) TRY(finish_piece(c, t, box, NULL, planes));
-    scratch_release(c->scratch, m);
-    *done = planes != NULL;
-    return OK;
-}
-
-/* Bytes of states that the piece takes. */
-static double piece_bytes(const struct task *t, const struct box *box)
+/* Bytes of states, or words, that the piece takes. */
+static double piece_bytes(const struct task *t, const struct box *box, bool words)
 {
     const struct window_call *k = t->source.k;
     struct box hull = *box;
@@ -283,21 +258,22 @@ static double piece_bytes(const struct task *t, const struct box *box)
             hull.hi[k->axes[i].dim] =
                 hull.lo[k->axes[i].dim] + box_extent(box, k->axes[i].dim) + k->axes[i].longest;
     }
+    if (words) return (double)box_cells(&hull) * (k->n_axes > 2 ? 2 : 1) * WORDS_BYTES;
     return ((double)box_cells(&hull) + 3.0 * (double)box_cells(box)) *
            (double)window_state_bytes(k);
 }
 
-/* Halves the piece along the dimension that saves most until its states fit. */
-static enum status run_piece(struct ctx *c, const struct task *t, const struct box *box)
+/* Halves the piece along the dimension that saves most until its states, or words, fit. */
+static enum status run_piece(struct ctx *c, const struct task *t, const struct box *box, bool words)
 {
     /* Where most is what is read around the piece, smaller ones would read it again and again. */
-    double bytes = piece_bytes(t, box), least = 0.8 * bytes;
+    double bytes = piece_bytes(t, box, words), least = 0.8 * bytes;
     int best = -1;
     for (int d = 0; d < box->n_dims && bytes > (double)t->st->work_bytes; d++) {
         struct box half = *box;
         if (box_extent(box, d) < 2) continue;
         half.hi[d] = half.lo[d] + (box_extent(box, d) + 1) / 2;
-        double b = piece_bytes(t, &half);
+        double b = piece_bytes(t, &half, words);
         if (b >= least) continue;
         least = b;
         best = d;
@@ -305,17 +281,21 @@ static enum status run_piece(struct ctx *c, const struct task *t, const struct b
     if (best >= 0) {
         struct box half = *box;
         half.hi[best] = half.lo[best] + (box_extent(box, best) + 1) / 2;
-        TRY(run_piece(c, t, &half));
+        TRY(run_piece(c, t, &half, words));
         half.lo[best] = half.hi[best];
         half.hi[best] = box->hi[best];
-        return run_piece(c, t, &half);
+        return run_piece(c, t, &half, words);
     }
     struct acc acc;
-    bool done = false;
-    if (all_near(t->source.k)) TRY(run_planes(c, t, box, &done));
-    if (done) return OK;
+    if (words) {
+        bool done;
+        struct scratch_mark m = scratch_mark(c->scratch);
+        TRY(window_words(c, &t->source, box, t->out, t->want, &done));
+        scratch_release(c->scratch, m);
+        return done ? OK : run_piece(c, t, box, false);
+    }
     TRY(window_states(c, &t->source, t->source.k->n_axes, box, &acc));
-    enum status st = finish_piece(c, t, box, &acc, NULL);
+    enum status st = finish_piece(c, t, box, &acc);
     acc_free(&acc);
     return st;
 }
@@ -341,15 +321,15 @@ static enum status run_call(struct ctx *c, const struct window_state *st,
         outer.hi[k->axes[i].dim] = k->axes[i].last;
     }
     t.source.outer = outer;
+    t.source.have = near;
     if (all_near(k)) {
-        t.source.have = near;
         if (window_hull(c, k, k->n_axes, &own->box, &hull) && past_edges(k, &hull)) {
             TRY(window_pad(c, &st->w, k, &hull, &padded));
             t.source.have = &padded;
         }
     }
     if (k->each) return window_each(c, &t.source, &own->box, t.todo, out);
-    return run_piece(c, &t, &own->box);
+    return run_piece(c, &t, &own->box, window_has_words(k));
 }
 
 static enum status window_produce(struct ctx *c, struct op *op, const struct box *want,

@@ -1,8 +1,9 @@
 /* What the files of the window operator share: op_window.c (open, produce, close),
  * op_window_bounds.c (which positions a window covers), op_window_pad.c (cells past the array's
- * edges), op_window_slide.c (states along an axis), op_window_planes.c (the same without states),
- * op_window_far.c (axes along which windows are longer than boxes), op_window_each.c (window by
- * window), op_window_order.c (quantiles, modes, DISTINCT).
+ * edges), op_window_slide.c (states along an axis), op_window_words.c, op_window_lines.c,
+ * op_window_kernels.c (counts, sums and extremes without states), op_window_planes.c (such, made
+ * states), op_window_far.c (axes along which windows are longer than boxes), op_window_each.c
+ * (window by window), op_window_order.c (quantiles, modes, DISTINCT).
  *
  * Virtual positions are those of the array as EDGE continues it: NEAREST, REFLECT and WRAP map the
  * ones outside to cells inside, with SHRINK and NULL there is nothing outside. Windows are taken
@@ -113,7 +114,25 @@ enum status window_planes(struct ctx *c, const struct window_source *s, int n_ax
                           const struct window_planes **out);
 void window_planes_state(const struct window_planes *p, int64_t i, void *state);
 
+/* op_window_words.c: results of the cells of a box, without states; out lies over out_box. *done
+ * false: states have to be taken. */
+bool window_has_words(const struct window_call *k);
+enum status window_words(struct ctx *c, const struct window_source *s, const struct box *box,
+                         struct column *out, const struct box *out_box, bool *done);
+
 /* op_window_far.c */
+/* Windows as ends of blocks, blocks [from, to), and starts of blocks. */
+struct far_parts {
+    struct ranges head, tail;
+    int64_t *from, *to;
+};
+enum status far_cut(struct ctx *c, const struct far *f, const struct ranges *r,
+                    struct far_parts *out);
+int64_t far_start(const struct far *f, int64_t block); /* its first position */
+/* A state for each cell of the box, which has one position along the axis: of blocks [from, to).
+ * From c->scratch. */
+enum status far_between(struct ctx *c, const struct window_call *k, const struct far *f,
+                        int64_t from, int64_t to, const struct box *box, char **states);
 /* Sums up blocks along axis i, if they are worth it and memory allows; else *out stays NULL. */
 enum status far_open(struct ctx *c, const struct windows *w, struct window_call *k, int i);
 void far_free(struct far *f);

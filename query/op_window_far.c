@@ -226,12 +226,6 @@ enum status far_open(struct ctx *c, const struct windows *w, struct window_call 
 
 /* ---- the second pass ---- */
 
-/* Windows as ends of blocks, blocks [from, to), and starts of blocks. */
-struct parts {
-    struct ranges head, tail;
-    int64_t *from, *to;
-};
-
 static enum status new_ranges(struct ctx *c, int64_t n, struct ranges *out)
 {
     void *lo, *hi;
@@ -241,8 +235,8 @@ static enum status new_ranges(struct ctx *c, int64_t n, struct ranges *out)
     return OK;
 }
 
-static enum status cut_ranges(struct ctx *c, const struct far *f, const struct ranges *r,
-                              struct parts *out)
+enum status far_cut(struct ctx *c, const struct far *f, const struct ranges *r,
+                    struct far_parts *out)
 {
     struct ranges blocks;
     int64_t first = f->region.lo[f->dim], last = f->region.hi[f->dim];
@@ -276,20 +270,54 @@ struct bundle {
     int64_t at, n, inner; /* states of the windows: at, at + inner, … */
 };
 
-static enum status add_bundle(struct ctx *c, const struct agg_bound *b, const struct far *f,
-                              const struct bundle *u, void *sum, struct acc *out)
+static enum status bundle_sum(struct ctx *c, const struct agg_bound *b, const struct far *f,
+                              const struct bundle *u, struct text_heap *heap, void *sum)
 {
     memset(sum, 0, b->state_bytes);
     if (!b->ops->empty_is_zero) b->ops->init(b, sum);
     for (int64_t k = 0; k < u->to - u->from; k++)
-        TRY(b->ops->merge(c, b, &out->heap, sum, acc_state(&f->sums, 0, u->group + k * u->step)));
+        TRY(b->ops->merge(c, b, heap, sum, acc_state(&f->sums, 0, u->group + k * u->step)));
+    return OK;
+}
+
+static enum status add_bundle(struct ctx *c, const struct agg_bound *b, const struct far *f,
+                              const struct bundle *u, void *sum, struct acc *out)
+{
+    TRY(bundle_sum(c, b, f, u, &out->heap, sum));
     for (int64_t i = 0; i < u->n; i++)
         TRY(b->ops->merge(c, b, &out->heap, acc_state(out, 0, u->at + i * u->inner), sum));
     return OK;
 }
 
+int64_t far_start(const struct far *f, int64_t block)
+{
+    int64_t at = f->region.lo[f->dim] + block * f->block, end = f->region.hi[f->dim];
+    return at < end ? at : end;
+}
+
+enum status far_between(struct ctx *c, const struct window_call *k, const struct far *f,
+                        int64_t from, int64_t to, const struct box *box, char **states)
+{
+    int64_t n = box_cells(box), pos[MAX_DIMS];
+    struct text_heap none = {.last = NULL};
+    struct bundle u = {.from = from, .to = to, .step = 1};
+    void *mem;
+    TRY(scratch_alloc(c, (size_t)n * k->bound.state_bytes, &mem));
+    *states = mem;
+    for (int d = f->dim + 1; d < box->n_dims; d++)
+        u.step *= box_extent(&f->blocks, d);
+    if (f->from_first || f->to_last) u.to = from + 1;
+    for (int64_t i = 0; i < n; i++) {
+        box_position(box, i, pos);
+        pos[f->dim] = f->from_first ? to - 1 : from;
+        u.group = box_index(&f->blocks, pos);
+        TRY(bundle_sum(c, &k->bound, f, &u, &none, *states + (size_t)i * k->bound.state_bytes));
+    }
+    return OK;
+}
+
 static enum status add_whole(struct ctx *c, const struct window_call *k, const struct far *f,
-                             const struct parts *parts, const struct box *box, struct acc *out)
+                             const struct far_parts *parts, const struct box *box, struct acc *out)
 {
     int64_t n = box_cells(box), inner = 1, step = 1, extent = box_extent(box, f->dim);
     void *sum;
@@ -332,11 +360,11 @@ enum status far_states(struct ctx *c, const struct window_source *s, int n_axes,
     const struct far *f = s->k->far[n_axes - 1];
     struct scratch_mark m = scratch_mark(c->scratch);
     struct ranges r;
-    struct parts parts;
+    struct far_parts parts;
     struct acc acc, tail;
     int64_t lo, hi;
     TRY(window_ranges(c, a, box->lo[a->dim], box_extent(box, a->dim), &r));
-    TRY(cut_ranges(c, f, &r, &parts));
+    TRY(far_cut(c, f, &r, &parts));
     TRY(window_states_of(c, s, n_axes, box, &parts.head, &acc));
     enum status st = add_whole(c, s->k, f, &parts, box, &acc);
     if (st == OK && ranges_hull(&parts.tail, &lo, &hi)) {
