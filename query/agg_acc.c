@@ -491,8 +491,8 @@ static bool count_cells(struct acc *a, const int32_t *g, bool all_in, const uint
     return m > 0;
 }
 
-enum status acc_add_scatter(struct ctx *c, struct acc *a, const int32_t *g,
-                            const struct agg_input *in, int64_t at, int64_t n)
+static enum status scatter_blocks(struct ctx *c, struct acc *a, const int32_t *g, const bool *done,
+                                  const struct agg_input *in, int64_t at, int64_t n)
 {
     struct block_space s;
     for (int64_t end = at + n; at < end; at += AGG_BLOCK, g += AGG_BLOCK) {
@@ -500,10 +500,78 @@ enum status acc_add_scatter(struct ctx *c, struct acc *a, const int32_t *g,
         int32_t signs = 0;
         for (int64_t i = 0; i < len; i++)
             signs |= g[i];
-        if (!count_cells(a, g, signs >= 0, in->chunk->present, at, len, s.sel)) continue;
+        if (!done && !count_cells(a, g, signs >= 0, in->chunk->present, at, len, s.sel)) continue;
         for (int i = 0; i < a->set->n; i++)
-            if (!in->calls[i].none) TRY(scatter_call(c, a, i, g, signs >= 0, in, at, len, &s));
+            if (!in->calls[i].none && !(done && done[i]))
+                TRY(scatter_call(c, a, i, g, signs >= 0, in, at, len, &s));
     }
+    return OK;
+}
+
+/* ---- far more cells than groups: counted first, then call by call ---- */
+
+#define SPREAD_CELLS 2 /* a group */
+
+/* The groups of cells with a bit in the mask (NULL: all), and how many cells each group has. */
+static enum status spread_groups(struct ctx *c, const uint64_t *mask, int64_t at,
+                                 struct agg_spread *s)
+{
+    void *mem;
+    if (mask) {
+        TRY(scratch_alloc(c, (size_t)s->n * sizeof(int32_t), &mem));
+        int32_t *masked = mem;
+        for (int64_t i = 0; i < s->n; i++)
+            masked[i] = bit_get(mask, at + i) ? s->g[i] : -1;
+        s->g = masked;
+    }
+    TRY(scratch_alloc(c, (size_t)(s->n_states + 1) * sizeof(int32_t), &mem));
+    int32_t *counts = mem; /* the first: of cells in no group */
+    memset(counts, 0, (size_t)(s->n_states + 1) * sizeof *counts);
+    for (int64_t i = 0; i < s->n; i++)
+        counts[s->g[i] < 0 ? 0 : s->g[i] + 1]++;
+    s->counts = counts + 1;
+    return OK;
+}
+
+static enum status spread_calls(struct ctx *c, struct acc *a, const int32_t *g,
+                                const struct agg_input *in, int64_t at, int64_t n, bool *done)
+{
+    const uint64_t *present = in->chunk->present;
+    struct agg_spread all = {.g = g, .n = n, .n_states = a->n}, s;
+    TRY(spread_groups(c, present, at, &all));
+    for (int64_t i = 0; i < a->n; i++)
+        a->cells[i] += all.counts[i];
+    for (int i = 0; i < a->set->n; i++) {
+        const struct agg_bound *k = &a->set->calls[i];
+        const struct call_input *ci = &in->calls[i];
+        done[i] = ci->none || (k->ops->spread && !k->ranks && k->value_arg < 0);
+        if (!done[i] || ci->none) continue;
+        s = all;
+        if (ci->mask && ci->mask != present) {
+            s.g = g;
+            TRY(spread_groups(c, ci->mask, at, &s));
+        }
+        if (k->n_args) s.x = values_from(ci->args[0], at);
+        TRY(k->ops->spread(c, a->states[i], &s));
+    }
+    return OK;
+}
+
+enum status acc_add_scatter(struct ctx *c, struct acc *a, const int32_t *g,
+                            const struct agg_input *in, int64_t at, int64_t n)
+{
+    if (n < AGG_BLOCK || n < SPREAD_CELLS * a->n || n > INT32_MAX)
+        return scatter_blocks(c, a, g, NULL, in, at, n);
+    struct scratch_mark mark = scratch_mark(c->scratch);
+    void *mem;
+    bool all = true;
+    TRY(scratch_alloc(c, (size_t)a->set->n + 1, &mem));
+    bool *done = mem;
+    TRY(spread_calls(c, a, g, in, at, n, done));
+    for (int i = 0; i < a->set->n; i++)
+        all &= done[i];
+    if (!all) TRY(scatter_blocks(c, a, g, done, in, at, n));
+    scratch_release(c->scratch, mark);
     return OK;
 }
 

@@ -21,6 +21,7 @@ struct hashagg {
     int64_t mem_bytes;
     char *tmp_dir;
     struct group_table *tables; /* one a worker; layout NULL: not used yet */
+    struct direct_map *direct;  /* one a worker */
     struct spill *file;
     struct partition parts[N_PARTITIONS];
     bool spilled;
@@ -58,8 +59,10 @@ enum status hashagg_new(struct ctx *c, const enum type *key_types, int n_keys,
     h->mem_bytes = mem_bytes;
     h->tmp_dir = tmp_dir ? strdup(tmp_dir) : NULL;
     h->tables = calloc((size_t)n_workers, sizeof *h->tables);
-    enum status s = h->tables && (h->tmp_dir || !tmp_dir) ? lay_out(c, h, key_types, n_keys)
-                                                          : fail(c, ERR_MEMORY, "out of memory");
+    h->direct = calloc((size_t)n_workers, sizeof *h->direct);
+    enum status s = h->tables && h->direct && (h->tmp_dir || !tmp_dir)
+                        ? lay_out(c, h, key_types, n_keys)
+                        : fail(c, ERR_MEMORY, "out of memory");
     if (s < 0)
         hashagg_free(h);
     else
@@ -72,6 +75,9 @@ void hashagg_free(struct hashagg *h)
     if (!h) return;
     for (int i = 0; h->tables && i < h->n_workers; i++)
         if (h->tables[i].layout) table_free(&h->tables[i]);
+    for (int i = 0; h->direct && i < h->n_workers; i++)
+        direct_free(&h->direct[i]);
+    free(h->direct);
     free(h->tables);
     partitions_free(h->parts);
     spill_free(h->file);
@@ -151,39 +157,60 @@ static enum status find_groups(struct ctx *c, const struct hashagg *h, struct gr
     return OK;
 }
 
-static enum status add_to_groups(struct ctx *c, struct group_table *t, const int32_t *g,
-                                 const struct agg_input *in, int64_t at, int64_t n)
+/* The cells of a chunk on their way into a worker's table. */
+struct adding {
+    struct hashagg *h;
+    struct group_table *t;
+    struct direct_map *direct;
+    const struct column *cols;
+    const struct agg_input *in; /* NULL: the set is empty */
+    int64_t n;
+    int32_t *g;     /* of each cell: its group; -1: none, not known yet, or added already */
+    uint64_t *keys; /* of a block */
+};
+
+/* Cells [0, end) that have a group go there. */
+static enum status add_to_groups(struct ctx *c, struct adding *a, int64_t end)
 {
-    if (in) return acc_add_scatter(c, &t->acc, g, in, at, n);
-    for (int64_t i = 0; i < n; i++)
-        if (g[i] >= 0) t->acc.cells[g[i]]++;
+    if (a->in) return acc_add_scatter(c, &a->t->acc, a->g, a->in, 0, end);
+    for (int64_t i = 0; i < end; i++)
+        if (a->g[i] >= 0) a->t->acc.cells[a->g[i]]++;
     return OK;
 }
 
-static enum status add_block(struct ctx *c, struct hashagg *h, struct group_table *t,
-                             const struct column *cols, const struct agg_input *in, int64_t at,
-                             int64_t len, const int32_t *sel, int64_t n, uint64_t *keys)
+/* What was found so far is used, and the table starts afresh. */
+static enum status start_afresh(struct ctx *c, struct adding *a, int64_t end)
 {
-    int32_t g[AGG_BLOCK];
-    bool emptied = false;
-    make_keys(&h->layout, cols, at, sel, n, keys);
-    while (n > 0) {
-        int64_t done;
-        memset(g, 0xff, (size_t)len * sizeof *g);
-        TRY(find_groups(c, h, t, keys, sel, n, g, &done));
-        if (!done) {
-            if (emptied)
-                return fail(c, ERR_MEMORY, "out of memory: %s leaves no room for groups",
-                            memory_limit_name(c));
-            TRY(spill_table(c, h, t));
-            emptied = true;
-            continue;
+    if (!a->t->acc.n)
+        return fail(c, ERR_MEMORY, "out of memory: %s leaves no room for groups",
+                    memory_limit_name(c));
+    TRY(add_to_groups(c, a, end));
+    memset(a->g, 0xff, (size_t)end * sizeof *a->g);
+    direct_clear(a->direct);
+    return spill_table(c, a->h, a->t);
+}
+
+static enum status find_block(struct ctx *c, struct adding *a, int64_t at, int64_t len,
+                              const int32_t *sel, int64_t n)
+{
+    int32_t misses[AGG_BLOCK], places[AGG_BLOCK];
+    bool known = !a->direct->off;
+    if (known) {
+        int64_t missed = direct_find(c, a->direct, &a->h->layout, a->cols, at, sel, n, a->g + at,
+                                     misses, places);
+        known = missed >= 0;
+        if (known) {
+            n = missed;
+            sel = misses;
         }
-        TRY(add_to_groups(c, t, g, in, at, len));
-        emptied = false;
-        keys += done * h->layout.n_words;
-        sel += done;
-        n -= done;
+    }
+    if (!n) return OK;
+    make_keys(&a->h->layout, a->cols, at, sel, n, a->keys);
+    for (int64_t from = 0, done; from < n; from += done) {
+        TRY(find_groups(c, a->h, a->t, a->keys + from * a->h->layout.n_words, sel + from, n - from,
+                        a->g + at, &done));
+        if (!done) TRY(start_afresh(c, a, at + len));
+        if (known) direct_put(a->direct, places + from, sel + from, done, a->g + at);
     }
     return OK;
 }
@@ -191,17 +218,25 @@ static enum status add_block(struct ctx *c, struct hashagg *h, struct group_tabl
 enum status hashagg_add(struct ctx *c, struct hashagg *h, int worker, const struct column *keys,
                         const uint64_t *mask, const struct agg_input *in, int64_t n)
 {
-    struct group_table *t = &h->tables[worker];
-    if (!t->layout) TRY(table_init(c, &h->layout, h->set, t));
+    struct adding a = {h, &h->tables[worker], &h->direct[worker], keys, in, n, NULL, NULL};
     struct scratch_mark mark = scratch_mark(c->scratch);
-    void *words;
+    void *mem;
     int32_t sel[AGG_BLOCK];
-    TRY(scratch_alloc(c, (size_t)h->layout.n_words * AGG_BLOCK * 8 + 8, &words));
+    if (!a.t->layout) {
+        TRY(table_init(c, &h->layout, h->set, a.t));
+        direct_init(a.direct, &h->layout);
+    }
+    TRY(scratch_alloc(c, (size_t)h->layout.n_words * AGG_BLOCK * 8 + 8, &mem));
+    a.keys = mem;
+    TRY(scratch_alloc(c, (size_t)n * sizeof(int32_t) + 8, &mem));
+    a.g = mem;
+    memset(a.g, 0xff, (size_t)n * sizeof *a.g);
     for (int64_t at = 0; at < n; at += AGG_BLOCK) {
         int64_t len = n - at < AGG_BLOCK ? n - at : AGG_BLOCK;
         int64_t m = mask_select(mask, at, len, NULL, sel);
-        if (m) TRY(add_block(c, h, t, keys, in, at, len, sel, m, words));
+        if (m) TRY(find_block(c, &a, at, len, sel, m));
     }
+    TRY(add_to_groups(c, &a, n));
     scratch_release(c->scratch, mark);
     return OK;
 }

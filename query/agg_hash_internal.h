@@ -42,6 +42,28 @@ uint64_t key_hash(const struct key_layout *l, const uint64_t *key);
 /* Forgets all groups but keeps the memory of arrays. */
 void table_clear(struct group_table *t);
 
+/* ---- groups of small integers (agg_direct.c) ---- */
+#define DIRECT_KEYS 4
+/* Of each place in a box of keys' words: its group in a table. */
+struct direct_map {
+    bool off; /* keys of another kind, or too far apart */
+    uint64_t lo[DIRECT_KEYS], hi[DIRECT_KEYS];
+    int32_t *groups; /* number + 1; 0: not known */
+    int64_t n;
+};
+void direct_init(struct direct_map *d, const struct key_layout *l);
+void direct_free(struct direct_map *d);
+/* Forgets the groups. */
+void direct_clear(struct direct_map *d);
+/* Groups of the cells at + sel[0 … n), n ≤ AGG_BLOCK, into g[sel[i]]. Returns how many are not
+ * known: which, with their places for direct_put(); -1: the map is off now, and nothing happened.
+ */
+int64_t direct_find(struct ctx *c, struct direct_map *d, const struct key_layout *l,
+                    const struct column *cols, int64_t at, const int32_t *sel, int64_t n,
+                    int32_t *g, int32_t *misses, int32_t *places);
+void direct_put(struct direct_map *d, const int32_t *places, const int32_t *sel, int64_t n,
+                const int32_t *g);
+
 /* ---- spilled groups (agg_partition.c) ---- */
 #define PARTITION_BITS 5
 #define N_PARTITIONS (1 << PARTITION_BITS)

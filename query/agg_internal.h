@@ -99,6 +99,14 @@ struct agg_rows {
     const void *x;
     int64_t n_rows, stride, n;
 };
+/* n cells of one argument, cell i for the state number g[i] of n_states, negative: left out.
+ * counts: how many cells each state gets. */
+struct agg_spread {
+    const void *x;
+    const int32_t *g;
+    int64_t n, n_states;
+    const int32_t *counts;
+};
 struct agg_ops {
     int n_texts; /* text_refs in the state */
     size_t state_bytes, text_at[2];
@@ -113,6 +121,8 @@ struct agg_ops {
      * run and scatter do. */
     void (*rows)(void *state, const struct agg_rows *r);
     void (*columns)(void *states, const int32_t *g, const struct agg_rows *r);
+    /* Far more cells than states; takes c->scratch. NULL: scatter does. */
+    enum status (*spread)(struct ctx *c, void *states, const struct agg_spread *s);
     enum status (*merge)(struct ctx *c, const struct agg_bound *k, struct text_heap *heap,
                          void *state, const void *other);
     /* A whole tile by its summary; NULL: cannot be. Only when the summary has what it takes. */

@@ -14,6 +14,7 @@
 #define SCATTER_ARGS                                                                               \
     struct ctx *c, const struct agg_bound *k, struct text_heap *heap, void *states,                \
         const int32_t *g, const struct agg_block *b
+#define SPREAD_ARGS struct ctx *c, void *states, const struct agg_spread *s
 #define MERGE_ARGS                                                                                 \
     struct ctx *c, const struct agg_bound *k, struct text_heap *heap, void *state, const void *other
 #define FINISH_ARGS                                                                                \
@@ -47,6 +48,14 @@ static void count_columns(void *states, const int32_t *g, const struct agg_rows 
         if (g[i] >= 0) ((int64_t *)states)[g[i]] += r->n_rows;
 }
 
+static enum status count_spread(SPREAD_ARGS)
+{
+    (void)c;
+    for (int64_t i = 0; i < s->n_states; i++)
+        ((int64_t *)states)[i] += s->counts[i];
+    return OK;
+}
+
 static enum status count_merge(MERGE_ARGS)
 {
     (void)c, (void)k, (void)heap;
@@ -74,6 +83,7 @@ const struct agg_ops *agg_count_ops(void)
                                        .scatter = count_scatter,
                                        .rows = count_rows,
                                        .columns = count_columns,
+                                       .spread = count_spread,
                                        .merge = count_merge,
                                        .summary = count_summary,
                                        .finish = count_finish};
@@ -308,6 +318,29 @@ static void f32_sum_rows(void *state, const struct agg_rows *r)
     for (int64_t row = 0; row < r->n_rows; row++)
         fsum_add_block_f32(&s->sum, (const float *)r->x + row * r->stride, r->n);
     s->n += r->n_rows * r->n;
+}
+
+static enum status f64_sum_spread(SPREAD_ARGS)
+{
+    struct float_sum *to = states;
+    void *room;
+    TRY(scratch_alloc(c, fsum_spread_bytes(s->n_states), &room));
+    fsum_spread(to, sizeof *to, s->n_states, s->g, s->x, s->n, room);
+    for (int64_t i = 0; i < s->n_states; i++)
+        to[i].n += s->counts[i];
+    return OK;
+}
+
+static enum status f32_sum_spread(SPREAD_ARGS)
+{
+    struct agg_spread wide = *s;
+    void *mem;
+    TRY(scratch_alloc(c, (size_t)s->n * sizeof(double) + 8, &mem));
+    double *x = mem;
+    for (int64_t i = 0; i < s->n; i++)
+        x[i] = (double)((const float *)s->x)[i];
+    wide.x = x;
+    return f64_sum_spread(c, states, &wide);
 }
 
 /* ---- made elsewhere ---- */
@@ -600,6 +633,7 @@ static enum status extreme_finish(FINISH_ARGS)
                       .run = name##_sum_run,                                                       \
                       .scatter = name##_sum_scatter,                                               \
                       .columns = name##_sum_columns,                                               \
+                      .spread = name##_sum_spread,                                                 \
                       .merge = int_sum_merge,                                                      \
                       .summary = int_sum_summary,                                                  \
                       .finish = int_sum_finish},                                                   \
@@ -608,6 +642,7 @@ static enum status extreme_finish(FINISH_ARGS)
                       .run = name##_sum_run,                                                       \
                       .scatter = name##_sum_scatter,                                               \
                       .columns = name##_sum_columns,                                               \
+                      .spread = name##_sum_spread,                                                 \
                       .merge = int_sum_merge,                                                      \
                       .summary = int_sum_summary,                                                  \
                       .finish = int_avg_finish},                                                   \
@@ -625,6 +660,7 @@ static enum status extreme_finish(FINISH_ARGS)
                       .scatter = name##_sum_scatter,                                               \
                       .rows = name##_sum_rows,                                                     \
                       .columns = name##_sum_columns,                                               \
+                      .spread = name##_sum_spread,                                                 \
                       .merge = float_sum_merge,                                                    \
                       .summary = float_sum_summary,                                                \
                       .finish = float_sum_finish},                                                 \
@@ -634,6 +670,7 @@ static enum status extreme_finish(FINISH_ARGS)
                       .scatter = name##_sum_scatter,                                               \
                       .rows = name##_sum_rows,                                                     \
                       .columns = name##_sum_columns,                                               \
+                      .spread = name##_sum_spread,                                                 \
                       .merge = float_sum_merge,                                                    \
                       .summary = float_sum_summary,                                                \
                       .finish = float_avg_finish},                                                 \

@@ -144,7 +144,12 @@ uint64_t key_hash(const struct key_layout *l, const uint64_t *key)
 
 static bool key_equal(const struct key_layout *l, const uint64_t *a, const uint64_t *b)
 {
-    if (!l->n_texts) return !memcmp(a, b, (size_t)l->n_words * 8);
+    if (!l->n_texts) {
+        uint64_t differ = 0;
+        for (int w = 0; w < l->n_words; w++)
+            differ |= a[w] ^ b[w];
+        return !differ;
+    }
     if (memcmp(a, b, (size_t)l->n_null_words * 8)) return false;
     for (int k = 0; k < l->n_keys; k++) {
         const uint64_t *x = a + l->word_of[k], *y = b + l->word_of[k];

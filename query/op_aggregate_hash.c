@@ -140,7 +140,7 @@ static enum status finish_groups(struct ctx *c, struct aggregate *a, struct rows
 enum status aggregate_hash(struct ctx *c, struct aggregate *a)
 {
     const struct plan *p = a->op->plan;
-    struct hash_sink s = {.sink = {.consume = consume}, .a = a};
+    struct hash_sink s = {.sink = {.consume = consume, .cell_bytes = 16}, .a = a};
     struct rowset *groups = NULL;
     bool more = a->unique;
     enum type *types = arena_array(c->arena, enum type, p->n_keys);

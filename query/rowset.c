@@ -28,7 +28,8 @@ struct part {
 
 struct segment {
     int64_t first, n, cap;
-    bool spilled, full; /* full: the texts leave no room for another row */
+    struct spill *file; /* where it was spilled, that it holds; NULL: in memory */
+    bool full;          /* the texts leave no room for another row */
     struct part *parts;
 };
 
@@ -43,7 +44,7 @@ struct rowset {
     int64_t heap_total;
     int64_t row_bytes; /* fixed part */
     int n_segments, cap_segments;
-    int n_spilled; /* segments [0, n_spilled) are in the file */
+    int n_spilled; /* segments [0, n_spilled) are in a file */
     struct segment *segments;
     struct spill *spill;
     pthread_mutex_t lock;
@@ -92,6 +93,23 @@ enum status rowset_new(struct ctx *c, const enum type *types, int n_cols, const 
     return rowset_new_within(c, types, n_cols, tmp_dir, memory_share(c, 8), out);
 }
 
+enum status rowset_new_like(struct ctx *c, const struct rowset *other, int64_t mem_bytes,
+                            struct rowset **out)
+{
+    return rowset_new_within(c, other->types, other->n_cols, other->tmp_dir, mem_bytes, out);
+}
+
+enum status rowset_new_beside(struct ctx *c, struct rowset *other, int64_t mem_bytes,
+                              struct rowset **out)
+{
+    pthread_mutex_lock(&other->lock);
+    enum status s = other->spill ? OK : spill_new(c, other->tmp_dir, &other->spill);
+    if (s == OK) s = rowset_new_like(c, other, mem_bytes, out);
+    if (s == OK) (*out)->spill = spill_share(other->spill);
+    pthread_mutex_unlock(&other->lock);
+    return s;
+}
+
 static void segment_drop_memory(struct rowset *r, struct segment *s)
 {
     for (int k = 0; k < r->n_cols; k++) {
@@ -112,6 +130,7 @@ void rowset_free(struct rowset *r)
     if (!r) return;
     for (int i = 0; i < r->n_segments; i++) {
         segment_drop_memory(r, &r->segments[i]);
+        spill_free(r->segments[i].file);
         free(r->segments[i].parts);
     }
     free(r->segments);
@@ -153,6 +172,14 @@ int64_t rowset_row_bytes(const struct rowset *r)
     return r->row_bytes + heap + 1;
 }
 
+int64_t rowset_open_bytes(const struct rowset *r)
+{
+    int64_t bytes = MIN_SEGMENT_ROWS * (r->row_bytes + 1);
+    for (int k = 0; k < r->n_cols; k++)
+        if (type_is_varlen(r->types[k])) bytes += MIN_HEAP_LIMIT;
+    return bytes;
+}
+
 /* ---- spilling ---- */
 
 static enum status spill_segment(struct ctx *c, struct rowset *r, struct segment *s)
@@ -168,7 +195,7 @@ static enum status spill_segment(struct ctx *c, struct rowset *r, struct segment
             TRY(spill_append(c, r->spill, p->heap, (size_t)p->heap_used, &p->heap_at));
     }
     segment_drop_memory(r, s);
-    s->spilled = true;
+    s->file = spill_share(r->spill);
     return OK;
 }
 
@@ -176,22 +203,30 @@ static enum status spill_segment(struct ctx *c, struct rowset *r, struct segment
 static enum status spill_sealed(struct ctx *c, struct rowset *r, int n_sealed)
 {
     for (; r->n_spilled < n_sealed; r->n_spilled++)
-        TRY(spill_segment(c, r, &r->segments[r->n_spilled]));
+        if (!r->segments[r->n_spilled].file) TRY(spill_segment(c, r, &r->segments[r->n_spilled]));
     return OK;
 }
 
 /* ---- appending ---- */
 
+/* Room in the array for n more segments. */
+static enum status more_segments(struct ctx *c, struct rowset *r, int n)
+{
+    int cap = r->cap_segments ? r->cap_segments : 8;
+    while (cap < r->n_segments + n)
+        cap *= 2;
+    if (cap == r->cap_segments) return OK;
+    struct segment *s = realloc(r->segments, (size_t)cap * sizeof *s);
+    if (!s) return fail(c, ERR_MEMORY, "out of memory");
+    r->segments = s;
+    r->cap_segments = cap;
+    return OK;
+}
+
 static enum status new_segment(struct ctx *c, struct rowset *r)
 {
     if (r->mem_used > r->mem_limit) TRY(spill_sealed(c, r, r->n_segments));
-    if (r->n_segments == r->cap_segments) {
-        int cap = r->cap_segments ? r->cap_segments * 2 : 8;
-        struct segment *s = realloc(r->segments, (size_t)cap * sizeof *s);
-        if (!s) return fail(c, ERR_MEMORY, "out of memory");
-        r->segments = s;
-        r->cap_segments = cap;
-    }
+    TRY(more_segments(c, r, 1));
     struct segment s = {.first = r->n_rows};
     s.parts = calloc((size_t)r->n_cols + 1, sizeof *s.parts);
     if (!s.parts) return fail(c, ERR_MEMORY, "out of memory");
@@ -412,6 +447,43 @@ enum status rowset_append(struct ctx *c, struct rowset *r, const struct column *
     return s;
 }
 
+/* ---- putting together ---- */
+
+enum status rowset_adopt(struct ctx *c, struct rowset *r, struct rowset *from)
+{
+    TRY(more_segments(c, r, from->n_segments));
+    for (int i = 0; i < from->n_segments; i++) {
+        struct segment s = from->segments[i];
+        s.first += r->n_rows;
+        s.full = true;
+        r->segments[r->n_segments++] = s;
+    }
+    r->n_rows += from->n_rows;
+    r->mem_used += from->mem_used;
+    r->heap_total += from->heap_total;
+    from->n_segments = from->n_spilled = 0;
+    from->n_rows = from->mem_used = from->heap_total = 0;
+    return r->mem_used > r->mem_limit ? spill_sealed(c, r, r->n_segments) : OK;
+}
+
+void rowset_cut(struct rowset *r, int64_t n)
+{
+    while (r->n_segments && r->n_rows > n) {
+        struct segment *s = &r->segments[r->n_segments - 1];
+        if (s->first < n) {
+            s->n = n - s->first;
+            r->n_rows = n;
+            return;
+        }
+        segment_drop_memory(r, s);
+        spill_free(s->file);
+        free(s->parts);
+        r->n_rows = s->first;
+        r->n_segments--;
+    }
+    if (r->n_spilled > r->n_segments) r->n_spilled = r->n_segments;
+}
+
 /* ---- reading ---- */
 
 static const struct segment *segment_of(const struct rowset *r, int64_t row)
@@ -443,16 +515,16 @@ static void heap_range(const struct text *t, int64_t n, int64_t *lo, int64_t *hi
     }
 }
 
-static enum status read_texts(struct ctx *c, const struct rowset *r, const struct segment *s,
-                              const struct part *p, struct text *t, int64_t n)
+static enum status read_texts(struct ctx *c, const struct segment *s, const struct part *p,
+                              struct text *t, int64_t n)
 {
     int64_t lo, hi;
     heap_range(t, n, &lo, &hi);
     const char *base = p->heap;
-    if (s->spilled && hi > lo) {
+    if (s->file && hi > lo) {
         void *bytes;
         TRY(scratch_alloc(c, (size_t)(hi - lo), &bytes));
-        TRY(spill_read(c, r->spill, p->heap_at + lo, bytes, (size_t)(hi - lo)));
+        TRY(spill_read(c, s->file, p->heap_at + lo, bytes, (size_t)(hi - lo)));
         base = bytes;
     } else if (base) {
         base += lo;
@@ -462,22 +534,21 @@ static enum status read_texts(struct ctx *c, const struct rowset *r, const struc
     return OK;
 }
 
-static enum status read_valid(struct ctx *c, const struct rowset *r, const struct segment *s,
-                              const struct part *p, int64_t from, int64_t n, uint64_t *to,
-                              int64_t to_at)
+static enum status read_valid(struct ctx *c, const struct segment *s, const struct part *p,
+                              int64_t from, int64_t n, uint64_t *to, int64_t to_at)
 {
     if (!p->valid && p->valid_at < 0) {
         bits_fill(to, to_at, n, true);
         return OK;
     }
-    if (!s->spilled) {
+    if (!s->file) {
         bits_copy(to, to_at, p->valid, from, n);
         return OK;
     }
     int64_t w = from / 64, words = bits_words(from + n) - w;
     void *bits;
     TRY(scratch_alloc(c, (size_t)words * 8, &bits));
-    TRY(spill_read(c, r->spill, p->valid_at + w * 8, bits, (size_t)words * 8));
+    TRY(spill_read(c, s->file, p->valid_at + w * 8, bits, (size_t)words * 8));
     bits_copy(to, to_at, bits, from - w * 64, n);
     return OK;
 }
@@ -506,13 +577,13 @@ static enum status read_column(struct ctx *c, const struct rowset *r, int k, int
         const struct part *p = &s->parts[k];
         int64_t from = row - s->first, n = s->n - from < hi - row ? s->n - from : hi - row;
         char *to = (char *)col->values + (size_t)(row - lo) * width;
-        if (s->spilled)
-            TRY(spill_read(c, r->spill, p->values_at + from * (int64_t)width, to,
+        if (s->file)
+            TRY(spill_read(c, s->file, p->values_at + from * (int64_t)width, to,
                            (size_t)n * width));
         else
             memcpy(to, (char *)p->values + (size_t)from * width, (size_t)n * width);
-        if (type_is_varlen(r->types[k])) TRY(read_texts(c, r, s, p, (struct text *)to, n));
-        if (col->valid) TRY(read_valid(c, r, s, p, from, n, col->valid, row - lo));
+        if (type_is_varlen(r->types[k])) TRY(read_texts(c, s, p, (struct text *)to, n));
+        if (col->valid) TRY(read_valid(c, s, p, from, n, col->valid, row - lo));
         row += n;
     }
     return OK;

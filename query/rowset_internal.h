@@ -5,12 +5,24 @@
 
 enum status rowset_new_within(struct ctx *c, const enum type *types, int n_cols,
                               const char *tmp_dir, int64_t mem_bytes, struct rowset **out);
+/* An empty one with the same columns. */
+enum status rowset_new_like(struct ctx *c, const struct rowset *other, int64_t mem_bytes,
+                            struct rowset **out);
+/* The same, that spills to the other's file. */
+enum status rowset_new_beside(struct ctx *c, struct rowset *other, int64_t mem_bytes,
+                              struct rowset **out);
+/* Puts all rows of `from` after those of r; they are not copied, and `from` is empty then. */
+enum status rowset_adopt(struct ctx *c, struct rowset *r, struct rowset *from);
+/* Forgets all but the first n rows. */
+void rowset_cut(struct rowset *r, int64_t n);
 enum type rowset_type(const struct rowset *r, int column);
 /* Has the column a NULL? May say yes when it has none. */
 bool rowset_has_nulls(const struct rowset *r, int column);
 const char *rowset_tmp_dir(const struct rowset *r);
 /* Bytes of a row in memory, texts at their average length; never 0. */
 int64_t rowset_row_bytes(const struct rowset *r);
+/* Bytes that one takes at least while rows are appended, and it is large. */
+int64_t rowset_open_bytes(const struct rowset *r);
 /* What one user of the budget may take for buffers now: a share of what is left. */
 int64_t memory_share(const struct ctx *c, int64_t divisor);
 

@@ -8,6 +8,7 @@
 
 struct spill {
     int fd;
+    atomic_int n_owners;
     atomic_int_least64_t size_bytes;
 };
 
@@ -40,13 +41,20 @@ enum status spill_new(struct ctx *c, const char *tmp_dir, struct spill **out)
         return fail(c, ERR_MEMORY, "out of memory");
     }
     s->fd = fd;
+    atomic_init(&s->n_owners, 1);
     *out = s;
     return OK;
 }
 
+struct spill *spill_share(struct spill *s)
+{
+    atomic_fetch_add_explicit(&s->n_owners, 1, memory_order_relaxed);
+    return s;
+}
+
 void spill_free(struct spill *s)
 {
-    if (!s) return;
+    if (!s || atomic_fetch_sub_explicit(&s->n_owners, 1, memory_order_acq_rel) > 1) return;
     close(s->fd);
     free(s);
 }

@@ -7,6 +7,8 @@
 struct spill;
 /* ERR_IO, ERR_FILE_MISSING when the folder cannot be written. */
 enum status spill_new(struct ctx *c, const char *tmp_dir, struct spill **out);
+/* One more owner, each of which frees it. */
+struct spill *spill_share(struct spill *s);
 void spill_free(struct spill *s); /* NULL allowed */
 /* *at: where they went. ERR_DISK_FULL, ERR_IO. */
 enum status spill_append(struct ctx *c, struct spill *s, const void *bytes, size_t n, int64_t *at);

@@ -37,6 +37,11 @@ void fsum_add_rows(struct fsum *s, const double *x, int64_t n_rows, int64_t stri
  * state_bytes apart; negative: left out. */
 void fsum_add_columns(void *states, size_t state_bytes, const int32_t *g, const double *x,
                       int64_t n_rows, int64_t stride, int64_t n);
+/* Number i is added to the sum that starts the state number g[i] of n_states; negative: left out.
+ * For several numbers a state. room: fsum_spread_bytes(). */
+void fsum_spread(void *states, size_t state_bytes, int64_t n_states, const int32_t *g,
+                 const double *x, int64_t n, void *room);
+size_t fsum_spread_bytes(int64_t n_states);
 void fsum_add_block_f32(struct fsum *s, const float *x, int64_t n);
 /* x² (and x × y) exactly: the rounded product and its error are both added. */
 void fsum_add_product(struct fsum *s, double x, double y);

@@ -202,6 +202,48 @@ static void test_rows_and_columns(void **unused)
     free(x);
 }
 
+/* Each number to the sum it is told, a piece after another, so that windows move up in between. */
+static void test_spread(void **unused)
+{
+    (void)unused;
+    enum { STATES = 37 };
+    struct {
+        struct fsum sum;
+        int64_t other;
+    } many[STATES];
+    struct fsum single[STATES];
+    int32_t *g = malloc(N * sizeof *g);
+    double *x = malloc(N * sizeof *x);
+    void *room = malloc(fsum_spread_bytes(STATES));
+    for (int round = 0; round < 200; round++) {
+        int n_states = 1 + (int)(random_u64() % STATES);
+        fill(x, round % 8);
+        if (round % 5 == 0) x[random_u64() % N] = round % 2 ? -INFINITY : NAN;
+        if (round % 7 == 0) memset(x, 0, N / 2 * sizeof *x);
+        for (int i = 0; i < n_states; i++) {
+            fsum_init(&many[i].sum);
+            fsum_init(&single[i]);
+            many[i].other = i;
+        }
+        for (int64_t i = 0; i < N; i++)
+            g[i] = (int32_t)(random_u64() % (unsigned)(n_states + round % 2)) - round % 2;
+        for (int64_t at = 0, n; at < N; at += n) {
+            n = 1 + (int64_t)(random_u64() % (N / 2));
+            if (n > N - at) n = N - at;
+            fsum_spread(many, sizeof many[0], n_states, g + at, x + at, n, room);
+        }
+        for (int64_t i = 0; i < N; i++)
+            if (g[i] >= 0) fsum_add(&single[g[i]], x[i]);
+        for (int i = 0; i < n_states; i++) {
+            same_sum(&many[i].sum, &single[i]);
+            assert_true(many[i].other == i);
+        }
+    }
+    free(room);
+    free(x);
+    free(g);
+}
+
 static void test_exact(void **unused)
 {
     (void)unused;
@@ -319,10 +361,13 @@ static void test_floats(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),           cmocka_unit_test(test_exact),
-        cmocka_unit_test(test_rounding),        cmocka_unit_test(test_special),
-        cmocka_unit_test(test_products),        cmocka_unit_test(test_floats),
-        cmocka_unit_test(test_rows_and_columns)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_order),
+                                       cmocka_unit_test(test_exact),
+                                       cmocka_unit_test(test_rounding),
+                                       cmocka_unit_test(test_special),
+                                       cmocka_unit_test(test_products),
+                                       cmocka_unit_test(test_floats),
+                                       cmocka_unit_test(test_rows_and_columns),
+                                       cmocka_unit_test(test_spread)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
