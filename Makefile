@@ -127,7 +127,7 @@ crash: all
 memory: all
 	build/venv/bin/python tests/memory.py 64 long
 random: all venv
-	build/venv/bin/python -u tests/oracle/numpy_test.py 1000000
+	TESSERA_SEED=$${TESSERA_SEED:-random} build/venv/bin/python -u tests/oracle/numpy_test.py 1000000
 fuzz:
 	@$(MAKE) -j$(JOBS) MODE=fuzz fuzzers
 	@for f in parse protocol tile files; do sh tests/fuzz/run.sh $$f 3600; done

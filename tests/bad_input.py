@@ -2,6 +2,7 @@
 server alive."""
 import gzip
 import os
+import random
 import shutil
 import struct
 import subprocess
@@ -10,7 +11,7 @@ import tempfile
 
 import numpy as np
 
-from harness import TESSERAD, Count, Server, psycopg
+from harness import PATIENCE_S, TESSERAD, Count, Server, psycopg, seed
 
 COADS = "/usr/share/ferret-vis/data/coads_climatology.cdf"
 
@@ -69,7 +70,7 @@ def bad_files(count, conn, dir):
         ("22P04", f"COPY m FROM '{write(dir, 'magic.npy', b'PK' + whole[2:])}'", ""),
         ("22P04", f"COPY m FROM '{write(dir, 'empty.npy', b'')}'", ""),
         ("22P04", f"SELECT * FROM read_netcdf('{write(dir, 'cut.nc', netcdf[:4000])}')", ""),
-        ("22P04", f"SELECT * FROM read_netcdf('{write(dir, 'noise.nc', os.urandom(5000))}')", ""),
+        ("22P04", f"SELECT * FROM read_netcdf('{write(dir, 'noise.nc', random.Random(5).randbytes(5000))}')", ""),
         ("42703", f"SELECT * FROM read_netcdf('{COADS}', 'SSTT')", "SST"),
         ("0A000", f"COPY m FROM '{write(dir, 'object.npy', npy_bytes(np.array([(1, 2), None], dtype=object)))}'", ""),
         ("22003", f"COPY small FROM '{write(dir, 'wide.npy', npy_bytes(np.full(10, 300)))}'", ""),
@@ -136,17 +137,16 @@ def damaged_arrays(count, conn, dir):
 
 def mutated(count, conn, dir):
     """Bytes turned at random: any clear answer will do, but no crash, and no hang."""
-    import random
-    rng = random.Random(int(os.environ.get("TESSERA_SEED", 1)))
+    rng = random.Random(seed())
     conn.execute("CREATE ARRAY q (x INTEGER DIMENSION [0 : 29] TILE 7, y DOUBLE DIMENSION [0 : 1 : 0.1] TILE 4, v INTEGER, s TEXT)")
     conn.execute("INSERT INTO q SELECT x, y, x * 3, 'n' || x::text FROM GRID [x => 0 : 29, y => 0.0 : 1.0 : 0.1] WHERE x % 5 > 0")
     conn.execute("CREATE ARRAY copied AS SELECT * FROM q")
-    conn.execute("SET statement_timeout = '20s'")
+    conn.execute(f"SET statement_timeout = '{PATIENCE_S}s'")
     for name in ("q.zarr", "q3.zarr", "q.tile", "q.bin", "q.npz"):
         source = "SELECT * FROM q" if name != "q.npz" else "SELECT [x], [y], x * 3 AS v FROM GRID [x => 0 : 29, y => 0.0 : 1.0 : 0.1]"
         option = {"q3.zarr": "(FORMAT zarr, VERSION 3)", "q.bin": "(FORMAT binary)"}.get(name, "")
         conn.execute(f"COPY ({source}) TO '{dir}/{name}' {option}")
-        files = [os.path.join(d, f) for d, _, fs in os.walk(os.path.join(dir, name)) for f in fs] or [os.path.join(dir, name)]
+        files = sorted(os.path.join(d, f) for d, _, fs in os.walk(os.path.join(dir, name)) for f in fs) or [os.path.join(dir, name)]
         states = {}
         for _ in range(150):
             path = rng.choice(files)
@@ -211,7 +211,7 @@ def tiny_filesystem(count):
 
 
 def refused(count, dir, part, what):
-    run = subprocess.run([TESSERAD, "-D", dir], capture_output=True, text=True, timeout=20)
+    run = subprocess.run([TESSERAD, "-D", dir], capture_output=True, text=True, timeout=PATIENCE_S)
     count.check(run.returncode != 0 and part in run.stderr, f"{what}: {run.returncode} {run.stderr!r}")
 
 

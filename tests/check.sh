@@ -38,7 +38,7 @@ units() {
     unit tsan
     step sql-asan build/asan/sql-runner --set memory_limit=256MB $files
     for f in parse protocol tile files; do
-        step "fuzz-$f" sh tests/fuzz/run.sh "$f" 15
+        step "fuzz-$f" sh tests/fuzz/run.sh "$f"
     done
 }
 

@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 import psycopg
 
 BUILD = os.environ.get("TESSERA_BUILD", "build/release")
 TESSERAD = os.path.join(BUILD, "tesserad")
+PATIENCE_S = 120         # for what takes a moment: as long as the busiest machine may need
 
 
 class Server:
@@ -91,8 +93,25 @@ class Count:
         return 1 if self.failed else 0
 
 
+def until(condition):
+    """Waits for the condition; whether it came."""
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def runs(conn, text):
+    """Whether a statement with this text runs, as sys.queries says."""
+    return any(text in r[0] for r in conn.execute("SELECT query FROM sys.queries").fetchall())
+
+
 def seed():
-    """A seed that a failure can be repeated with: TESSERA_SEED, else a fresh one, printed."""
-    s = int(os.environ.get("TESSERA_SEED", random.SystemRandom().randrange(1 << 30)))
+    """What a random test starts from, printed: TESSERA_SEED, "random" for a fresh one, else always the same, so that a commit
+    passes or fails whenever it is tested."""
+    word = os.environ.get("TESSERA_SEED", "1")
+    s = random.SystemRandom().randrange(1 << 30) if word == "random" else int(word)
     print(f"seed {s}")
     return s

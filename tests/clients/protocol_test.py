@@ -11,7 +11,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
-from harness import Count, Server  # noqa: E402
+from harness import PATIENCE_S, Count, Server, until  # noqa: E402
 
 ENDLESS = "SELECT sum(sin(i * j)) FROM GRID [i => 0 : 999999, j => 0 : 999999]"
 
@@ -116,7 +116,7 @@ class Peer:
 
     def __init__(self, path, greet=True, **parameters):
         self.s = socket.socket(socket.AF_UNIX)
-        self.s.settimeout(20)
+        self.s.settimeout(PATIENCE_S)
         self.s.connect(path)
         self.buffer, self.texts, self.key = b"", [], b""
         if greet:
@@ -451,30 +451,29 @@ def cancel(path, key):
         return p.until("EOF")
 
 
+def endless_runs(peer):
+    return ENDLESS in " ".join(peer.ask(query("SELECT query FROM sys.queries")))
+
+
 def stopping(count, path):
     """CancelRequest, statement_timeout, a client that leaves."""
     with Peer(path) as p, Peer(path) as other:
         wrong = p.key[:4] + bytes([p.key[4] ^ 1]) + p.key[5:]
         p.send(query(ENDLESS))
-        time.sleep(0.3)
+        count.check(until(lambda: endless_runs(other)), "a statement runs")
         count.equal(cancel(path, wrong), ["EOF"], "a wrong key is not answered")
         time.sleep(0.3)
-        count.check(ENDLESS in " ".join(other.ask(query("SELECT query FROM sys.queries"))), "and cancels nothing")
-        started = time.time()
+        count.check(endless_runs(other), "and cancels nothing")
         count.equal(cancel(path, p.key), ["EOF"], "nor is the right one")
         count.equal(p.until("Z")[-2:], ["E ERROR 57014", "Z I"], "which cancels")
-        count.check(time.time() - started < 3, "at once")
         count.equal(p.ask(query("SELECT 1 AS x"))[-1], "Z I", "the session goes on")
         got = p.ask(query("SET statement_timeout = 300"), query(f"BEGIN; {ENDLESS}"), query("ROLLBACK"), syncs=3)
         count.equal(got, ["C SET", "Z I", "C BEGIN", "E ERROR 57014", "Z E", "C ROLLBACK", "Z I"], "statement_timeout")
         p.ask(query("SET statement_timeout = 0"))
         p.send(query(ENDLESS))
-        time.sleep(0.3)
+        until(lambda: endless_runs(other))
         p.s.close()
-        gone = time.time()
-        while ENDLESS in " ".join(other.ask(query("SELECT query FROM sys.queries"))) and time.time() - gone < 10:
-            time.sleep(0.05)
-        count.check(time.time() - gone < 3, f"a client that leaves cancels what it asked for: {time.time() - gone:.1f} s")
+        count.check(until(lambda: not endless_runs(other)), "a client that leaves cancels what it asked for")
 
 
 def idling(count, path):
@@ -495,14 +494,17 @@ def crowd(count):
         with Peer(path) as p:
             count.equal(p.greeting, ["E FATAL 53300"], "too many clients")
         peers[0].send(query(ENDLESS))
-        time.sleep(0.2)
+        until(lambda: endless_runs(peers[1]))
         count.equal(cancel(path, peers[0].key), ["EOF"], "a cancel request when all places are taken")
         count.equal(peers[0].until("Z")[-2:], ["E ERROR 57014", "Z I"], "is carried out")
         for p in peers:
             p.s.close()
-        time.sleep(0.5)
-        with Peer(path) as p:
-            count.equal(p.greeting[-1], "Z I", "a place is free again")
+
+        def admitted():
+            with Peer(path) as p:
+                return p.greeting[-1] == "Z I"
+
+        count.check(until(admitted), "a place is free again")
 
 
 def shutdown(count):
@@ -516,14 +518,14 @@ def shutdown(count):
     copying.send(query("COPY t FROM STDIN"), message("d", b"4\tfour\n"))
     copying.until("G")
     half.send(b"Q\0\0\0\x20SELECT")
-    time.sleep(0.5)
+    until(lambda: endless_runs(idle))
     server.process.terminate()
     count.equal(idle.until("EOF"), ["E FATAL 57P01", "EOF"], "an idle client at SIGTERM")
     count.equal(copying.until("EOF"), ["E FATAL 57P01", "EOF"], "one in COPY")
     count.equal(busy.until("EOF")[-2:], ["E FATAL 57P01", "EOF"], "one whose statement runs")
     started = time.time()
     count.equal(server.stop(), 0, "exit status")
-    count.check(time.time() - started < 15, "clients that neither read nor write do not hold it")
+    count.check(time.time() - started < PATIENCE_S, "clients that neither read nor write do not hold it")
     for p in (idle, busy, deaf, copying, half):
         p.s.close()
 

@@ -5,13 +5,13 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
-from harness import Count, Server  # noqa: E402
+from harness import PATIENCE_S, Count, Server  # noqa: E402
 
 
 def psql(server, *args, stdin=""):
     """Exit code, standard output and standard error of one run."""
     run = subprocess.run(["psql", "-X", "-h", server.dir, "-p", "5432", "-U", "test", "-d", "test", *args], input=stdin,
-                         capture_output=True, text=True, timeout=60, env={**os.environ, "PGAPPNAME": "psql"}, check=False)
+                         capture_output=True, text=True, timeout=PATIENCE_S, env={**os.environ, "PGAPPNAME": "psql"}, check=False)
     return run.returncode, run.stdout, run.stderr
 
 

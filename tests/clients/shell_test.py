@@ -17,7 +17,7 @@ import time
 import unicodedata
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
-from harness import BUILD, Count, Server  # noqa: E402
+from harness import BUILD, PATIENCE_S, Count, Server, until  # noqa: E402
 
 TESSERA = os.path.abspath(os.path.join(BUILD, "tessera"))
 PSQL = "/usr/lib/postgresql/15/bin/psql"
@@ -85,11 +85,7 @@ def embedded(count, dir):
     sock = os.path.join(data, ".s.PGSQL.5432")
 
     def gone():
-        for _ in range(100):
-            if not os.path.exists(sock):
-                return True
-            time.sleep(0.05)
-        return False
+        return until(lambda: not os.path.exists(sock))
 
     ask = lambda sql, at=data: run(TESSERA, ["-X", "-At", "-c", sql, at])
     count.equal(ask("SELECT 6 * 7"), (0, "42\n", ""), "starts a server on a new directory")
@@ -156,7 +152,7 @@ class Terminal:
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self.seen = ""
 
-    def until(self, pattern, seconds=20):
+    def until(self, pattern, seconds=PATIENCE_S):
         """Output up to the pattern, '' when it doesn't come."""
         end = time.time() + seconds
         got = ""
@@ -186,6 +182,15 @@ class Terminal:
     def close(self):
         os.close(self.fd)
         return os.waitpid(self.pid, 0)[1]
+
+
+def lives(pid):
+    """Whether the process is there, and not just its number, for a parent to ask after."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def width(line):
@@ -238,7 +243,7 @@ def terminal(count, dir):
     count.check(t.until(r"=> $"), "Ctrl-C ends \\watch")
     count.check("Timing is on." in t.ask("\\timing") and re.search(r"Time: [0-9.]+ ms", t.ask("SELECT 1;")), "\\timing")
     t.type("\\q\r")
-    t.until("nothing more", 2)
+    t.until("nothing more")
     count.equal(t.close(), 0, "\\q")
 
     t = Terminal(["-X", data], home)
@@ -253,12 +258,12 @@ def terminal(count, dir):
     count.equal(len(servers), 1, "one server of the directory")
     for s in servers:
         os.kill(int(s), signal.SIGKILL)
-    time.sleep(0.3)
+    until(lambda: not any(lives(s) for s in servers))
     out = t.ask("SELECT 3 AS n;")
     count.check("Attempting reset: Succeeded." in out, "a lost server is started again")
     count.check("│ 4 │" in t.ask("SELECT 4 AS n;"), "and answers")
     t.type("\x04")
-    t.until("nothing more", 2)
+    t.until("nothing more")
     count.equal(t.close(), 0, "end of input")
 
 

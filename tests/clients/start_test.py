@@ -9,12 +9,12 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
-from harness import TESSERAD, Count, Server, psycopg  # noqa: E402
+from harness import PATIENCE_S, TESSERAD, Count, Server, psycopg, until  # noqa: E402
 
 
 def run(*args):
     """Exit code and standard error of a start that must not succeed."""
-    done = subprocess.run([TESSERAD, *args], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run([TESSERAD, *args], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     return done.returncode, done.stderr, done.stdout
 
 
@@ -94,15 +94,22 @@ def together(count, dir):
     """Of two starts on one directory one wins, the other says why."""
     data = os.path.join(dir, "both")
     starts = [subprocess.Popen([TESSERAD, "-D", data], stderr=subprocess.PIPE, text=True) for _ in range(4)]
-    time.sleep(3)
+    until(lambda: sum(s.poll() is None for s in starts) == 1)
     running = [s for s in starts if s.poll() is None]
     count.equal(len(running), 1, "servers that run")
     for s in starts:
         if s not in running:
             count.check(s.returncode == 1 and "in use" in s.stderr.read(), "the others say that the directory is in use")
     server = Server(dir=data)
-    with server.connect() as conn:
-        count.equal(conn.execute("SELECT 1").fetchone(), (1,), "the winner serves")
+
+    def serves():
+        try:
+            with server.connect() as conn:
+                return conn.execute("SELECT 1").fetchone() == (1,)
+        except psycopg.OperationalError:
+            return False
+
+    count.check(until(serves), "the winner serves")
     for s in running:
         s.kill()
         s.wait()
@@ -128,7 +135,7 @@ def embedded(count, dir):
     time.sleep(0.5)
     count.check(process.poll() is None, "it stays for the second client")
     second.close()
-    count.equal(process.wait(5), 0, "and leaves with the last")
+    count.equal(process.wait(PATIENCE_S), 0, "and leaves with the last")
     count.check(not os.path.exists(os.path.join(data, ".s.PGSQL.5432")), "its socket too")
 
 

@@ -12,7 +12,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
-from harness import Count, Server, psycopg, seed  # noqa: E402
+from harness import PATIENCE_S, Count, Server, psycopg, runs, seed, until  # noqa: E402
 
 ACCOUNTS, THREADS = 50, 16
 # What two clients may do to each other; anything else is a defect.
@@ -22,16 +22,16 @@ EXPECTED = {"40001", "40P01", "55P03", "57014", "42P01", "42P07", "23505", "4270
 class Client(threading.Thread):
     """Does random things until the time is over; `problems` collects what must not happen."""
 
-    def __init__(self, server, number, until, problems):
+    def __init__(self, server, number, end, problems):
         super().__init__()
-        self.server, self.until, self.problems = server, until, problems
+        self.server, self.end, self.problems = server, end, problems
         self.random, self.number, self.done = random.Random(random.randrange(1 << 30)), number, 0
 
     def run(self):
         actions = [self.move, self.move, self.sums, self.sums, self.append, self.define, self.cancelled, self.copy, self.cursor,
                    self.prepared, self.leave, self.timeout, self.look]
         conn = self.server.connect()
-        while time.time() < self.until:
+        while time.time() < self.end:
             action = self.random.choice(actions)
             try:
                 if action == self.leave:
@@ -148,19 +148,16 @@ class Client(threading.Thread):
         conn.close()
 
 
-def settled(server, conn, patience_s=10):
+def settled(server, conn):
     """The sessions and anonymous bytes that are left once the clients' have gone."""
-    end = time.time() + patience_s
-    while True:
-        n = conn.execute("SELECT count(*) FROM sys.sessions").fetchone()[0]
-        if n == 1 or time.time() > end:
-            return n, server.peak_anonymous_bytes()
-        time.sleep(0.1)
+    n_sessions = lambda: conn.execute("SELECT count(*) FROM sys.sessions").fetchone()[0]
+    until(lambda: n_sessions() == 1)
+    return n_sessions(), server.peak_anonymous_bytes()
 
 
 def round_of(server, seconds, problems):
-    until = time.time() + seconds
-    clients = [Client(server, k, until, problems) for k in range(THREADS)]
+    end = time.time() + seconds
+    clients = [Client(server, k, end, problems) for k in range(THREADS)]
     for c in clients:
         c.start()
     for c in clients:
@@ -181,12 +178,12 @@ def last_stop(count, server):
 
     thread = threading.Thread(target=ask)
     thread.start()
-    time.sleep(0.3)
+    until(lambda: runs(idle, "sum(sin"))
     started = time.time()
     count.equal(server.stop(signal.SIGTERM), 0, "exit status")
     thread.join()
     count.equal(state, [True], "the running statement is ended")
-    count.check(time.time() - started < 12, f"in {time.time() - started:.1f} s")
+    count.check(time.time() - started < PATIENCE_S, f"in {time.time() - started:.1f} s")
     try:
         idle.execute("SELECT 1")
         count.check(False, "an idle client lives on")

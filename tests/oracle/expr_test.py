@@ -1,9 +1,13 @@
 #!/usr/bin/python3
-"""Compares expressions with NumPy on random arrays: python3 expr_test.py [PATH/expr_oracle [SEED]]."""
+"""Compares expressions with NumPy on random arrays: expr_test.py [PATH/expr_oracle]; TESSERA_SEED=… for others."""
+import os
 import subprocess
 import sys
 
 import numpy as np
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from harness import seed  # noqa: E402
 
 NAMES = {
     "tinyint": np.int8, "smallint": np.int16, "integer": np.int32, "bigint": np.int64,
@@ -318,9 +322,7 @@ def branches(o, rng, n):
 
 def main():
     o = Oracle(sys.argv[1] if len(sys.argv) > 1 else "build/release/oracle/expr_oracle")
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else int(np.random.default_rng().integers(1 << 30))
-    print(f"seed {seed}")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed())
     with np.errstate(all="ignore"):
         for n in [1, 63, 64, 65, 1000, 1024, 1025, 5000]:
             for part in [int_arithmetic, float_arithmetic, math_functions, comparisons, promotion,

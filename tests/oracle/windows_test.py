@@ -10,7 +10,7 @@ import psycopg
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import Count, Server  # noqa: E402
+from harness import Count, Server, seed  # noqa: E402
 from postgres_test import Postgres, Text  # noqa: E402
 
 COLUMNS = {"id": "integer", "g": "integer", "h": "text", "k": "integer", "a": "smallint", "b": "bigint", "x": "real",
@@ -235,10 +235,8 @@ def long_extremes(count, ours):
 
 def main():
     count = Count()
-    seed = int(os.environ.get("TESSERA_SEED", random.randrange(1 << 30)))
     n_queries = int(sys.argv[1]) if len(sys.argv) > 1 else 800
-    print(f"seed {seed}")
-    rng = random.Random(seed)
+    rng = random.Random(seed())
     with Postgres() as pg, Server() as server:
         ours = server.connect()
         for conn in (pg, ours):

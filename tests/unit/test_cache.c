@@ -14,6 +14,7 @@ struct fixture {
     struct cache *cache;
     atomic_int n_loads, n_failing; /* how many of the next loads fail */
     int load_us;
+    atomic_bool held; /* loads wait until it is over */
 };
 
 static void open_cache(struct fixture *f, int64_t limit)
@@ -52,6 +53,8 @@ static enum status load(struct ctx *c, void *self, const struct tile_key *key,
     struct fixture *f = self;
     atomic_fetch_add(&f->n_loads, 1);
     if (f->load_us) usleep((useconds_t)f->load_us);
+    while (atomic_load(&f->held))
+        usleep(1000);
     void *memory;
     TRY(cache_alloc(c, slot, TILE_BYTES, &memory));
     int64_t *v = memory;
@@ -428,7 +431,7 @@ static void a_waiter_can_be_cancelled(void **state)
     struct cancel cancel = {0};
     pthread_t loader, canceller;
     open_cache(f, 1 << 20);
-    f->load_us = 400000;
+    f->held = true;
     struct task slow = {.f = f, .n_gets = 1, .n_tiles = 1};
     pthread_create(&loader, NULL, get_many, &slow);
     while (atomic_load(&f->n_loads) == 0)
@@ -439,6 +442,7 @@ static void a_waiter_can_be_cancelled(void **state)
     const struct tile *t = NULL;
     assert_int_equal(cache_get(&f->t.c, f->cache, &k, load, f, &t), ERR_CANCELLED);
     assert_null(t);
+    f->held = false;
     pthread_join(canceller, NULL);
     pthread_join(loader, NULL);
     assert_true(slow.ok);

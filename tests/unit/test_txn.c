@@ -471,8 +471,10 @@ static void child(struct dbf *f, int pipe, const char *fault, int64_t from)
     }
 }
 
-/* Lets a child work on the directory until it dies; the last commit that it told of. */
-static int64_t run_child(struct dbf *f, const char *fault, int64_t from, int kill_after_us)
+/* Lets a child work on the directory until it dies, by a fault or so long after it said that
+ * `n_first` commits are done; the last commit that it told of. */
+static int64_t run_child(struct dbf *f, const char *fault, int64_t from, int kill_after_us,
+                         int n_first)
 {
     int ends[2], status;
     int64_t told = from - 1, k;
@@ -485,6 +487,8 @@ static int64_t run_child(struct dbf *f, const char *fault, int64_t from, int kil
         child(f, ends[1], fault, from);
     }
     close(ends[1]);
+    for (int i = 0; i < n_first; i++)
+        if (read(ends[0], &k, sizeof k) == sizeof k) told = k;
     if (kill_after_us) {
         usleep((useconds_t)kill_after_us);
         kill(pid, SIGKILL);
@@ -526,7 +530,7 @@ static void dies_at_every_step(void **state)
         for (int pass = 1; pass <= 8; pass += 3) {
             char fault[40];
             snprintf(fault, sizeof fault, "%s:%d", points[i], pass);
-            int64_t told = run_child(f, fault, last + 1, 0);
+            int64_t told = run_child(f, fault, last + 1, 0, 0);
             last = survivors(f, told);
             if (i < 3) assert_int_equal(last, told);
             db_sweep_wait(f->db);
@@ -541,7 +545,8 @@ static void killed_at_random(void **state)
     create_two(f);
     int64_t last = 0;
     for (int i = 0; i < 12; i++) {
-        int64_t told = run_child(f, NULL, last + 1, 2000 + (int)(test_random(&seed) % 40000));
+        int wait_us = 2000 + (int)(test_random(&seed) % 40000);
+        int64_t told = run_child(f, NULL, last + 1, wait_us, i % 2);
         last = survivors(f, told);
     }
     assert_true(last > 0);
