@@ -24,6 +24,7 @@
 #define LEAST_SHARD_BYTES (INT64_C(4) << 20)
 #define TYPICAL_TILE_BYTES (INT64_C(128) << 10)
 #define MAX_HITS 3
+#define GHOST_WAYS 8     /* a cache line */
 #define WAIT_NS 50000000 /* between looks at cancellation */
 
 enum queue_id { SMALL, MAIN };
@@ -174,9 +175,33 @@ static void queue_remove(struct shard *s, struct cached *e)
     q->n--;
 }
 
-static uint64_t *ghost_of(const struct cache *k, const struct shard *s, uint64_t hash)
+/* Ghosts: hashes in lines of GHOST_WAYS, the newest of a line first. */
+
+static uint64_t *ghost_line(const struct cache *k, const struct shard *s, uint64_t hash)
 {
-    return &s->ghosts[hash & (k->n_ghosts - 1)];
+    return &s->ghosts[hash & (k->n_ghosts - 1) & ~(uint64_t)(GHOST_WAYS - 1)];
+}
+
+static bool ghost_there(const struct cache *k, const struct shard *s, uint64_t hash)
+{
+    const uint64_t *line = ghost_line(k, s, hash);
+    for (int i = 0; i < GHOST_WAYS; i++)
+        if (line[i] == hash) return true;
+    return false;
+}
+
+static void ghost_add(const struct cache *k, const struct shard *s, uint64_t hash)
+{
+    uint64_t *line = ghost_line(k, s, hash);
+    memmove(line + 1, line, sizeof *line * (GHOST_WAYS - 1));
+    line[0] = hash;
+}
+
+static void ghost_remove(const struct cache *k, const struct shard *s, uint64_t hash)
+{
+    uint64_t *line = ghost_line(k, s, hash);
+    for (int i = 0; i < GHOST_WAYS; i++)
+        if (line[i] == hash) line[i] = 0;
 }
 
 /* ---- entries ---- */
@@ -214,7 +239,7 @@ static int64_t evict_one(struct cache *k, struct shard *s)
         struct cached *e = from_small ? small->tail : main->tail;
         bool stays = e->pins || (from_small ? e->hits > 1 : e->hits > 0);
         if (!stays) {
-            if (from_small) *ghost_of(k, s, e->hash) = e->hash;
+            if (from_small) ghost_add(k, s, e->hash);
             bytes = e->bytes;
             forget(k, s, e);
             continue;
@@ -292,9 +317,8 @@ static enum status load_entry(struct ctx *c, struct cache *k, struct shard *s, s
         e->tile.key = key;
         e->ready = true;
         e->bytes = (int64_t)((slot.memory ? buf_bytes(slot.memory) : 0) + sizeof *e);
-        uint64_t *ghost = ghost_of(k, s, e->hash);
-        if (keep) queue_push(s, *ghost == e->hash ? MAIN : SMALL, e);
-        if (keep && *ghost == e->hash) *ghost = 0;
+        if (keep) queue_push(s, ghost_there(k, s, e->hash) ? MAIN : SMALL, e);
+        if (keep) ghost_remove(k, s, e->hash);
         if (keep && e->dropped) forget(k, s, e);
     }
     pthread_cond_broadcast(&s->loaded);
@@ -320,9 +344,8 @@ static enum status wait_loaded(struct ctx *c, struct shard *s)
 /* Is it the first time in a while that the tile is asked for? It is remembered. */
 static bool first_time(struct cache *k, struct shard *s, uint64_t hash)
 {
-    uint64_t *ghost = ghost_of(k, s, hash);
-    if (*ghost == hash && k->limit_bytes) return false;
-    *ghost = hash;
+    if (ghost_there(k, s, hash)) return false;
+    if (k->limit_bytes) ghost_add(k, s, hash);
     return true;
 }
 
