@@ -441,6 +441,22 @@ static enum status run_step(struct ctx *c, struct machine *m, const struct step 
 
 /* ---- blocks ---- */
 
+/* The next block's values come from memory while this one is computed: left to itself, the
+ * processor waits for them at the start of each block of each column. */
+static void prefetch_next(const struct machine *m)
+{
+    int64_t first = m->start + m->n, n = m->chunk->n - first;
+    if (n > m->code->block) n = m->code->block;
+    for (int i = 0; i < m->code->n_steps; i++) {
+        const struct step *s = &m->code->steps[i];
+        if (s->kind != STEP_COLUMN) continue;
+        const struct column *col = &m->chunk->cols[s->index];
+        const char *from = (const char *)col->values + (size_t)first * type_bytes(col->type);
+        for (int64_t at = 0; at < n * (int64_t)type_bytes(col->type); at += 64)
+            __builtin_prefetch(from + at, 0, 2);
+    }
+}
+
 /* False when no cell of the block exists. */
 static bool start_block(struct machine *m, int64_t start)
 {
@@ -449,6 +465,7 @@ static bool start_block(struct machine *m, int64_t start)
     m->start = start;
     m->n = m->end - start < block ? m->end - start : block;
     m->words = bits_words(m->n);
+    prefetch_next(m);
     uint64_t any = 0, *live = m->masks[0];
     if (present)
         bits_copy(live, 0, present, start, m->n);
