@@ -45,6 +45,29 @@ static struct expr *with_dims(struct ctx *c, const struct expr *e, const int *di
     return expr_map(c, e, renumber_dim, &r);
 }
 
+/* ---- equal values ---- */
+
+static bool note_alike(const struct expr *e, void *self)
+{
+    bool *alike = self, compares = e->kind == E_IN || e->kind == E_IS_NULL ||
+                                   e->kind == E_IS_DISTINCT ||
+                                   (e->kind == E_CALL && e->func->flags & FN_COMPARE);
+    if (e->kind == E_COL && (type_is_float(e->type) || e->type == T_INTERVAL)) *alike = false;
+    for (int i = 0; compares && i < e->n_args; i++)
+        if (e->args[i]->kind != E_COL) expr_walk(e->args[i], note_alike, self);
+    return !compares;
+}
+
+/* Does the condition say the same of all rows whose columns are equal? Floats and intervals that
+ * are equal may still differ (-0.0, '1 month' and '30 days'): but no comparison tells them apart.
+ */
+static bool alike_where_equal(const struct expr *e)
+{
+    bool alike = true;
+    expr_walk(e, note_alike, &alike);
+    return alike;
+}
+
 /* ---- joins ---- */
 
 struct side {
@@ -150,11 +173,12 @@ static struct expr *to_keys(struct ctx *c, const struct expr *e, void *self)
     return expr_make_ref(c, e->kind, p->keys[e->index].dim, e->type, e->pos);
 }
 
-/* A condition on keys holds for all cells of a group or none. */
+/* A condition on keys that doesn't tell equal ones apart holds for all cells of a group or none. */
 static enum status below_aggregate(struct ctx *c, struct plan *p, struct expr *e, bool *done)
 {
     struct side s = {p, false, p->n_keys > 0 && (p->by_dims || !p->unique)};
     expr_walk(e, note_plain, &s);
+    s.fits = s.fits && alike_where_equal(e);
     *done = s.fits;
     return s.fits ? sink_into(c, &p->in[0], expr_map(c, e, to_keys, p)) : OK;
 }
@@ -193,15 +217,12 @@ static struct expr *to_rows(struct ctx *c, const struct expr *e, void *self)
 
 /* ---- windows ---- */
 
-/* Is what the reference stands for the same for all rows of a partition, in every window? Of
- * attributes that are floats or intervals equal values may still differ (-0.0, '1 month' and '30
- * days'). */
+/* Are the rows of a partition equal in what the reference stands for, in every window? */
 static bool note_partition(const struct expr *e, void *self)
 {
     struct side *s = self;
     const struct plan *p = s->join;
     if (e->kind != E_COL && e->kind != E_DIM && e->kind != E_POS) return true;
-    s->fits &= e->kind != E_COL || (!type_is_float(e->type) && e->type != T_INTERVAL);
     for (int i = 0; i < p->n_windows; i++) {
         bool found = false;
         for (int k = 0; k < p->windows[i].n_partition; k++)
@@ -214,7 +235,7 @@ static bool note_partition(const struct expr *e, void *self)
 /* A condition on what all windows are partitioned by holds for whole partitions. */
 static enum status below_windows(struct ctx *c, struct plan *p, struct expr *e, bool *done)
 {
-    struct side s = {p, false, true};
+    struct side s = {p, false, alike_where_equal(e)};
     expr_walk(e, note_partition, &s);
     *done = s.fits;
     return s.fits ? sink_into(c, &p->in[0], e) : OK;
@@ -313,19 +334,18 @@ static enum status go_below(struct ctx *c, struct plan *p, struct expr *e, bool 
         if (!safe) break;
         return below_cell_windows(c, p, e, done);
     case P_DISTINCT:
+        if (r.dims || r.positions || !alike_where_equal(e)) break;
+        return sink_into(c, &p->in[0], e);
     case P_REPEAT:
-        if (r.dims || r.positions) break;
+        if (r.dims || r.positions || !safe) break; /* it leaves rows out */
         return sink_into(c, &p->in[0], e);
     case P_SORT:
         if (r.dims || r.positions || p->limit) break;
         return sink_into(c, &p->in[0], e);
     case P_STACK:
     case P_RESHAPE:
-        if (!safe) break;
-        if (r.dims || r.positions) break;
-        return below_concat(c, p, e);
     case P_CONCAT:
-        if (r.dims || r.positions) break;
+        if (r.dims || r.positions || (!safe && p->kind != P_CONCAT)) break;
         return below_concat(c, p, e);
     case P_PIVOT:
         if (r.positions || !safe) break;
