@@ -232,6 +232,12 @@ void store_close(struct store *s)
     free(s);
 }
 
+enum status store_sync(struct ctx *c, struct store *s)
+{
+    int rc = s->options.sync ? mdb_env_sync(s->env, 1) : 0;
+    return rc ? store_error(c, s, rc, "write") : OK;
+}
+
 /* ---- read transactions ---- */
 
 static enum status reader_new(struct ctx *c, struct store *s, struct reader **out)

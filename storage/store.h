@@ -88,12 +88,12 @@ void store_read_ahead(struct store *s, const struct tile_key *keys, int64_t n);
 
 /* ---- writing ---- */
 /* Records gathered in memory, charged to c->budget of the putting call (which must outlive the
- * batch), and written in synced transactions of about batch_bytes by whichever thread fills them
- * up. */
+ * batch), and written in transactions of about batch_bytes by a thread of the batch's own, while the
+ * next ones are gathered. */
 struct store_batch;
 enum status store_batch_new(struct ctx *c, struct store *s, struct store_batch **out);
 /* Copies the record. A later put of the same key replaces the earlier one. Once a write has failed,
- * every later call on the batch fails with its code. */
+ * every later call on the batch fails with its code; a flush does at the latest. */
 enum status store_batch_put(struct ctx *c, struct store_batch *b, const struct tile_key *key,
                             const void *bytes, size_t n_bytes);
 /* Writes everything put so far and syncs. The records can be read from then on (earlier ones

@@ -62,6 +62,8 @@ bool version_is_in(int64_t version, const int64_t *sorted, int64_t n);
 /* ---- errors ---- */
 /* Records LMDB's or the system's error; doing: "read" or "write". */
 enum status store_error(struct ctx *c, const struct store *s, int rc, const char *doing);
+/* Brings to disk what was committed without its root. */
+enum status store_sync(struct ctx *c, struct store *s);
 /* Bytes of the file that are in use, as of the last commit. */
 enum status store_used_bytes(struct ctx *c, struct store *s, int64_t *used);
 /* After a commit, under write_lock: gives the file the length that LMDB may read. */

@@ -1,8 +1,12 @@
 /* How records get into the tile store: gathered by many threads, written by one at a time.
  *
+ * A list that is full is handed to the batch's own thread, so that the disk writes while the
+ * workers encode what comes next; who fills the next list before that is done waits. Such a list's
+ * data are synced, the root that shows them is only by the next commit, or by the flush at the end.
+ *
  * Invariants:
- *  - what a batch took in first is committed first (commit_lock is held from the taking of a list
- *    to the end of its commit), so that of two records of one key the later one stays;
+ *  - what a batch took in first is committed first (a list is handed over only when none is, and
+ *    flushing waits for it), so that of two records of one key the later one stays;
  *  - a batch that lost records says so for ever after;
  *  - an LMDB write transaction begins and ends in one thread and in one call. */
 #include "storage/fault.h"
@@ -22,16 +26,25 @@ struct item {
     void *own; /* where bytes are, for buf_free; NULL: the caller's */
 };
 
-struct store_batch {
-    struct store *store;
-    pthread_mutex_t lock; /* over all below; taken after commit_lock */
+struct list {
     struct item *items;
     int64_t n, room;
-    int64_t n_bytes;    /* of records and items */
-    int64_t most_bytes; /* when it is time to write */
+    int64_t n_bytes; /* of records and items */
+};
+
+struct store_batch {
+    struct store *store;
+    pthread_mutex_t lock;   /* over all below */
+    pthread_cond_t changed; /* anything of it */
+    struct list list;       /* being filled */
+    struct list handed;     /* the thread's, until it is written */
+    int64_t most_bytes;     /* when it is time to write */
     int64_t order;
     struct error error; /* code OK: none */
-    pthread_mutex_t commit_lock;
+    bool busy;          /* somebody writes */
+    bool unsynced;      /* the last commit's root may not be on disk */
+    bool has_thread, stop;
+    pthread_t thread;
 };
 
 enum status store_batch_new(struct ctx *c, struct store *s, struct store_batch **out)
@@ -42,24 +55,33 @@ enum status store_batch_new(struct ctx *c, struct store *s, struct store_batch *
     b->most_bytes = c->budget ? budget_left(c->budget) / BATCH_SHARE : INT64_MAX;
     if (b->most_bytes > s->options.batch_bytes) b->most_bytes = s->options.batch_bytes;
     pthread_mutex_init(&b->lock, NULL);
-    pthread_mutex_init(&b->commit_lock, NULL);
+    pthread_cond_init(&b->changed, NULL);
     *out = b;
     return OK;
 }
 
-static void free_items(struct item *items, int64_t n)
+static void free_list(struct list *l)
 {
-    for (int64_t i = 0; i < n; i++)
-        buf_free(items[i].own);
-    free(items);
+    for (int64_t i = 0; i < l->n; i++)
+        buf_free(l->items[i].own);
+    free(l->items);
+    *l = (struct list){0};
 }
 
 void store_batch_free(struct store_batch *b)
 {
     if (!b) return;
-    free_items(b->items, b->n);
+    if (b->has_thread) {
+        pthread_mutex_lock(&b->lock);
+        b->stop = true;
+        pthread_cond_broadcast(&b->changed);
+        pthread_mutex_unlock(&b->lock);
+        pthread_join(b->thread, NULL);
+    }
+    free_list(&b->list);
+    free_list(&b->handed);
     pthread_mutex_destroy(&b->lock);
-    pthread_mutex_destroy(&b->commit_lock);
+    pthread_cond_destroy(&b->changed);
     free(b);
 }
 
@@ -130,12 +152,13 @@ static enum status check_quota(struct ctx *c, struct store *s, int64_t n_bytes)
                 (long long)(quota >> 20));
 }
 
-/* Sorted, each key once. Gives their memory back as it goes. */
-static enum status write_items(struct ctx *c, struct store *s, struct item *items, int64_t n)
+/* Sorted, each key once. Gives their memory back as it goes. root: the new root is synced too. */
+static enum status write_items(struct ctx *c, struct store *s, struct item *items, int64_t n,
+                               bool root)
 {
     MDB_txn *txn;
     MDB_cursor *cursor;
-    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+    int rc = mdb_txn_begin(s->env, NULL, root ? 0 : MDB_NOMETASYNC, &txn);
     if (rc) return store_error(c, s, rc, "write");
     if ((rc = mdb_cursor_open(txn, s->dbi, &cursor))) {
         mdb_txn_abort(txn);
@@ -156,14 +179,14 @@ static enum status write_items(struct ctx *c, struct store *s, struct item *item
 }
 
 static enum status commit_items(struct ctx *c, struct store *s, struct item *items, int64_t n,
-                                int64_t n_bytes)
+                                int64_t n_bytes, bool root)
 {
     if (n == 0) return OK;
     qsort(items, (size_t)n, sizeof *items, compare_items);
     TRY(fault_point(c, FAULT_TILES));
     pthread_mutex_lock(&s->write_lock);
     enum status status = check_quota(c, s, n_bytes);
-    if (status == OK) status = write_items(c, s, items, n);
+    if (status == OK) status = write_items(c, s, items, n, root);
     store_extend_file(s);
     pthread_mutex_unlock(&s->write_lock);
     TRY(status);
@@ -178,50 +201,103 @@ static enum status failed_before(struct ctx *c, const struct store_batch *b)
     return fail(c, b->error.code, "%s", b->error.message);
 }
 
-/* Writes what the batch holds, then *extra unless NULL. Under commit_lock. */
+/* Keeps what came of writing. Under lock. */
+static void written(const struct ctx *c, struct store_batch *b, enum status status, bool unsynced)
+{
+    if (status < 0) b->error = c->err;
+    b->unsynced = unsynced;
+    b->busy = false;
+    pthread_cond_broadcast(&b->changed);
+}
+
+/* The thread: writes what it is handed. */
+static void *write_handed(void *self)
+{
+    struct store_batch *b = self;
+    pthread_mutex_lock(&b->lock);
+    for (;;) {
+        while (!b->stop && (!b->handed.n || b->busy))
+            pthread_cond_wait(&b->changed, &b->lock);
+        if (b->stop) break;
+        struct ctx c = {.err.position = -1};
+        struct list list = b->handed;
+        b->busy = true;
+        pthread_mutex_unlock(&b->lock);
+        enum status status = commit_items(&c, b->store, list.items, list.n, list.n_bytes, false);
+        free_list(&list);
+        pthread_mutex_lock(&b->lock);
+        b->handed = (struct list){0};
+        written(&c, b, status, true);
+    }
+    pthread_mutex_unlock(&b->lock);
+    return NULL;
+}
+
+/* Waits until nothing is being written, nor handed over to be. Under lock. */
+static void wait_idle(struct store_batch *b)
+{
+    while (b->busy || b->handed.n)
+        pthread_cond_wait(&b->changed, &b->lock);
+}
+
+/* Writes what the batch holds, then *extra unless NULL, and syncs. Under lock, which it leaves in
+ * between. */
 static enum status flush(struct ctx *c, struct store_batch *b, struct item *extra)
 {
-    pthread_mutex_lock(&b->lock);
-    if (b->error.code < 0) {
-        enum status status = failed_before(c, b);
-        pthread_mutex_unlock(&b->lock);
-        return status;
-    }
-    struct item *items = b->items;
-    int64_t n = b->n, n_bytes = b->n_bytes;
-    b->items = NULL;
-    b->n = b->room = b->n_bytes = 0;
+    wait_idle(b);
+    if (b->error.code < 0) return failed_before(c, b);
+    struct list list = b->list;
+    bool unsynced = b->unsynced;
+    b->list = (struct list){0};
+    b->busy = true;
     pthread_mutex_unlock(&b->lock);
 
-    enum status status = commit_items(c, b->store, items, n, n_bytes);
-    free_items(items, n);
+    enum status status = commit_items(c, b->store, list.items, list.n, list.n_bytes, true);
     if (status == OK && extra)
-        status = commit_items(c, b->store, extra, 1, (int64_t)extra->n_bytes);
-    if (status < 0) {
-        pthread_mutex_lock(&b->lock);
-        b->error = c->err;
-        pthread_mutex_unlock(&b->lock);
-    }
+        status = commit_items(c, b->store, extra, 1, (int64_t)extra->n_bytes, true);
+    if (status == OK && unsynced && !list.n && !extra) status = store_sync(c, b->store);
+    free_list(&list);
+    pthread_mutex_lock(&b->lock);
+    written(c, b, status, false);
     return status;
 }
 
 enum status store_batch_flush(struct ctx *c, struct store_batch *b)
 {
-    pthread_mutex_lock(&b->commit_lock);
+    pthread_mutex_lock(&b->lock);
     enum status status = flush(c, b, NULL);
-    pthread_mutex_unlock(&b->commit_lock);
+    pthread_mutex_unlock(&b->lock);
     return status;
 }
 
-static bool holds(struct store_batch *b, const struct store_key *key)
+/* Hands a full list to the thread. */
+static enum status hand_over(struct ctx *c, struct store_batch *b)
+{
+    enum status status = OK;
+    pthread_mutex_lock(&b->lock);
+    while (b->handed.n && b->error.code == OK)
+        pthread_cond_wait(&b->changed, &b->lock);
+    bool full = b->list.n_bytes >= b->most_bytes; /* unless another one has handed it over */
+    if (b->error.code < 0) {
+        status = failed_before(c, b);
+    } else if (full && !b->has_thread && pthread_create(&b->thread, NULL, write_handed, b)) {
+        status = flush(c, b, NULL);
+    } else if (full) {
+        b->has_thread = true;
+        b->handed = b->list;
+        b->list = (struct list){0};
+        pthread_cond_broadcast(&b->changed);
+    }
+    pthread_mutex_unlock(&b->lock);
+    return status;
+}
+
+static bool holds(const struct store_batch *b, const struct store_key *key)
 {
     struct item wanted = {.key = *key};
-    bool found = false;
-    pthread_mutex_lock(&b->lock);
-    for (int64_t i = b->n - 1; i >= 0 && !found; i--)
-        found = same_key(&b->items[i], &wanted);
-    found = found || b->error.code < 0;
-    pthread_mutex_unlock(&b->lock);
+    bool found = b->error.code < 0;
+    for (int64_t i = b->list.n - 1; i >= 0 && !found; i--)
+        found = same_key(&b->list.items[i], &wanted);
     return found;
 }
 
@@ -229,9 +305,10 @@ enum status store_batch_settle(struct ctx *c, struct store_batch *b, const struc
 {
     struct store_key wanted;
     store_key_put(&wanted, key, key->version, 0);
-    pthread_mutex_lock(&b->commit_lock); /* who holds it may be writing the record */
+    pthread_mutex_lock(&b->lock);
+    wait_idle(b); /* the record may be being written */
     enum status status = holds(b, &wanted) ? flush(c, b, NULL) : OK;
-    pthread_mutex_unlock(&b->commit_lock);
+    pthread_mutex_unlock(&b->lock);
     return status;
 }
 
@@ -240,22 +317,23 @@ static enum status append(struct ctx *c, struct store_batch *b, struct item *ite
 {
     enum status status = OK;
     pthread_mutex_lock(&b->lock);
+    struct list *l = &b->list;
     if (b->error.code < 0) status = failed_before(c, b);
-    if (status == OK && b->n == b->room) {
-        int64_t room = b->room ? 2 * b->room : 64;
-        struct item *more = realloc(b->items, (size_t)room * sizeof *more);
+    if (status == OK && l->n == l->room) {
+        int64_t room = l->room ? 2 * l->room : 64;
+        struct item *more = realloc(l->items, (size_t)room * sizeof *more);
         if (more) {
-            b->items = more;
-            b->room = room;
+            l->items = more;
+            l->room = room;
         } else {
             status = fail(c, ERR_MEMORY, "out of memory");
         }
     }
     if (status == OK) {
         item->order = b->order++;
-        b->items[b->n++] = *item;
-        b->n_bytes += (int64_t)item->n_bytes + ITEM_BYTES;
-        *full = b->n_bytes >= b->most_bytes;
+        l->items[l->n++] = *item;
+        l->n_bytes += (int64_t)item->n_bytes + ITEM_BYTES;
+        *full = l->n_bytes >= b->most_bytes;
     }
     pthread_mutex_unlock(&b->lock);
     return status;
@@ -265,9 +343,9 @@ static enum status append(struct ctx *c, struct store_batch *b, struct item *ite
  * lies. */
 static enum status put_directly(struct ctx *c, struct store_batch *b, struct item *item)
 {
-    pthread_mutex_lock(&b->commit_lock);
+    pthread_mutex_lock(&b->lock);
     enum status status = flush(c, b, item);
-    pthread_mutex_unlock(&b->commit_lock);
+    pthread_mutex_unlock(&b->lock);
     return status;
 }
 
@@ -286,7 +364,7 @@ enum status store_batch_put(struct ctx *c, struct store_batch *b, const struct t
         bool full = false;
         status = append(c, b, &item, &full);
         if (status < 0) buf_free(item.own);
-        if (status == OK && full) status = store_batch_flush(c, b);
+        if (status == OK && full) status = hand_over(c, b);
     } else {
         status = put_directly(c, b, &item);
     }
