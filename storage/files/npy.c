@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define READ_BYTES (4 << 20) /* of one read */
+#define READ_BYTES (4 << 20)  /* of one read */
+#define LONG_BYTES (32 << 10) /* read by itself, whatever lies between it and the next */
 #define GRID_CELLS (128 * 1024)
 #define LOAD_CELLS (512 * 1024) /* tiles of what is loaded into, side by side: longer reads */
 
@@ -39,15 +40,17 @@ enum status npy_read_records(struct ctx *c, const struct record_file *f, int64_t
                              const struct box *all, const struct box *want, char *out)
 {
     int n = all->n_dims, j = n - 1;
-    /* Rows of dimension j are read whole: the outermost one whose rows are used to an eighth. */
+    int64_t row_cells = 1, strides[MAX_DIMS];
+    box_strides(all, strides);
+    /* Rows of dimension j are read whole: the outermost one whose rows are used, or to an eighth
+     * when what lies together is short. */
     double used = 1;
     for (int d = n - 1; d > 0; d--) {
         used *= (double)box_extent(want, d) / (double)box_extent(all, d);
-        if (used < 1.0 / 8) break;
+        bool is_long = box_extent(want, d) * strides[d] * record_bytes >= LONG_BYTES;
+        if (used < 1.0 / 8 || (used < 1 && is_long)) break;
         j = d - 1;
     }
-    int64_t row_cells = 1, strides[MAX_DIMS];
-    box_strides(all, strides);
     row_cells = strides[j];
     int64_t rows_at_once = READ_BYTES / (row_cells * record_bytes);
     if (rows_at_once < 1) rows_at_once = 1;

@@ -456,6 +456,26 @@ static void many_threads_put_and_get(void **state)
             check_get(&f->t.c, f->store, key2(1, t, i, 1), (size_t)(i * 1333 + t));
 }
 
+/* Lists that the batch's thread writes, one after the other, and a last one that the flush does. */
+static void later_records_win_over_handed_ones(void **state)
+{
+    struct fixture *f = *state;
+    struct store_batch *b;
+    assert_int_equal(store_batch_new(&f->t.c, f->store, &b), OK);
+    for (int round = 0; round < 5; round++)
+        for (int64_t i = 0; i < 25; i++)
+            put(f, b, key2(1, i, 0, 1), (size_t)(60000 + 100 * round + i));
+    struct tile_key one = key2(1, 3, 0, 1);
+    assert_int_equal(store_batch_settle(&f->t.c, b, &one), OK);
+    check_get(&f->t.c, f->store, one, 60000 + 400 + 3);
+    assert_int_equal(store_batch_flush(&f->t.c, b), OK);
+    for (int64_t i = 0; i < 25; i++)
+        check_get(&f->t.c, f->store, key2(1, i, 0, 1), (size_t)(60000 + 400 + i));
+    for (int64_t i = 0; i < 40; i++) /* one list is handed over, the rest is dropped */
+        put(f, b, key2(1, i, 0, 2), 60000);
+    store_batch_free(b);
+}
+
 /* ---- what goes wrong ---- */
 
 static void a_small_budget_only_makes_it_slow(void **state)
@@ -640,6 +660,7 @@ int main(void)
         TEST(a_missing_file_is_corruption),
         TEST(a_short_file_is_corruption),
         TEST(damaged_segments_are_corruption),
+        TEST(later_records_win_over_handed_ones),
         TEST(lost_writes_of_a_batch_that_was_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
