@@ -687,15 +687,21 @@ static bool asks(const struct expr *e)
     return false;
 }
 
-/* The operands of AND, those that ask sub-queries last. */
+/* The operands of AND, those that ask sub-queries last: but for what may fail, which sees no cells
+ * that one written before it keeps away. */
 static int filter_parts(struct compiler *k, const struct expr *e, struct expr ***out)
 {
     int n = e->kind == E_AND ? e->n_args : 1, n_parts = 0;
     struct expr **parts = arena_array(k->c->arena, struct expr *, n);
     if (n == 1) parts[0] = e->kind == E_AND ? e->args[0] : arena_dup(k->c->arena, e, sizeof *e);
-    for (int pass = 0; n > 1 && pass < 2; pass++)
-        for (int i = 0; i < n; i++)
-            if (asks(e->args[i]) == (pass == 1)) parts[n_parts++] = e->args[i];
+    for (int pass = 0; n > 1 && pass < 2; pass++) {
+        bool asked = false;
+        for (int i = 0; i < n; i++) {
+            bool waits = asks(e->args[i]) || (asked && expr_may_fail(e->args[i]));
+            asked |= waits;
+            if (waits == (pass == 1)) parts[n_parts++] = e->args[i];
+        }
+    }
     *out = parts;
     return n;
 }
