@@ -16,6 +16,7 @@
 #define SMALL_BOX (32 * 1024)       /* cells: smaller boxes cost more time than they save memory */
 #define LEAST_BOX 1024              /* cells: a block of the step machine */
 #define GOOD_SLAB (64 * 1024)       /* cells */
+#define GOOD_STORED (2 << 20)       /* bytes of tiles under a slab that is made of more than one */
 #define QUICK_SLAB_BYTES (16 << 20) /* larger ones keep who wants the first rows waiting */
 #define READ_AHEAD_BYTES (16 << 20)
 #define WHOLE 0 /* a grid extent: not cut along this dimension */
@@ -119,6 +120,12 @@ static int64_t cells_of(const struct box *region, const int64_t *grid)
     return box_cells(&b);
 }
 
+static int64_t stored_of(const struct op *op, const struct box *region, const int64_t *grid)
+{
+    struct box b = typical_box(region, grid);
+    return op_stored_bytes(op, &b);
+}
+
 /* The grid made of the sink's whole tiles: a box that has a part of a tile leaves the tile waiting
  * for the others. What is computed has no grid of its own to keep to; false when what is stored
  * below would need boxes that don't fit. */
@@ -170,6 +177,7 @@ static void fit_slabs(struct ctx *c, const struct op *op, const struct sink *sin
     for (int d = 0; d < n; d++)
         grid[d] = WHOLE;
     for (int k = 0; k < n; k++) {
+        if (k < n - 1 && box_extent(region, k) == 1) continue;
         grid[k] = op->grid[k];
         while (!fits(c, op, sink, region, grid, workers) && grid[k] > 1 &&
                (k < n - 1 || cells_of(region, grid) > LEAST_BOX))
@@ -180,7 +188,8 @@ static void fit_slabs(struct ctx *c, const struct op *op, const struct sink *sin
     int k = 0;
     while (k < n - 1 && grid[k + 1] != WHOLE)
         k++;
-    while (n && grid[k] < box_extent(region, k) && cells_of(region, grid) <= GOOD_SLAB / 2) {
+    while (n && grid[k] < box_extent(region, k) && cells_of(region, grid) <= GOOD_SLAB / 2 &&
+           stored_of(op, region, grid) <= GOOD_STORED / 2) {
         grid[k] *= 2;
         if (fits(c, op, sink, region, grid, workers)) continue;
         grid[k] /= 2;
@@ -294,8 +303,7 @@ static enum status run_slab(struct ctx *c, void *self, int worker, int64_t seq)
 static enum status run_cut(struct ctx *c, struct run *r, int workers)
 {
     int64_t total = r->cut.total;
-    struct box typical = typical_box(&r->cut.region, r->cut.grid);
-    int64_t stored = op_stored_bytes(r->op, &typical);
+    int64_t stored = stored_of(r->op, &r->cut.region, r->cut.grid);
     if (stored) r->n_ahead = stored < READ_AHEAD_BYTES ? READ_AHEAD_BYTES / stored : 1;
     atomic_store(&r->n_done, 0);
     r->next = 0;

@@ -9,6 +9,7 @@
 
 #define SMALL_BOX (16 * 1024) /* cells: boxes of smaller tiles take several */
 #define GOOD_BOX (32 * 1024)
+#define MOST_READ (8 * GOOD_BOX) /* cells of the tiles under a box of which it takes few */
 
 struct scan {
     int64_t tile[MAX_DIMS];
@@ -35,9 +36,15 @@ static void scan_grid(struct op *op, const int64_t *tile)
     for (int d = 0; d < n; d++)
         op->grid[d] = tile[d];
     if (grid_cells(op) >= SMALL_BOX) return;
+    int64_t read = 1;
+    for (int d = 0; d < n; d++)
+        read *= tile[d];
     for (int d = n - 1; d >= 0; d--)
-        while (op->grid[d] < box_extent(&op->box, d) && grid_cells(op) < GOOD_BOX)
+        while (op->grid[d] < box_extent(&op->box, d) && grid_cells(op) < GOOD_BOX &&
+               read < MOST_READ) {
             op->grid[d] *= 2;
+            read *= 2;
+        }
 }
 
 static enum status scan_open(struct ctx *c, struct op *op)

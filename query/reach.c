@@ -223,10 +223,26 @@ int64_t op_bytes(const struct op *op, const struct box *box)
     return bytes < (double)(INT64_MAX / 4) ? (int64_t)bytes : INT64_MAX / 4;
 }
 
+/* Cells of the tiles that the box touches, where they have any. */
+static double touched_cells(const struct op *op, const struct box *box)
+{
+    double cells = 1;
+    for (int d = 0; d < box->n_dims; d++) {
+        const struct rel_dim *dim = &op->plan->rel.dims[d];
+        int64_t tile = dim->tile > 0 ? dim->tile : 1;
+        int64_t lo = tile_of(box->lo[d], tile) * tile,
+                hi = (tile_of(box->hi[d] - 1, tile) + 1) * tile;
+        if (dim->axis && lo < dim->axis->lo) lo = dim->axis->lo;
+        if (dim->axis && hi > dim->axis->hi) hi = dim->axis->hi;
+        cells *= (double)(hi - lo > 1 ? hi - lo : 1);
+    }
+    return cells;
+}
+
 int64_t op_stored_bytes(const struct op *op, const struct box *box)
 {
     if (op->plan->kind == P_SCAN) {
-        double bytes = (double)box_cells(box) * rel_cell_bytes(&op->plan->rel);
+        double bytes = touched_cells(op, box) * rel_cell_bytes(&op->plan->rel);
         return bytes < (double)(INT64_MAX / 4) ? (int64_t)bytes : INT64_MAX / 4;
     }
     int64_t bytes = 0;
