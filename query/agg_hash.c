@@ -12,6 +12,16 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#define LOOK_GROUPS 65536 /* of a worker: when it looks whether a table is of use */
+#define FAST 0.6          /* new groups a cell: it is not */
+
+struct hash_worker {
+    struct group_table table; /* layout NULL: not used yet */
+    struct direct_map direct;
+    int64_t n_cells, n_groups; /* that came, that were new */
+    int64_t cells_then, groups_then, look_at;
+};
+
 struct hashagg {
     struct key_layout layout;
     enum type *types;
@@ -20,8 +30,9 @@ struct hashagg {
     int n_workers;
     int64_t mem_bytes;
     char *tmp_dir;
-    struct group_table *tables; /* one a worker; layout NULL: not used yet */
-    struct direct_map *direct;  /* one a worker */
+    struct hash_worker *workers;
+    struct row_parts *rows; /* where cells go once by_rows is set */
+    atomic_bool by_rows;
     struct spill *file;
     struct partition parts[N_PARTITIONS];
     bool spilled;
@@ -58,11 +69,9 @@ enum status hashagg_new(struct ctx *c, const enum type *key_types, int n_keys,
     h->n_workers = n_workers;
     h->mem_bytes = mem_bytes;
     h->tmp_dir = tmp_dir ? strdup(tmp_dir) : NULL;
-    h->tables = calloc((size_t)n_workers, sizeof *h->tables);
-    h->direct = calloc((size_t)n_workers, sizeof *h->direct);
-    enum status s = h->tables && h->direct && (h->tmp_dir || !tmp_dir)
-                        ? lay_out(c, h, key_types, n_keys)
-                        : fail(c, ERR_MEMORY, "out of memory");
+    h->workers = calloc((size_t)n_workers, sizeof *h->workers);
+    enum status s = h->workers && (h->tmp_dir || !tmp_dir) ? lay_out(c, h, key_types, n_keys)
+                                                           : fail(c, ERR_MEMORY, "out of memory");
     if (s < 0)
         hashagg_free(h);
     else
@@ -73,12 +82,12 @@ enum status hashagg_new(struct ctx *c, const enum type *key_types, int n_keys,
 void hashagg_free(struct hashagg *h)
 {
     if (!h) return;
-    for (int i = 0; h->tables && i < h->n_workers; i++)
-        if (h->tables[i].layout) table_free(&h->tables[i]);
-    for (int i = 0; h->direct && i < h->n_workers; i++)
-        direct_free(&h->direct[i]);
-    free(h->direct);
-    free(h->tables);
+    for (int i = 0; h->workers && i < h->n_workers; i++) {
+        if (h->workers[i].table.layout) table_free(&h->workers[i].table);
+        direct_free(&h->workers[i].direct);
+    }
+    free(h->workers);
+    row_parts_free(h->rows);
     partitions_free(h->parts);
     spill_free(h->file);
     pthread_mutex_destroy(&h->lock);
@@ -101,144 +110,58 @@ static enum status spill_table(struct ctx *c, struct hashagg *h, struct group_ta
     return table_spill(c, t, 0, h->file, h->parts, &h->lock);
 }
 
-/* Keys of the cells at + sel[0 … n), one after the other. */
-static void make_keys(const struct key_layout *l, const struct column *cols, int64_t at,
-                      const int32_t *sel, int64_t n, uint64_t *keys)
+static enum status table_full(struct ctx *c, void *self, struct group_table *t)
 {
-    int64_t width = l->n_words;
-    memset(keys, 0, (size_t)(n * width) * 8);
-    for (int k = 0; k < l->n_keys; k++) {
-        const struct column *col = &cols[k];
-        const char *values = (const char *)col->values + (size_t)at * type_bytes(col->type);
-        uint64_t *to = keys + l->word_of[k];
-        if (type_is_varlen(col->type)) {
-            for (int64_t i = 0; i < n; i++) {
-                const struct text *t = (const struct text *)values + sel[i];
-                to[i * width] = (uint64_t)(uintptr_t)t->s;
-                to[i * width + 1] = (uint64_t)t->len;
-            }
-        } else {
-            uint64_t words[AGG_BLOCK];
-            sortkey_encode_sel(col->type, values, sel, n, words);
-            for (int64_t i = 0; i < n; i++)
-                to[i * width] = words[i];
-        }
-        if (!col->valid) continue;
-        for (int64_t i = 0; i < n; i++) {
-            if (bit_get(col->valid, at + sel[i])) continue;
-            to[i * width] = 0;
-            if (type_is_varlen(col->type)) to[i * width + 1] = 0;
-            keys[i * width + k / 64] |= UINT64_C(1) << (k % 64);
-        }
-    }
+    return spill_table(c, self, t);
 }
 
-/* Groups of keys [0, n) into g[sel[i]]; *done: how many, fewer when memory is short (then the
- * groups in g are to be used before the table is spilled). */
-static enum status find_groups(struct ctx *c, const struct hashagg *h, struct group_table *t,
-                               const uint64_t *keys, const int32_t *sel, int64_t n, int32_t *g,
-                               int64_t *done)
+/* New groups are most of what came since the worker's last look: a table is of no use. */
+static bool grows_fast(const struct hash_worker *w)
 {
-    int64_t max_bytes = h->mem_bytes / h->n_workers;
-    *done = 0;
-    bool ok = false;
-    int64_t step = n;
-    for (; step > 0 && !ok; step = ok ? step : step / 4)
-        TRY(table_reserve(c, t, step, max_bytes, &ok));
-    if (!ok) return OK;
-    uint64_t hashes[AGG_BLOCK];
-    for (int64_t i = 0; i < step; i++) {
-        hashes[i] = key_hash(&h->layout, keys + i * h->layout.n_words);
-        table_prefetch(t, hashes[i]);
-    }
-    for (int64_t i = 0; i < step; i++)
-        TRY(table_group(c, t, keys + i * h->layout.n_words, hashes[i], &g[sel[i]]));
-    *done = step;
-    return OK;
+    return (double)(w->n_groups - w->groups_then) > FAST * (double)(w->n_cells - w->cells_then);
 }
 
-/* The cells of a chunk on their way into a worker's table. */
-struct adding {
-    struct hashagg *h;
-    struct group_table *t;
-    struct direct_map *direct;
-    const struct column *cols;
-    const struct agg_input *in; /* NULL: the set is empty */
-    int64_t n;
-    int32_t *g;     /* of each cell: its group; -1: none, not known yet, or added already */
-    uint64_t *keys; /* of a block */
-};
-
-/* Cells [0, end) that have a group go there. */
-static enum status add_to_groups(struct ctx *c, struct adding *a, int64_t end)
+static enum status change_to_rows(struct ctx *c, struct hashagg *h)
 {
-    if (a->in) return acc_add_scatter(c, &a->t->acc, a->g, a->in, 0, end);
-    for (int64_t i = 0; i < end; i++)
-        if (a->g[i] >= 0) a->t->acc.cells[a->g[i]]++;
-    return OK;
+    enum status s = OK;
+    pthread_mutex_lock(&h->lock);
+    if (!h->rows) {
+        int64_t bytes = memory_share(c, 4);
+        s = row_parts_new(c, &h->layout, h->set, bytes, h->tmp_dir, &h->rows);
+        if (s == OK) atomic_store_explicit(&h->by_rows, true, memory_order_release);
+    }
+    pthread_mutex_unlock(&h->lock);
+    return s;
 }
 
-/* What was found so far is used, and the table starts afresh. */
-static enum status start_afresh(struct ctx *c, struct adding *a, int64_t end)
+static enum status look_at_growth(struct ctx *c, struct hashagg *h, struct hash_worker *w,
+                                  int64_t groups_before, bool emptied, int64_t n_cells)
 {
-    if (!a->t->acc.n)
-        return fail(c, ERR_MEMORY, "out of memory: %s leaves no room for groups",
-                    memory_limit_name(c));
-    TRY(add_to_groups(c, a, end));
-    memset(a->g, 0xff, (size_t)end * sizeof *a->g);
-    direct_clear(a->direct);
-    return spill_table(c, a->h, a->t);
-}
-
-static enum status find_block(struct ctx *c, struct adding *a, int64_t at, int64_t len,
-                              const int32_t *sel, int64_t n)
-{
-    int32_t misses[AGG_BLOCK], places[AGG_BLOCK];
-    bool known = !a->direct->off;
-    if (known) {
-        int64_t missed = direct_find(c, a->direct, &a->h->layout, a->cols, at, sel, n, a->g + at,
-                                     misses, places);
-        known = missed >= 0;
-        if (known) {
-            n = missed;
-            sel = misses;
-        }
-    }
-    if (!n) return OK;
-    make_keys(&a->h->layout, a->cols, at, sel, n, a->keys);
-    for (int64_t from = 0, done; from < n; from += done) {
-        TRY(find_groups(c, a->h, a->t, a->keys + from * a->h->layout.n_words, sel + from, n - from,
-                        a->g + at, &done));
-        if (!done) TRY(start_afresh(c, a, at + len));
-        if (known) direct_put(a->direct, places + from, sel + from, done, a->g + at);
-    }
+    w->n_cells += n_cells;
+    w->n_groups += w->table.acc.n - (emptied ? 0 : groups_before);
+    if (!emptied && w->table.acc.n < w->look_at) return OK;
+    if (grows_fast(w)) TRY(change_to_rows(c, h));
+    w->groups_then = w->n_groups;
+    w->cells_then = w->n_cells;
+    w->look_at = 2 * w->table.acc.n > LOOK_GROUPS ? 2 * w->table.acc.n : LOOK_GROUPS;
     return OK;
 }
 
 enum status hashagg_add(struct ctx *c, struct hashagg *h, int worker, const struct column *keys,
                         const uint64_t *mask, const struct agg_input *in, int64_t n)
 {
-    struct adding a = {h, &h->tables[worker], &h->direct[worker], keys, in, n, NULL, NULL};
-    struct scratch_mark mark = scratch_mark(c->scratch);
-    void *mem;
-    int32_t sel[AGG_BLOCK];
-    if (!a.t->layout) {
-        TRY(table_init(c, &h->layout, h->set, a.t));
-        direct_init(a.direct, &h->layout);
+    struct hash_worker *w = &h->workers[worker];
+    if (atomic_load_explicit(&h->by_rows, memory_order_acquire))
+        return row_parts_add(c, h->rows, keys, mask, in, n);
+    if (!w->table.layout) {
+        TRY(table_init(c, &h->layout, h->set, &w->table));
+        direct_init(&w->direct, &h->layout);
+        w->look_at = LOOK_GROUPS;
     }
-    TRY(scratch_alloc(c, (size_t)h->layout.n_words * AGG_BLOCK * 8 + 8, &mem));
-    a.keys = mem;
-    TRY(scratch_alloc(c, (size_t)n * sizeof(int32_t) + 8, &mem));
-    a.g = mem;
-    memset(a.g, 0xff, (size_t)n * sizeof *a.g);
-    for (int64_t at = 0; at < n; at += AGG_BLOCK) {
-        int64_t len = n - at < AGG_BLOCK ? n - at : AGG_BLOCK;
-        int64_t m = mask_select(mask, at, len, NULL, sel);
-        if (m) TRY(find_block(c, &a, at, len, sel, m));
-    }
-    TRY(add_to_groups(c, &a, n));
-    scratch_release(c->scratch, mark);
-    return OK;
+    struct filling f = {&w->table, &w->direct, h->mem_bytes / h->n_workers, table_full, h, 0};
+    int64_t before = w->table.acc.n;
+    TRY(table_fill(c, &f, keys, mask, in, n));
+    return look_at_growth(c, h, w, before, f.n_emptied > 0, mask ? bits_count(mask, 0, n) : n);
 }
 
 /* ---- results ---- */
@@ -316,8 +239,8 @@ static int used_tables(const struct hashagg *h, struct group_table **any)
 {
     int n = 0;
     for (int i = 0; i < h->n_workers; i++) {
-        if (!h->tables[i].layout) continue;
-        *any = &h->tables[i];
+        if (!h->workers[i].table.layout) continue;
+        *any = &h->workers[i].table;
         n++;
     }
     return n;
@@ -332,7 +255,7 @@ static enum status make_room(struct ctx *c, struct emitter *e, int width, bool *
     e->room = calloc((size_t)width, sizeof *e->room);
     if (!e->room) return fail(c, ERR_MEMORY, "out of memory");
     for (int i = 0; i < h->n_workers; i++)
-        if (h->tables[i].layout) table_count_parts(&h->tables[i], parts);
+        if (h->workers[i].table.layout) table_count_parts(&h->workers[i].table, parts);
     for (int p = 0; p < N_PARTITIONS; p++)
         most = parts[p] > most ? parts[p] : most;
     for (int w = 0; w < width; w++) {
@@ -350,7 +273,8 @@ static enum status merge_part(struct ctx *c, void *self, int worker, int64_t par
     struct group_table *t = &e->room[worker];
     table_clear(t);
     for (int i = 0; i < e->h->n_workers; i++)
-        if (e->h->tables[i].layout) TRY(table_merge_part(c, t, &e->h->tables[i], (int)part));
+        if (e->h->workers[i].table.layout)
+            TRY(table_merge_part(c, t, &e->h->workers[i].table, (int)part));
     return emit(c, &o, t);
 }
 
@@ -358,8 +282,27 @@ static enum status merge_spilled(struct ctx *c, void *self, int worker, int64_t 
 {
     struct emitter *e = self;
     struct one_emitter o = {e, worker};
-    return partition_merge(c, &e->h->layout, e->h->set, e->h->file, &e->h->parts[part], 0,
+    return partition_merge(c, &e->h->layout, e->h->set, e->h->file, &e->h->parts[part], NULL, 0,
                            e->h->mem_bytes / pool_width(c), emit, &o);
+}
+
+static enum status merge_rows(struct ctx *c, void *self, int worker, int64_t part)
+{
+    struct emitter *e = self;
+    struct hashagg *h = e->h;
+    struct one_emitter o = {e, worker};
+    void *mem;
+    int n = 0;
+    TRY(scratch_alloc(c, sizeof(struct group_table *) * (size_t)(h->n_workers + 1), &mem));
+    const struct group_table **tables = mem;
+    for (int i = 0; i < h->n_workers; i++)
+        if (h->workers[i].table.layout) tables[n++] = &h->workers[i].table;
+    const struct row_part p = {h->rows, (int)part, tables, n};
+    TRY(partition_merge(c, &h->layout, h->set, h->file,
+                        &h->parts[part >> (ROW_PART_BITS - PARTITION_BITS)], &p, 0,
+                        h->mem_bytes / pool_width(c), emit, &o));
+    row_parts_drop(h->rows, (int)part);
+    return OK;
 }
 
 /* In memory if a part of all tables fits beside them; else all are spilled, and meet there. */
@@ -368,14 +311,18 @@ static enum status emit_parts(struct ctx *c, struct emitter *e)
     struct hashagg *h = e->h;
     int width = pool_width(c);
     bool fits = false;
+    if (h->rows) {
+        if (!h->file) TRY(spill_new(c, h->tmp_dir, &h->file));
+        return pool_run(c, ROW_PARTS, 0, merge_rows, e);
+    }
     if (!h->spilled) TRY(make_room(c, e, width, &fits));
     if (fits) return pool_run(c, N_PARTITIONS, 0, merge_part, e);
     for (int w = 0; e->room && w < width; w++)
         if (e->room[w].layout) table_free(&e->room[w]);
     for (int i = 0; i < h->n_workers; i++) {
-        if (!h->tables[i].layout) continue;
-        TRY(spill_table(c, h, &h->tables[i]));
-        table_free(&h->tables[i]);
+        if (!h->workers[i].table.layout) continue;
+        TRY(spill_table(c, h, &h->workers[i].table));
+        table_free(&h->workers[i].table);
     }
     return pool_run(c, N_PARTITIONS, 0, merge_spilled, e);
 }
@@ -386,7 +333,7 @@ enum status hashagg_each(struct ctx *c, struct hashagg *h, hashagg_fn *fn, void 
     struct group_table *only = NULL;
     int n = used_tables(h, &only), width = pool_width(c);
     enum status s = OK;
-    if (h->spilled || n > 1)
+    if (h->spilled || h->rows || n > 1)
         s = emit_parts(c, &e);
     else if (n == 1)
         s = emit(c, &(struct one_emitter){&e, 0}, only);
@@ -394,7 +341,7 @@ enum status hashagg_each(struct ctx *c, struct hashagg *h, hashagg_fn *fn, void 
         if (e.room[w].layout) table_free(&e.room[w]);
     free(e.room);
     for (int i = 0; i < h->n_workers; i++)
-        if (h->tables[i].layout) table_free(&h->tables[i]);
+        if (h->workers[i].table.layout) table_free(&h->workers[i].table);
     return s;
 }
 

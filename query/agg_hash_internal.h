@@ -64,6 +64,41 @@ int64_t direct_find(struct ctx *c, struct direct_map *d, const struct key_layout
 void direct_put(struct direct_map *d, const int32_t *places, const int32_t *sel, int64_t n,
                 const int32_t *g);
 
+/* ---- from cells to groups (agg_fill.c) ---- */
+/* Keys of the cells at + sel[0 … n), one after the other. */
+void keys_make(const struct key_layout *l, const struct column *cols, int64_t at,
+               const int32_t *sel, int64_t n, uint64_t *keys);
+struct filling {
+    struct group_table *table;
+    struct direct_map *direct;                                             /* NULL: none */
+    int64_t max_bytes;                                                     /* of the table */
+    enum status (*full)(struct ctx *c, void *self, struct group_table *t); /* empties it */
+    void *self;
+    int64_t n_emptied;
+};
+/* The cells of the chunk with a bit in mask (NULL: all). */
+enum status table_fill(struct ctx *c, struct filling *f, const struct column *keys,
+                       const uint64_t *mask, const struct agg_input *in, int64_t n);
+
+/* ---- cells set aside as rows (agg_rows.c) ---- */
+#define ROW_PART_BITS 8
+#define ROW_PARTS (1 << ROW_PART_BITS)
+struct row_parts;
+static inline int row_part_of(uint64_t hash)
+{
+    return (int)(hash >> (64 - ROW_PART_BITS));
+}
+enum status row_parts_new(struct ctx *c, const struct key_layout *l, const struct agg_set *set,
+                          int64_t mem_bytes, const char *tmp_dir, struct row_parts **out);
+void row_parts_free(struct row_parts *r); /* NULL allowed */
+enum status row_parts_add(struct ctx *c, struct row_parts *r, const struct column *keys,
+                          const uint64_t *mask, const struct agg_input *in, int64_t n);
+int64_t row_parts_rows(const struct row_parts *r, int part);
+/* Rows as a chunk whose first columns are the keys, and its input. */
+enum status row_parts_read(struct ctx *c, const struct row_parts *r, int part, int64_t lo,
+                           int64_t hi, struct chunk *chunk, struct agg_input *in);
+void row_parts_drop(struct row_parts *r, int part); /* when they were read */
+
 /* ---- spilled groups (agg_partition.c) ---- */
 #define PARTITION_BITS 5
 #define N_PARTITIONS (1 << PARTITION_BITS)
@@ -86,9 +121,18 @@ void partitions_free(struct partition *parts);
 /* Merges the groups of a partition, in parts of at most max_bytes, and hands each complete table to
  * emit. */
 typedef enum status table_fn(struct ctx *c, void *self, struct group_table *t);
+/* Or of less than a partition: of what has these bits in its hash; then there are rows too, and
+ * tables. */
+struct row_part {
+    const struct row_parts *rows;
+    int part;
+    const struct group_table *const *tables;
+    int n_tables;
+};
 enum status partition_merge(struct ctx *c, const struct key_layout *l, const struct agg_set *set,
-                            struct spill *file, const struct partition *p, int level,
-                            int64_t max_bytes, table_fn *emit, void *self);
+                            struct spill *file, const struct partition *p,
+                            const struct row_part *rows, int level, int64_t max_bytes,
+                            table_fn *emit, void *self);
 /* How many groups a table has in each partition, added to counts. */
 void table_count_parts(const struct group_table *t, int64_t *counts);
 /* Those of one partition into another table, that has room for them. */

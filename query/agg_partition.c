@@ -183,6 +183,7 @@ struct merging {
     struct spill *file;
     int level;
     int64_t max_bytes;
+    const struct row_part *rows; /* NULL: none */
     struct group_table table;
     struct lone_group lone;
     struct partition parts[N_PARTITIONS]; /* where the table went when it grew too large */
@@ -190,20 +191,59 @@ struct merging {
     pthread_mutex_t lock;
 };
 
+static enum status no_room(struct ctx *c)
+{
+    return fail(c, ERR_MEMORY, "out of memory: %s leaves no room for groups", memory_limit_name(c));
+}
+
+/* The table's groups wait in the file, apart by further bits. */
+static enum status set_aside(struct ctx *c, void *self, struct group_table *t)
+{
+    struct merging *m = self;
+    if (m->level == MAX_LEVEL || !t->acc.n) return no_room(c);
+    m->split = true;
+    return table_spill(c, t, m->level + 1, m->file, m->parts, &m->lock);
+}
+
 static enum status make_room(struct ctx *c, struct merging *m)
 {
     bool ok;
     TRY(table_reserve(c, &m->table, 1, m->max_bytes, &ok));
     if (ok) return OK;
-    if (m->level == MAX_LEVEL || !m->table.acc.n)
-        return fail(c, ERR_MEMORY, "out of memory: %s leaves no room for groups",
-                    memory_limit_name(c));
-    m->split = true;
-    TRY(table_spill(c, &m->table, m->level + 1, m->file, m->parts, &m->lock));
+    TRY(set_aside(c, m, &m->table));
     TRY(table_reserve(c, &m->table, 1, m->max_bytes, &ok));
-    return ok ? OK
-              : fail(c, ERR_MEMORY, "out of memory: %s leaves no room for groups",
-                     memory_limit_name(c));
+    return ok ? OK : no_room(c);
+}
+
+static enum status merge_table(struct ctx *c, struct merging *m, const struct group_table *from)
+{
+    for (int64_t g = 0; g < from->acc.n; g++) {
+        int32_t at;
+        if (row_part_of(from->hashes[g]) != m->rows->part) continue;
+        TRY(make_room(c, m));
+        TRY(table_group(c, &m->table, from->keys + g * m->layout->n_words, from->hashes[g], &at));
+        TRY(acc_merge(c, &m->table.acc, at, &from->acc, g));
+    }
+    return OK;
+}
+
+#define READ_ROWS 16384
+
+static enum status merge_rows(struct ctx *c, struct merging *m)
+{
+    struct filling f = {&m->table, NULL, m->max_bytes, set_aside, m, 0};
+    int64_t n = row_parts_rows(m->rows->rows, m->rows->part);
+    for (int64_t lo = 0; lo < n; lo += READ_ROWS) {
+        struct scratch_mark mark = scratch_mark(c->scratch);
+        struct chunk ch;
+        struct agg_input in;
+        TRY(check_cancel(c));
+        TRY(row_parts_read(c, m->rows->rows, m->rows->part, lo,
+                           lo + READ_ROWS < n ? lo + READ_ROWS : n, &ch, &in));
+        TRY(table_fill(c, &f, ch.cols, NULL, &in, ch.n));
+        scratch_release(c->scratch, mark);
+    }
+    return OK;
 }
 
 static enum status merge_blob(struct ctx *c, struct merging *m, const struct blob *b)
@@ -216,6 +256,7 @@ static enum status merge_blob(struct ctx *c, struct merging *m, const struct blo
         int32_t g;
         TRY(make_room(c, m));
         at = get_group(m->layout, at, &m->lone);
+        if (m->rows && row_part_of(m->lone.hash) != m->rows->part) continue;
         TRY(table_group(c, &m->table, m->lone.key, m->lone.hash, &g));
         TRY(acc_merge(c, &m->table.acc, g, &m->lone.acc, 0));
     }
@@ -233,20 +274,24 @@ static enum status merge_all(struct ctx *c, struct merging *m, const struct part
         TRY(merge_blob(c, m, &p->blobs[i]));
         scratch_release(c->scratch, mark);
     }
+    for (int i = 0; m->rows && i < m->rows->n_tables; i++)
+        TRY(merge_table(c, m, m->rows->tables[i]));
+    if (m->rows) TRY(merge_rows(c, m));
     if (!m->split) return emit(c, self, &m->table);
     TRY(table_spill(c, &m->table, m->level + 1, m->file, m->parts, &m->lock));
     table_free(&m->table);
     for (int i = 0; i < N_PARTITIONS; i++)
-        TRY(partition_merge(c, m->layout, m->set, m->file, &m->parts[i], m->level + 1, m->max_bytes,
-                            emit, self));
+        TRY(partition_merge(c, m->layout, m->set, m->file, &m->parts[i], NULL, m->level + 1,
+                            m->max_bytes, emit, self));
     return OK;
 }
 
 enum status partition_merge(struct ctx *c, const struct key_layout *l, const struct agg_set *set,
-                            struct spill *file, const struct partition *p, int level,
-                            int64_t max_bytes, table_fn *emit, void *self)
+                            struct spill *file, const struct partition *p,
+                            const struct row_part *rows, int level, int64_t max_bytes,
+                            table_fn *emit, void *self)
 {
-    if (!p->n) return OK;
+    if (!p->n && !rows) return OK;
     struct merging *m = calloc(1, sizeof *m);
     if (!m) return fail(c, ERR_MEMORY, "out of memory");
     m->layout = l;
@@ -254,6 +299,7 @@ enum status partition_merge(struct ctx *c, const struct key_layout *l, const str
     m->file = file;
     m->level = level;
     m->max_bytes = max_bytes;
+    m->rows = rows;
     pthread_mutex_init(&m->lock, NULL);
     struct scratch_mark mark = scratch_mark(c->scratch);
     enum status s = merge_all(c, m, p, emit, self);

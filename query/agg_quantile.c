@@ -1,10 +1,15 @@
 /* Exact quantiles without sorting: the values of a few groups at a time are laid out group by group
- * in memory and the wanted ranks selected. A single group that is larger than memory is narrowed
- * down by counting leading bits of its values until the bucket with the wanted ranks fits. */
+ * in memory and the wanted ranks selected. A single large group is not: some values drawn from it
+ * give bounds that the wanted ranks lie between, and one pass takes what is inside (after Floyd &
+ * Rivest, "Expected Time Bounds for Selection", CACM 18, 1975). Where bounds were wrong and the
+ * group is larger than memory, leading bits of its values are counted until the bucket with the
+ * wanted ranks fits. */
 #include "query/agg_quantile.h"
 #include "query/rowset_internal.h"
 #include "query/sortkey.h"
+#include "storage/base/pool.h"
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #define READ_ROWS 16384
@@ -132,24 +137,37 @@ static void put_values(void *self, const int32_t *groups, const double *x, int64
     }
 }
 
+struct selecting {
+    const struct gathering *g;
+    const struct part *p;
+    double *results;
+};
+
+/* Once a group's values are there, p->at says where they end. */
+static enum status select_group(struct ctx *c, void *self, int worker, int64_t group)
+{
+    (void)c, (void)worker;
+    const struct selecting *s = self;
+    const struct gathering *g = s->g;
+    int64_t i = s->p->first + group, n = g->counts[i];
+    double *values = s->p->values + s->p->at[group] - n;
+    bool nan = any_nan(values, n);
+    for (int k = 0; n && k < g->n_q; k++)
+        s->results[i * g->n_q + k] = nan ? (double)NAN : quantile_of(values, n, g->qs[k]);
+    return OK;
+}
+
 static enum status select_part(struct ctx *c, const struct gathering *g, struct part *p,
                                double *results)
 {
+    struct selecting s = {g, p, results};
     int64_t at = 0;
     for (int64_t i = p->first; i < p->end; i++) {
         p->at[i - p->first] = at;
         at += g->counts[i];
     }
     TRY(each_block(c, g, put_values, p));
-    at = 0;
-    for (int64_t i = p->first; i < p->end; i++) {
-        bool nan = any_nan(p->values + at, g->counts[i]);
-        for (int k = 0; g->counts[i] && k < g->n_q; k++)
-            results[i * g->n_q + k] =
-                nan ? (double)NAN : quantile_of(p->values + at, g->counts[i], g->qs[k]);
-        at += g->counts[i];
-    }
-    return OK;
+    return pool_run(c, p->end - p->first, 0, select_group, &s);
 }
 
 /* The groups from `first` on whose values fit. */
@@ -179,7 +197,170 @@ static enum status select_parts(struct ctx *c, const struct gathering *g, int64_
     return s;
 }
 
-/* ---- one large group ---- */
+/* ---- one large group, by bounds ---- */
+
+#define LARGE (1 << 17) /* values */
+#define DRAWN 16384     /* values for bounds */
+#define TAKEN 16        /* of so many values one may lie between bounds */
+#define TASK_ROWS 65536
+
+/* For one quantile: values between two bounds, how many equal those, how many are less. */
+struct between {
+    double lo, hi;
+    int64_t below, n_lo, n_hi, n_inside;
+    double *inside;
+};
+struct bounding {
+    const struct gathering *g;
+    struct between *bounds; /* one a quantile */
+    int64_t most;           /* inside any */
+    bool nan, failed;
+    pthread_mutex_t lock;
+};
+
+static enum status draw_values(struct ctx *c, const struct gathering *g, double *drawn)
+{
+    int64_t n = rowset_rows(g->rows);
+    uint64_t state = 88172645463325252u;
+    for (int64_t i = 0; i < DRAWN; i++) {
+        struct scratch_mark mark = scratch_mark(c->scratch);
+        struct column cols[2];
+        int64_t lo = n / DRAWN * i, width = n / DRAWN;
+        state = state * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        lo += (int64_t)((state >> 33) % (uint64_t)width);
+        TRY(rowset_read(c, g->rows, lo, lo + 1, NULL, 0, cols));
+        drawn[i] = *(const double *)cols[g->n_keys].values;
+        scratch_release(c->scratch, mark);
+    }
+    return OK;
+}
+
+static void choose_bounds(const struct gathering *g, double *drawn, struct between *out)
+{
+    for (int k = 0; k < g->n_q; k++) {
+        double q = g->qs[k], slack = 4 * sqrt(DRAWN * q * (1 - q)) + 8, at = q * DRAWN;
+        int64_t lo = (int64_t)(at - slack), hi = (int64_t)(at + slack);
+        out[k].lo = lo < 0 ? -(double)INFINITY : select_rank(drawn, DRAWN, lo);
+        out[k].hi = hi >= DRAWN ? (double)INFINITY : select_rank(drawn, DRAWN, hi);
+    }
+}
+
+/* Values of a task; those inside go to `room` first. */
+static void look_at_values(const double *x, int64_t n, double lo, double hi, struct between *found)
+{
+    int64_t below = 0, n_lo = 0, n_hi = 0, m = 0;
+    for (int64_t i = 0; i < n; i++) {
+        below += x[i] < lo;
+        n_lo += x[i] == lo;
+        n_hi += x[i] == hi;
+        found->inside[m] = x[i];
+        m += (x[i] > lo) & (x[i] < hi);
+    }
+    found->below = below;
+    found->n_lo = n_lo;
+    found->n_hi = n_hi;
+    found->n_inside = m;
+}
+
+static enum status look_at_rows(struct ctx *c, void *self, int worker, int64_t task)
+{
+    (void)worker;
+    struct bounding *b = self;
+    struct column cols[2];
+    struct between found;
+    void *room;
+    int64_t lo = task * TASK_ROWS, n = rowset_rows(b->g->rows) - lo;
+    if (n > TASK_ROWS) n = TASK_ROWS;
+    TRY(check_cancel(c));
+    TRY(rowset_read(c, b->g->rows, lo, lo + n, NULL, 0, cols));
+    TRY(scratch_alloc(c, (size_t)(n + 1) * sizeof(double), &room));
+    const double *x = cols[b->g->n_keys].values;
+    bool nan = any_nan(x, n);
+    found.inside = room;
+    for (int k = 0; k < b->g->n_q; k++) {
+        struct between *to = &b->bounds[k];
+        look_at_values(x, n, to->lo, to->hi, &found);
+        pthread_mutex_lock(&b->lock);
+        b->nan |= nan;
+        to->below += found.below;
+        to->n_lo += found.n_lo;
+        to->n_hi += to->lo == to->hi ? 0 : found.n_hi;
+        b->failed |= to->n_inside + found.n_inside > b->most;
+        if (!b->failed)
+            memcpy(to->inside + to->n_inside, room, (size_t)found.n_inside * sizeof(double));
+        to->n_inside += found.n_inside;
+        pthread_mutex_unlock(&b->lock);
+    }
+    return OK;
+}
+
+/* False: the rank lies outside the bounds. */
+static bool rank_between(struct between *w, int64_t rank, double *out)
+{
+    rank -= w->below;
+    if (rank < 0) return false;
+    if (rank < w->n_lo) {
+        *out = w->lo;
+        return true;
+    }
+    rank -= w->n_lo;
+    if (rank < w->n_inside) {
+        *out = select_rank(w->inside, w->n_inside, rank);
+        return true;
+    }
+    *out = w->hi;
+    return rank - w->n_inside < w->n_hi;
+}
+
+static void bounded_results(struct bounding *b, int64_t n, double *results, bool *done)
+{
+    *done = !b->failed || b->nan;
+    for (int k = 0; k < b->g->n_q && *done; k++) {
+        int64_t below;
+        double t, lo = 0, hi;
+        results[k] = (double)NAN;
+        if (b->nan) continue;
+        quantile_rank(b->g->qs[k], n, &below, &t);
+        *done = rank_between(&b->bounds[k], below, &lo);
+        hi = lo;
+        if (t > 0 && below + 1 < n) *done &= rank_between(&b->bounds[k], below + 1, &hi);
+        results[k] = quantile_between(lo, hi, t);
+    }
+}
+
+static enum status select_bounded(struct ctx *c, const struct gathering *g, double *results,
+                                  bool *done)
+{
+    struct bounding b = {.g = g};
+    int64_t n = rowset_rows(g->rows);
+    void *mem, *inside = NULL;
+    *done = false;
+    TRY(scratch_alloc(c, sizeof *b.bounds * (size_t)g->n_q, &mem));
+    b.bounds = mem;
+    memset(b.bounds, 0, sizeof *b.bounds * (size_t)g->n_q);
+    TRY(scratch_alloc(c, sizeof(double) * DRAWN, &mem));
+    TRY(draw_values(c, g, mem));
+    if (any_nan(mem, DRAWN)) { /* so will be the results */
+        for (int k = 0; k < g->n_q; k++)
+            results[k] = (double)NAN;
+        *done = true;
+        return OK;
+    }
+    choose_bounds(g, mem, b.bounds);
+    b.most = n / TAKEN;
+    if (b.most * g->n_q > memory_share(c, 4) / (int64_t)sizeof(double)) return OK;
+    TRY(buf_alloc(c, (size_t)(b.most * g->n_q) * sizeof(double), &inside));
+    for (int k = 0; k < g->n_q; k++)
+        b.bounds[k].inside = (double *)inside + k * b.most;
+    pthread_mutex_init(&b.lock, NULL);
+    enum status s = pool_run(c, (n + TASK_ROWS - 1) / TASK_ROWS, 0, look_at_rows, &b);
+    pthread_mutex_destroy(&b.lock);
+    if (s == OK) bounded_results(&b, n, results, done);
+    buf_free(inside);
+    return s;
+}
+
+/* ---- one larger than memory, by leading bits ---- */
 
 struct narrowing {
     uint64_t prefix; /* the leading `bits` bits that count */
@@ -280,6 +461,9 @@ enum status quantile_groups(struct ctx *c, const struct rowset *rows, int n_keys
     struct gathering g = {rows, n_keys, counts, qs, n_q};
     int64_t most = memory_share(c, 4) / (int64_t)sizeof(double), n_values = 0;
     int passes = 0;
+    *done = false;
+    if (n_groups == 1 && counts[0] >= LARGE) TRY(select_bounded(c, &g, results, done));
+    if (*done) return OK;
     *done = true;
     if (n_groups == 1 && counts[0] > most) {
         for (int k = 0; k < n_q; k++)

@@ -40,6 +40,7 @@ struct rowset {
     int64_t n_rows;
     int64_t segment_rows;
     int64_t mem_limit, mem_used;
+    bool shares;        /* the limit is of all that spill to its file */
     int64_t heap_limit; /* bytes of a column's texts in a segment of several rows */
     int64_t heap_total;
     int64_t row_bytes; /* fixed part */
@@ -99,15 +100,35 @@ enum status rowset_new_like(struct ctx *c, const struct rowset *other, int64_t m
     return rowset_new_within(c, other->types, other->n_cols, other->tmp_dir, mem_bytes, out);
 }
 
-enum status rowset_new_beside(struct ctx *c, struct rowset *other, int64_t mem_bytes,
+enum status rowset_share(struct ctx *c, struct rowset *r, int64_t mem_bytes)
+{
+    TRY(spill_new(c, r->tmp_dir, &r->spill));
+    r->shares = true;
+    r->mem_limit = mem_bytes;
+    return OK;
+}
+
+enum status rowset_new_beside(struct ctx *c, const struct rowset *other, int64_t segment_bytes,
                               struct rowset **out)
 {
-    pthread_mutex_lock(&other->lock);
-    enum status s = other->spill ? OK : spill_new(c, other->tmp_dir, &other->spill);
-    if (s == OK) s = rowset_new_like(c, other, mem_bytes, out);
-    if (s == OK) (*out)->spill = spill_share(other->spill);
-    pthread_mutex_unlock(&other->lock);
-    return s;
+    TRY(rowset_new_like(c, other, 8 * segment_bytes, out));
+    (*out)->spill = spill_share(other->spill);
+    (*out)->shares = true;
+    (*out)->mem_limit = other->mem_limit;
+    return OK;
+}
+
+static void charge(struct rowset *r, int64_t bytes)
+{
+    r->mem_used += bytes;
+    if (r->shares) atomic_fetch_add_explicit(spill_held(r->spill), bytes, memory_order_relaxed);
+}
+
+static bool over_limit(const struct rowset *r)
+{
+    int64_t used =
+        r->shares ? atomic_load_explicit(spill_held(r->spill), memory_order_relaxed) : r->mem_used;
+    return used > r->mem_limit;
 }
 
 static void segment_drop_memory(struct rowset *r, struct segment *s)
@@ -116,7 +137,7 @@ static void segment_drop_memory(struct rowset *r, struct segment *s)
         struct part *p = &s->parts[k];
         void *bufs[3] = {p->values, p->valid, p->heap};
         for (int b = 0; b < 3; b++) {
-            if (bufs[b]) r->mem_used -= (int64_t)buf_bytes(bufs[b]);
+            if (bufs[b]) charge(r, -(int64_t)buf_bytes(bufs[b]));
             buf_free(bufs[b]);
         }
         p->values = NULL;
@@ -225,7 +246,7 @@ static enum status more_segments(struct ctx *c, struct rowset *r, int n)
 
 static enum status new_segment(struct ctx *c, struct rowset *r)
 {
-    if (r->mem_used > r->mem_limit) TRY(spill_sealed(c, r, r->n_segments));
+    if (over_limit(r)) TRY(spill_sealed(c, r, r->n_segments));
     TRY(more_segments(c, r, 1));
     struct segment s = {.first = r->n_rows};
     s.parts = calloc((size_t)r->n_cols + 1, sizeof *s.parts);
@@ -249,7 +270,7 @@ static enum status grow(struct ctx *c, struct rowset *r, void *old, int64_t used
     *grown = fresh;
     if (!fresh) return OK;
     if (used) memcpy(fresh, old, (size_t)used);
-    r->mem_used += (int64_t)buf_bytes(fresh) - (old ? (int64_t)buf_bytes(old) : 0);
+    charge(r, (int64_t)buf_bytes(fresh) - (old ? (int64_t)buf_bytes(old) : 0));
     buf_free(old);
     return OK;
 }
@@ -459,11 +480,12 @@ enum status rowset_adopt(struct ctx *c, struct rowset *r, struct rowset *from)
         r->segments[r->n_segments++] = s;
     }
     r->n_rows += from->n_rows;
-    r->mem_used += from->mem_used;
+    charge(r, from->mem_used);
+    charge(from, -from->mem_used);
     r->heap_total += from->heap_total;
     from->n_segments = from->n_spilled = 0;
-    from->n_rows = from->mem_used = from->heap_total = 0;
-    return r->mem_used > r->mem_limit ? spill_sealed(c, r, r->n_segments) : OK;
+    from->n_rows = from->heap_total = 0;
+    return over_limit(r) ? spill_sealed(c, r, r->n_segments) : OK;
 }
 
 void rowset_cut(struct rowset *r, int64_t n)

@@ -8,8 +8,10 @@ enum status rowset_new_within(struct ctx *c, const enum type *types, int n_cols,
 /* An empty one with the same columns. */
 enum status rowset_new_like(struct ctx *c, const struct rowset *other, int64_t mem_bytes,
                             struct rowset **out);
-/* The same, that spills to the other's file. */
-enum status rowset_new_beside(struct ctx *c, struct rowset *other, int64_t mem_bytes,
+/* Of several that are filled side by side: the first, empty yet, whose memory limit is that of
+ * all; and another, with segments of so many bytes at most. */
+enum status rowset_share(struct ctx *c, struct rowset *r, int64_t mem_bytes);
+enum status rowset_new_beside(struct ctx *c, const struct rowset *first, int64_t segment_bytes,
                               struct rowset **out);
 /* Puts all rows of `from` after those of r; they are not copied, and `from` is empty then. */
 enum status rowset_adopt(struct ctx *c, struct rowset *r, struct rowset *from);

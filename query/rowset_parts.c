@@ -23,12 +23,13 @@ struct parts {
     struct batch drawn;
     int64_t *splitters; /* rows of drawn, in order, no two equal */
     uint64_t *first;    /* their first words */
-    int n_splitters, n_buckets;
+    uint64_t *tree;     /* the same as a search tree: node i's children are 2 i and 2 i + 1 */
+    int n_splitters, n_buckets, n_levels;
     int n_runs;
     int64_t piece_rows;
-    struct rowset **buckets; /* of each run; later of the whole: in order of keys */
-    bool *wanted;            /* the bucket has rows before the limit */
-    int64_t out_bytes;       /* memory of a sorted bucket */
+    struct rowset **buckets;      /* of each run; later of the whole: in order of keys */
+    bool *wanted;                 /* the bucket has rows before the limit */
+    struct rowset *open, *sorted; /* the first of buckets, of sorted ones; both stay empty */
 };
 
 /* ---- splitters ---- */
@@ -53,6 +54,27 @@ static enum status draw(struct ctx *c, struct parts *p, struct rowset *drawn, in
     return OK;
 }
 
+/* The words [0, 2^levels - 1) below a node; those behind the last splitter's are the greatest. */
+static void plant(const struct parts *p, int node, int lo, int hi)
+{
+    if (lo >= hi) return;
+    int mid = lo + (hi - lo) / 2;
+    p->tree[node] = mid < p->n_splitters ? p->first[mid] : UINT64_MAX;
+    plant(p, 2 * node, lo, mid);
+    plant(p, 2 * node + 1, mid + 1, hi);
+}
+
+static enum status plant_tree(struct ctx *c, struct parts *p)
+{
+    void *mem;
+    while (1 << p->n_levels <= p->n_splitters)
+        p->n_levels++;
+    TRY(scratch_alloc(c, sizeof(uint64_t) << p->n_levels, &mem));
+    p->tree = mem;
+    plant(p, 1, 0, (1 << p->n_levels) - 1);
+    return OK;
+}
+
 static enum status choose_splitters(struct ctx *c, struct parts *p, const struct rowset *drawn,
                                     int n)
 {
@@ -73,7 +95,7 @@ static enum status choose_splitters(struct ctx *c, struct parts *p, const struct
         p->n_splitters++;
     }
     p->n_buckets = 2 * p->n_splitters + 1;
-    return OK;
+    return plant_tree(c, p);
 }
 
 /* As many as make buckets of a good size that fit in memory, if what is drawn for them does, and
@@ -92,20 +114,32 @@ static int splitters_wanted(struct ctx *c, const struct parts *p)
 
 /* ---- taking apart ---- */
 
-/* The row's bucket: 2 k when it comes before splitter k, 2 k + 1 when it equals it. */
-static int bucket_of(const struct parts *p, const struct batch *b, int64_t row)
+#define AT_ONCE 16 /* rows that go down the tree side by side */
+
+/* Of each row: how many splitters have a lesser first word. */
+static void count_less(const struct parts *p, const uint64_t *words, int64_t n, uint16_t *out)
 {
-    uint64_t word = b->words[row];
-    const uint64_t *first = p->first;
-    int lo = 0, n = p->n_splitters;
-    while (n > 0) { /* how many first words are less */
-        int half = n / 2;
-        bool less = first[lo + half] < word;
-        lo = less ? lo + half + 1 : lo;
-        n = less ? n - half - 1 : half;
+    for (int64_t at = 0; at < n; at += AT_ONCE) {
+        int m = n - at < AT_ONCE ? (int)(n - at) : AT_ONCE;
+        uint64_t word[AT_ONCE] = {0};
+        uint32_t node[AT_ONCE];
+        memcpy(word, words + at, sizeof *word * (size_t)m);
+        for (int i = 0; i < AT_ONCE; i++)
+            node[i] = 1;
+        for (int level = 0; level < p->n_levels; level++)
+            for (int i = 0; i < AT_ONCE; i++)
+                node[i] = 2 * node[i] + (p->tree[node[i]] < word[i]);
+        for (int i = 0; i < m; i++)
+            out[at + i] = (uint16_t)(node[i] - (1u << p->n_levels));
     }
+}
+
+/* The row's bucket, `lo` splitters being less by their first words: 2 k when it comes before
+ * splitter k, 2 k + 1 when it equals it. */
+static int bucket_of(const struct parts *p, const struct batch *b, int64_t row, int lo)
+{
     int hi = lo;
-    while (hi < p->n_splitters && first[hi] == word)
+    while (hi < p->n_splitters && p->first[hi] == b->words[row])
         hi++;
     while (lo < hi) {
         int mid = lo + (hi - lo) / 2;
@@ -129,8 +163,9 @@ static enum status take_piece_apart(struct ctx *c, const struct parts *p, struct
     uint16_t *of = mem;
     TRY(scratch_alloc(c, sizeof(int64_t) * (size_t)b.n, &mem));
     int64_t *rows = mem, end[2 * MAX_SPLITTERS + 2] = {0};
+    count_less(p, b.words, b.n, of);
     for (int64_t i = 0; i < b.n; i++) {
-        of[i] = (uint16_t)bucket_of(p, &b, i);
+        of[i] = (uint16_t)bucket_of(p, &b, i, of[i]);
         end[of[i] + 1]++;
     }
     for (int k = 0; k < p->n_buckets; k++)
@@ -163,13 +198,14 @@ static enum status take_run_apart(struct ctx *c, void *self, int worker, int64_t
 static enum status take_apart(struct ctx *c, struct parts *p)
 {
     int64_t n = (int64_t)p->n_runs * p->n_buckets;
-    int64_t bytes = memory_share(c, 3) / n;
+    int64_t bytes = memory_share(c, 3);
+    TRY(rowset_new_like(c, p->in, bytes, &p->open));
+    TRY(rowset_share(c, p->open, bytes));
     p->buckets = calloc((size_t)n, sizeof *p->buckets);
     p->wanted = calloc((size_t)p->n_buckets, sizeof *p->wanted);
     if (!p->buckets || !p->wanted) return fail(c, ERR_MEMORY, "out of memory");
     for (int64_t i = 0; i < n; i++)
-        TRY(i ? rowset_new_beside(c, p->buckets[0], bytes, &p->buckets[i])
-              : rowset_new_like(c, p->in, bytes, &p->buckets[i]));
+        TRY(rowset_new_beside(c, p->open, bytes / 2 / n, &p->buckets[i]));
     TRY(pool_run(c, p->n_runs, 0, take_run_apart, p));
     int64_t before = 0;
     for (int k = 0; k < p->n_buckets; k++) {
@@ -194,7 +230,7 @@ static enum status sort_bucket(struct ctx *c, void *self, int worker, int64_t k)
     struct rowset *in = p->buckets[k], *out;
     int64_t n = rowset_rows(in);
     if (k % 2 || n < 2 || !p->wanted[k]) return OK;
-    TRY(rowset_new_beside(c, in, p->out_bytes, &out));
+    TRY(rowset_new_beside(c, p->sorted, n * rowset_row_bytes(in), &out));
     enum status s = n <= batch_rows(p->s, in) ? rowset_sort_whole(c, p->s, in, out)
                                               : rowset_sort_parts(c, p->s, in, out);
     if (s < 0) {
@@ -209,7 +245,8 @@ static enum status sort_bucket(struct ctx *c, void *self, int worker, int64_t k)
 static enum status sort_parts(struct ctx *c, struct parts *p, struct rowset *out)
 {
     TRY(take_apart(c, p));
-    p->out_bytes = memory_share(c, 4) / p->n_buckets;
+    TRY(rowset_new_like(c, p->in, memory_share(c, 4), &p->sorted));
+    TRY(rowset_share(c, p->sorted, memory_share(c, 4)));
     TRY(pool_run(c, p->n_buckets, 0, sort_bucket, p));
     for (int k = 0; k < p->n_buckets; k++) {
         if (p->wanted[k]) TRY(rowset_adopt(c, out, p->buckets[k]));
@@ -237,6 +274,8 @@ enum status rowset_sort_parts(struct ctx *c, const struct sorter *s, const struc
         rowset_free(p.buckets[i]);
     free(p.buckets);
     free(p.wanted);
+    rowset_free(p.open);
+    rowset_free(p.sorted);
     rowset_free(drawn);
     scratch_release(c->scratch, mark);
     return st;

@@ -9,7 +9,7 @@
 struct spill {
     int fd;
     atomic_int n_owners;
-    atomic_int_least64_t size_bytes;
+    atomic_int_least64_t size_bytes, held_bytes;
 };
 
 static int open_unlinked(const char *dir)
@@ -44,6 +44,11 @@ enum status spill_new(struct ctx *c, const char *tmp_dir, struct spill **out)
     atomic_init(&s->n_owners, 1);
     *out = s;
     return OK;
+}
+
+atomic_int_least64_t *spill_held(struct spill *s)
+{
+    return &s->held_bytes;
 }
 
 struct spill *spill_share(struct spill *s)

@@ -5,6 +5,8 @@
 #include "storage/base/ctx.h"
 
 struct spill;
+/* Memory of all who spill here: theirs to count. */
+atomic_int_least64_t *spill_held(struct spill *s);
 /* ERR_IO, ERR_FILE_MISSING when the folder cannot be written. */
 enum status spill_new(struct ctx *c, const char *tmp_dir, struct spill **out);
 /* One more owner, each of which frees it. */
