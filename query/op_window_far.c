@@ -48,6 +48,28 @@ struct pass {
     int64_t n_pieces[MAX_DIMS], extent[MAX_DIMS]; /* of the dimensions but f->dim */
 };
 
+/* Cells of the box, the chunk's, column by column; g counts. */
+static void add_columns(const struct pass *p, const struct agg_input *in, int64_t j,
+                        const struct box *box, const int32_t *g)
+{
+    struct far *f = p->f;
+    int last = box->n_dims - 1;
+    struct box places = *box;
+    int64_t strides[MAX_DIMS], row = box_extent(box, last);
+    box_strides(box, strides);
+    places.hi[f->dim] = places.lo[f->dim] + 1;
+    for (int64_t at = 0, n = box_cells(&places); at < n; at += row) {
+        int64_t pos[MAX_DIMS];
+        box_position(&places, at, pos);
+        int64_t from = box_index(box, pos);
+        pos[f->dim] = j;
+        int64_t group = box_index(&f->blocks, pos);
+        for (int64_t k = 0; k < row; k += AGG_BLOCK)
+            acc_add_columns(&f->sums, group + k, g, in, from + k, box_extent(box, f->dim),
+                            strides[f->dim], row - k < AGG_BLOCK ? row - k : AGG_BLOCK);
+    }
+}
+
 /* Cells of the box, read as they are, into the sums of block j. */
 static enum status add_read(struct ctx *c, const struct pass *p, const struct window_source *s,
                             int64_t j, const struct box *box)
@@ -55,14 +77,20 @@ static enum status add_read(struct ctx *c, const struct pass *p, const struct wi
     struct chunk ch;
     struct agg_input in;
     struct far *f = p->f;
+    int32_t g[AGG_BLOCK];
     int last = box->n_dims - 1;
     int64_t row = last < 0 ? 1 : box_extent(box, last);
     TRY(window_pad(c, p->w, p->k, box, &ch));
     if (ch.n_present == 0) return OK;
     TRY(agg_input_make(c, &p->k->set, &ch, ch.cols, &s->outer, &in));
+    for (int32_t i = 0; i < AGG_BLOCK; i++)
+        g[i] = i;
+    if (f->dim != last && acc_takes_columns(&f->sums, &in)) {
+        add_columns(p, &in, j, box, g);
+        return OK;
+    }
     for (int64_t at = 0; at < ch.n; at += row) {
         int64_t pos[MAX_DIMS];
-        int32_t g[AGG_BLOCK];
         box_position(box, at, pos);
         pos[f->dim] = j;
         int64_t group = box_index(&f->blocks, pos);
