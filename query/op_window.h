@@ -148,6 +148,11 @@ enum status window_each(struct ctx *c, const struct window_source *s, const stru
 enum status window_finish(struct ctx *c, const struct agg_bound *k, const void *state,
                           struct column *out, int64_t i);
 
+/* op_window_network.c: quantiles of small windows; ranges of each axis over the box. *done false:
+ * they are not such. */
+enum status window_network(struct ctx *c, const struct window_source *s, const struct box *box,
+                           const uint64_t *todo, const struct ranges *ranges, struct column *out,
+                           bool *done);
 /* op_window_order.c: the same of quantile, mode and DISTINCT; ranges of each axis over the box. */
 enum status window_ordered(struct ctx *c, const struct window_source *s, const struct box *box,
                            const uint64_t *todo, const struct ranges *ranges, struct column *out);

@@ -69,6 +69,9 @@ enum status window_each(struct ctx *c, const struct window_source *s, const stru
         int d = s->k->axes[i].dim;
         TRY(window_ranges(c, &s->k->axes[i], box->lo[d], box_extent(box, d), &cv.ranges[i]));
     }
+    bool done;
+    TRY(window_network(c, s, box, todo, cv.ranges, out, &done));
+    if (done) return OK;
     if (s->k->bound.holistic) return window_ordered(c, s, box, todo, cv.ranges, out);
     TRY(window_acc(c, s->k, 1, &acc));
     enum status st = each_window(c, s, box, todo, &cv, &acc, out);

@@ -163,6 +163,20 @@ INLINE void values_inline(const int64_t *restrict keys, int64_t n, int64_t flip,
     }
 }
 
+INLINE void exchange_inline(int64_t *rows, int64_t stride, int64_t n, const uint8_t (*pairs)[2],
+                            int n_pairs)
+{
+    for (int p = 0; p < n_pairs; p++) {
+        int64_t *restrict x = rows + pairs[p][0] * stride, *restrict y =
+                                                               rows + pairs[p][1] * stride;
+        for (int64_t i = 0; i < n; i++) {
+            int64_t a = x[i], b = y[i];
+            x[i] = a < b ? a : b;
+            y[i] = a < b ? b : a;
+        }
+    }
+}
+
 #define STAMP(isa, TARGET)                                                                         \
     TARGET static int64_t largest_##isa(const double *x, int64_t n, int64_t most)                  \
     {                                                                                              \
@@ -216,10 +230,15 @@ INLINE void values_inline(const int64_t *restrict keys, int64_t n, int64_t flip,
     {                                                                                              \
         values_inline(keys, n, flip, out);                                                         \
     }                                                                                              \
+    TARGET static void exchange_##isa(int64_t *rows, int64_t stride, int64_t n,                    \
+                                      const uint8_t(*pairs)[2], int n_pairs)                       \
+    {                                                                                              \
+        exchange_inline(rows, stride, n, pairs, n_pairs);                                          \
+    }                                                                                              \
     static const struct window_kernels isa##_kernels = {                                           \
-        largest_##isa,  enter_##isa,  move_##isa, add_##isa,                                       \
-        subtract_##isa, larger_##isa, sums_##isa, differences_##isa,                               \
-        numbers_##isa,  divide_##isa, keys_##isa, values_##isa};
+        largest_##isa, enter_##isa,  move_##isa,        add_##isa,     subtract_##isa,             \
+        larger_##isa,  sums_##isa,   differences_##isa, numbers_##isa, divide_##isa,               \
+        keys_##isa,    values_##isa, exchange_##isa};
 
 STAMP(base, )
 #if defined(__x86_64__)

@@ -36,6 +36,10 @@ struct window_kernels {
      * the largest still), and back. */
     void (*keys)(const double *x, int64_t n, int64_t flip, int64_t *out);
     void (*values)(const int64_t *keys, int64_t n, int64_t flip, double *out);
+    /* Of each pair of rows, `stride` words apart, the smaller of n words to the first, the larger
+     * to the second. */
+    void (*exchange)(int64_t *rows, int64_t stride, int64_t n, const uint8_t (*pairs)[2],
+                     int n_pairs);
 };
 const struct window_kernels *window_kernels(void);
 
