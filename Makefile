@@ -28,7 +28,7 @@ WARN := -w # the warnings are GCC's
 endif
 CFLAGS  := -std=c11 -D_GNU_SOURCE -I. -I$(B) $(WARN) $(CFLAGS_$(MODE)) -MMD -MP -pthread -fno-math-errno
 LDFLAGS := $(CFLAGS_$(MODE)) -pthread
-LIBS    := -llmdb -lsqlite3 -lzstd -lxxhash -lz -ljansson -lzip -lsleef -lfftw3 -lopenblas -lcrypto -lm
+LIBS    := -llmdb -lsqlite3 -lzstd -lxxhash -lz -ljansson -lzip -lsleef -lfftw3 -llapacke -lopenblas -lcrypto -lm
 
 LIB_SRC    := $(wildcard storage/base/*.c storage/*.c storage/files/*.c query/*.c)
 SERVER_SRC := $(wildcard server/*.c)

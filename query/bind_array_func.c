@@ -1,5 +1,5 @@
 /* What do the functions that make arrays of arrays mean: regrid, fft …? One row a function. */
-#include "query/bind_array.h"
+#include "query/bind_matrix.h"
 #include "storage/base/names.h"
 
 /* ---- arguments ---- */
@@ -356,16 +356,23 @@ static enum status bind_fft(struct binder *b, const struct ast_from *f, struct s
 static const struct {
     const char *name;
     array_fn *bind;
-} array_functions[] = {
-    {"regrid", bind_regrid},
-    {"fft", bind_fft},
-    {"ifft", bind_fft},
-    {"filled", bind_filled},
-    {"transpose", bind_transpose},
-    {"reshape", bind_reshape},
-    {"concat", bind_concat},
-    {"diff", bind_diff},
-    {"roll", bind_roll},
+} array_functions[] = {{"regrid", bind_regrid},
+                       {"fft", bind_fft},
+                       {"ifft", bind_fft},
+                       {"filled", bind_filled},
+                       {"transpose", bind_transpose},
+                       {"reshape", bind_reshape},
+                       {"concat", bind_concat},
+                       {"diff", bind_diff},
+                       {"roll", bind_roll},
+                       {"outer", bind_outer},
+                       {"kron", bind_kron},
+                       {"tensordot", bind_tensordot},
+                       {"trace", bind_trace},
+                       {"norm", bind_norm},
+#define X(id, name, takes, gives) {name, bind_linalg},
+                       LINALG_LIST(X)
+#undef X
 };
 
 enum { N_ARRAY_FUNCTIONS = sizeof array_functions / sizeof *array_functions };

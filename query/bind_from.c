@@ -1,5 +1,5 @@
 /* Which relation does a FROM item mean: an array, a view, a WITH query, a sub-query, a join? */
-#include "query/bind_internal.h"
+#include "query/bind_matrix.h"
 #include "query/parse.h"
 
 enum { VIEW_DEPTH_MAX = 32, VIEW_COST = 100, EXPANDED_MAX = 100000 };
@@ -200,8 +200,14 @@ static enum status bind_cte(struct binder *b, const struct ast_from *f, struct c
     struct binder inner = *b;
     inner.ctes = cte->next;
     cte->used = true;
-    if (ast->call)
-        return not_yet(b, ast->pos, "%s in WITH is", ast->call->name.part[ast->call->name.n - 1]);
+    if (ast->call) {
+        int i = 0;
+        while (strcmp(ast->targets.v[i], f->name.part[0]) != 0)
+            i++;
+        struct ast_from named = *f;
+        if (!named.alias) named.alias = ast->targets.v[i];
+        return bind_linalg_result(&inner, &named, ast, i, cte, out);
+    }
     if (ast->stmt->kind != S_SELECT)
         return not_yet(b, ast->pos, "statements in WITH that change data are");
     if (f->version || f->as_of)
@@ -218,7 +224,7 @@ enum status check_cte(struct binder *b, struct cte *cte)
     struct ast_from f = {.kind = FROM_NAME, .pos = cte->ast->pos};
     struct scope unused;
     int n_subqueries = b->shared->n_subqueries;
-    if (cte->ast->call) return OK;
+    if (cte->ast->call) f.name = (struct ast_name){.n = 1, .part = cte->ast->targets.v};
     TRY(bind_cte(b, &f, cte, &unused));
     b->shared->n_subqueries = n_subqueries;
     return OK;

@@ -366,9 +366,6 @@ bool stands_in_from(const char *name)
 
 enum status bind_from_function(struct binder *b, const struct ast_from *f, struct scope *out)
 {
-    static const char *const later[] = {"solve", "inverse", "lstsq", "cholesky", "lu",
-                                        "qr",    "svd",     "eigh",  "det",      "trace",
-                                        "norm",  "kron",    "outer", "tensordot"};
     const struct ast_expr *call = f->call;
     const char *name = call->name.part[call->name.n - 1];
     if (f->with_ordinality) return not_yet(b, f->pos, "WITH ORDINALITY is");
@@ -378,8 +375,6 @@ enum status bind_from_function(struct binder *b, const struct ast_from *f, struc
     bool found;
     TRY(bind_array_function(b, f, out, &found));
     if (found) return OK;
-    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
-        if (!strcmp(name, later[i])) return not_yet(b, call->pos, "%s in FROM is", name);
     if (func_exists(name) || agg_exists(name))
         return not_yet(b, call->pos, "the function %s in FROM is", name);
     const char *near = near_from_function(name);

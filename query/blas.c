@@ -43,10 +43,15 @@ static void add_by_vector(enum type t, const struct matrix *m, bool transposed, 
                     1, y, (blasint)y_stride);
 }
 
+void blas_on_one_thread(void)
+{
+    pthread_once(&once, single_thread);
+}
+
 void blas_add_product(enum type t, const struct matrix *a, const struct matrix *b, bool vector,
                       void *c, int64_t c_stride)
 {
-    pthread_once(&once, single_thread);
+    blas_on_one_thread();
     if (a->rows == 0 || b->cols == 0 || a->cols == 0) return;
     if (vector && b->cols == 1) {
         add_by_vector(t, a, false, b->values, b->row_stride, c, c_stride);

@@ -9,6 +9,8 @@ struct matrix {
     int64_t rows, cols, row_stride, col_stride;
 };
 
+/* OpenBLAS itself runs on one thread: the pool's workers are as many as the processors. */
+void blas_on_one_thread(void);
 /* c += a b, c being row-major with rows c_stride apart. t: T_FLOAT32 or T_FLOAT64, of all three.
  * vector: a has one row or b one column in the whole product, of which this is a part, and that
  * goes faster by GEMV. The same c for the same rows of a and columns of b, whatever their number.

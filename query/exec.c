@@ -7,7 +7,17 @@
 #include "query/subquery.h"
 #include <assert.h>
 
+/* What operators of one tree share, by the key in their plans. */
+struct shared {
+    struct shared *next;
+    const void *key;
+    int n_users;
+    void (*release)(void *self);
+    void *self;
+};
+
 struct exec {
+    struct shared *shared;
     const struct query *q;
     struct env env;
     struct txn *txn;
@@ -37,6 +47,34 @@ const struct env *exec_env(const struct exec *x)
 struct txn *exec_txn(struct exec *x)
 {
     return x->txn;
+}
+
+enum status exec_share(struct ctx *c, struct exec *x, const void *key, size_t size,
+                       void (*release)(void *self), void **out)
+{
+    struct shared *s = x->shared;
+    while (s && (!key || s->key != key))
+        s = s->next;
+    if (!s) {
+        s = arena_new_of(c->arena, struct shared);
+        *s = (struct shared){.next = x->shared, .key = key, .release = release};
+        s->self = arena_alloc(c->arena, size);
+        memset(s->self, 0, size);
+        x->shared = s;
+    }
+    s->n_users++;
+    *out = s->self;
+    return OK;
+}
+
+void exec_unshare(struct exec *x, void *self)
+{
+    struct shared **at = &x->shared;
+    while ((*at)->self != self)
+        at = &(*at)->next;
+    if (--(*at)->n_users) return;
+    (*at)->release(self);
+    *at = (*at)->next;
 }
 
 const char *exec_tmp_dir(const struct exec *x)
@@ -130,6 +168,7 @@ enum status exec_plan(struct ctx *c, const struct exec *x, const struct plan *p,
     struct arena *arena = c->arena; /* a worker has none */
     struct exec inner = *x;
     inner.root = NULL;
+    inner.shared = NULL;
     inner.env.outer = args;
     inner.env.n_outer = n_args;
     c->arena = arena_new();

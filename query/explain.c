@@ -465,6 +465,10 @@ static void format_node(const struct plan *p, struct strbuf *out)
     case P_FFT:
         strbuf_addf(out, "%s %s", p->inverse ? " inverse" : "", p->rel.dims[p->fft_dim].name);
         break;
+    case P_LINALG:
+        strbuf_addf(out, " %s", linalg_name(p->linalg));
+        format_region(&p->rel, out);
+        break;
     case P_MATMUL:
     case P_GRID:
     case P_REBASE:

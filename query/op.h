@@ -54,6 +54,11 @@ enum status exec_plan(struct ctx *c, const struct exec *x, const struct plan *p,
 struct op *exec_root(struct exec *x);
 const struct env *exec_env(const struct exec *x);
 struct txn *exec_txn(struct exec *x);
+/* Memory of `size` zeroed bytes that operators of one tree with the same key share (NULL: nobody
+ * shares it); release is called when the last gives it back. While a tree opens or closes. */
+enum status exec_share(struct ctx *c, struct exec *x, const void *key, size_t size,
+                       void (*release)(void *self), void **out);
+void exec_unshare(struct exec *x, void *self);
 const char *exec_tmp_dir(const struct exec *x); /* for spilling; from the transaction's db */
 /* Actual figures a node, for EXPLAIN ANALYZE: as plan_format with "(boxes=… cells=… time=… ms)". */
 void exec_format(struct exec *x, struct strbuf *out);

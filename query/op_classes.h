@@ -36,6 +36,7 @@
     X(P_REGRID, regrid)             /* op_regrid.c */                                              \
     X(P_FFT, fft)                   /* op_fft.c */                                                 \
     X(P_MATMUL, matmul)             /* op_matmul.c */                                              \
+    X(P_LINALG, linalg)             /* op_linalg.c */                                              \
     X(P_WINDOW_CELLS, window_cells) /* op_window.c */                                              \
     X(P_WINDOW_ROWS, window_rows)   /* op_window_rows.c */
 

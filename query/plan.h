@@ -6,6 +6,7 @@
 #include "query/ast.h"
 #include "query/block.h"
 #include "query/expr.h"
+#include "query/linalg.h"
 #include "storage/db.h"
 #include "storage/files/source.h"
 
@@ -37,6 +38,7 @@ struct agg; /* query/agg.h: an aggregate's overload */
     X(P_REGRID, "regrid") /* the cells over other axes */                                          \
     X(P_FFT, "fft")                                                                                \
     X(P_MATMUL, "matmul") /* sums of products over dimensions of both inputs */                    \
+    X(P_LINALG, "linalg") /* a result of inverse, svd … of whole matrices */                       \
     X(P_FETCH, "fetch")        /* values at other cells: v[#i - 1] */                              \
     X(P_FILL, "fill")          /* EMPTY cells get values */                                        \
     X(P_RESHAPE, "reshape")    /* the same cells in C order over other dimensions */               \
@@ -272,6 +274,11 @@ struct plan {
      * over. Each input has one column, of the result's type. */
     struct plan *pairs;
     bool nulls_spread; /* a NULL makes what it goes into NULL; else it adds nothing */
+    /* LINALG: matrix number `result` of those that the function gives of each input's last two
+     * dimensions (one: a vector) after n_batch that all have. Inputs have one column, DOUBLE. */
+    enum linalg_fn linalg;
+    int result, n_batch;
+    const void *shared; /* the same in all nodes of one call; NULL: there is one */
 };
 
 /* What a node's relation says before it has run: a list of rows has one dimension, `row`, name

@@ -450,7 +450,7 @@ static void prune_distinct(struct ctx *c, struct plan *p, int *map)
 static void prune_product(struct ctx *c, struct plan *p, int *map)
 {
     static const bool one[] = {true};
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < p->n_in; i++)
         prune_exactly(c, &p->in[i], one);
     keep_all(p, map);
 }
@@ -517,6 +517,7 @@ void prune_columns(struct ctx *c, struct plan *p, const bool *need, int *map)
         prune_repeat(c, p, need, map);
         break;
     case P_MATMUL:
+    case P_LINALG:
         prune_product(c, p, map);
         break;
     case P_DISTINCT:

@@ -59,6 +59,7 @@ struct plan *plan_copy(struct ctx *c, const struct plan *from, struct expr *cons
     p->windows = copied(c, p->windows, sizeof *p->windows, p->n_windows);
     p->calls = copied(c, p->calls, sizeof *p->calls, p->n_calls);
     copy_sides(c, p, p->n_in ? p->in[p->n_in - 1]->rel.n_dims : 0);
+    p->shared = NULL;
     if (p->pairs) {
         p->pairs = arena_dup(c->arena, p->pairs, sizeof *p->pairs);
         p->pairs->in = p->in;

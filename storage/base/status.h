@@ -57,6 +57,7 @@
     X(ERR_SUBSTRING, "22011", "a part of a text of negative length")                               \
     X(ERR_OUT_OF_BOUNDS, "2202E", "a coordinate that is not on its axis")                          \
     X(ERR_AXIS_MISMATCH, "22000", "axes that do not line up")                                      \
+    X(ERR_MATRIX, "22000", "a matrix that the function cannot take")                               \
     X(ERR_NOT_NULL, "23502", "NULL where the attribute allows none")                               \
     X(ERR_DUPLICATE_CELL, "23505", "two cells at one coordinate")                                  \
     X(ERR_CHECK, "23514", "a cell that a CHECK constraint does not allow")                         \

@@ -1,0 +1,37 @@
+/* The functions of matrix algebra over matrices in memory: inverse, solve, lstsq, cholesky, lu, qr,
+ * svd, eigh, det. */
+#ifndef TESSERA_LINALG_H
+#define TESSERA_LINALG_H
+#include "query/dense.h"
+
+/* Name, how many matrices it takes and gives. */
+#define LINALG_LIST(X)                                                                             \
+    X(LA_INVERSE, "inverse", 1, 1)                                                                 \
+    X(LA_SOLVE, "solve", 2, 1)                                                                     \
+    X(LA_LSTSQ, "lstsq", 2, 1)                                                                     \
+    X(LA_CHOLESKY, "cholesky", 1, 1)                                                               \
+    X(LA_LU, "lu", 1, 3)     /* p, l, u */                                                         \
+    X(LA_QR, "qr", 1, 2)     /* q, r */                                                            \
+    X(LA_SVD, "svd", 1, 3)   /* u, s, vt */                                                        \
+    X(LA_EIGH, "eigh", 1, 2) /* w, v */                                                            \
+    X(LA_DET, "det", 1, 1)
+enum linalg_fn {
+#define X(id, name, takes, gives) id,
+    LINALG_LIST(X)
+#undef X
+        N_LINALG
+};
+enum { LINALG_MOST = 3 }; /* matrices that one gives */
+
+const char *linalg_name(enum linalg_fn fn);
+int linalg_takes(enum linalg_fn fn);
+int linalg_gives(enum linalg_fn fn);
+
+/* What went wrong with the matrix itself, and in which column (-1: none). */
+enum linalg_trouble { LA_FINE, LA_SINGULAR, LA_NOT_POSITIVE, LA_NO_CONVERGENCE };
+
+/* out: made here, the caller frees them, also after an error. in: may be changed. */
+enum status linalg_run(struct ctx *c, enum linalg_fn fn, struct dense *in, struct dense *out,
+                       enum linalg_trouble *trouble, int64_t *at);
+
+#endif
