@@ -181,7 +181,7 @@ call(A) ::= fname(N) LP STAR(S) RP.     { struct ast_expr *star = tree_expr(p, X
 %type fname {struct ast_name}
 fname(A) ::= colid(X).                  { A = tree_name1(p, &X); }
 fname(A) ::= colid(X) ind1(L).          { A = tree_function_name(p, &X, L); }
-fname(A) ::= LEFT|RIGHT|BINARY(X).      { A = tree_name1(p, &X); }
+fname(A) ::= LEFT|RIGHT|OUTER|BINARY(X). { A = tree_name1(p, &X); }
 fname(A) ::= CURRENT_SCHEMA(X).         { A = tree_name1(p, &X); }
 %type args {struct call_args *}
 args(A) ::= arg(X).                     { A = X; }

@@ -228,6 +228,7 @@ version(A) ::= AS_LA OF c_expr(X).      { A = tree_from(p, FROM_NAME, 0); A->as_
 %type arrayfn {struct ast_expr *}
 arrayfn(A) ::= qname(N) LP RP.          { A = tree_call_args(p, N, NULL); }
 arrayfn(A) ::= qname(N) LP args(L) RP.  { A = tree_call_args(p, N, L); }
+arrayfn(A) ::= OUTER(X) LP args(L) RP.  { A = tree_call_args(p, tree_name1(p, &X), L); }
 
 %type aliasopt {struct alias *}
 aliasopt(A) ::= .                       { A = NULL; }

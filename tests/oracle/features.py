@@ -187,12 +187,17 @@ PRODUCT = "SELECT [p.i], [q.i AS k], sum(p.v * q.v) AS v FROM a AS p JOIN a AS q
 MATRICES = [
     ("a @ a.T", "SELECT * FROM a @ transpose(a)"), ("np.matmul(a.T, a)", "SELECT * FROM transpose(a) @ a"), ("np.dot(a, a[2])", "SELECT * FROM a @ a[i => 2]"), ("a[0] @ a[1]", "SELECT * FROM a[i => 0] @ a[i => 1]"),
     ("np.inner(a, a)", PRODUCT), ("np.einsum('ij,kj->ik', a, 2 * a)", PRODUCT.replace("p.v * q.v", "p.v * 2 * q.v")), ("np.linalg.multi_dot([a, a.T, a])", "SELECT * FROM a @ transpose(a) @ a"),
+    ("np.linalg.inv(a @ a.T)", "WITH s AS (SELECT * FROM a @ transpose(a)) SELECT * FROM inverse(s)"), ("np.linalg.solve(a @ a.T, a)", "SELECT * FROM solve((SELECT * FROM a @ transpose(a)), a)"),
+    ("np.linalg.lstsq(a.T, a[0])[0]", "SELECT * FROM lstsq(transpose(a), a[i => 0])"), ("np.linalg.cholesky(a @ a.T)", "SELECT * FROM cholesky((SELECT * FROM a @ transpose(a)))"),
+    ("np.linalg.svd(a)[1]", "WITH (u, s, vt) AS svd(a) SELECT * FROM s"), ("np.abs(np.linalg.qr(a)[1])", "WITH (q, r) AS qr(a) SELECT [k], [j], abs(v) AS v FROM r"), ("np.linalg.eigh(a @ a.T)[0]", "WITH (w, z) AS eigh((SELECT * FROM a @ transpose(a))) SELECT * FROM w"),
+    ("np.linalg.det(a @ a.T)", "SELECT * FROM det((SELECT * FROM a @ transpose(a)))"), ("np.trace(a @ a.T)", "SELECT * FROM trace((SELECT * FROM a @ transpose(a)))"), ("np.linalg.norm(a)", "SELECT * FROM norm(a)"),
+    ("np.kron(a[:2, :2], a)", "SELECT * FROM kron(a[i => 0 : 1, j => 0 : 1], a)"), ("np.tensordot(a, a.T, 1)", "SELECT * FROM tensordot(a, transpose(a), 1)"),
 ]
 
 SECTIONS = [("NumPy: universal functions", UFUNCS), ("NumExpr", NUMEXPR), ("NumPy: reductions, order, sums along axes", REDUCTIONS), ("NumPy: making, shaping, joining", SHAPES), ("Indexing", INDEXING), ("xarray", XARRAY), ("Dask array", DASK), ("Random numbers", RANDOM), ("Matrices", MATRICES)]
 
 MISSING = [
-    ("complex numbers (`np.conj`, `np.angle`, `np.real`)", "`fft` gives real and imaginary parts as two attributes"), ("`np.frexp`", "no mantissa and exponent"), ("`np.linalg.*`, `np.tensordot`", "parsed, and answered 0A000"), ("`np.einsum` of more than two arrays", "one product at a time"),
+    ("complex numbers (`np.conj`, `np.angle`, `np.real`)", "`fft` gives real and imaginary parts as two attributes"), ("`np.frexp`", "no mantissa and exponent"), ("`np.linalg.eig`, `eigvals` of matrices that are not symmetric, `matrix_power`", "no function"), ("`np.einsum` of more than two arrays", "one product at a time"),
     ("`np.unwrap`, `np.correlate` of long kernels, `np.bartlett` and other windows", "no statement"), ("`datetime64` in ns, `timedelta64` as an attribute", "timestamps are in µs, intervals are for expressions"), ("object arrays, masked arrays' hard masks, structured arrays in one attribute", "one attribute a field"),
     ("`np.float16`, `np.longdouble`", "no such types"), ("Python functions (`np.vectorize`, `da.map_blocks` of user code)", "expressions, macros (`CREATE FUNCTION`) and windows"), ("`xr.interpolate_na`, `xr.apply_ufunc`, `xr.Dataset.to_stacked_array`", "no statement"), ("`np.partition`", "`ORDER BY … LIMIT`"),
 ]
