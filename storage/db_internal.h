@@ -156,9 +156,9 @@ struct fold {
 struct own_patches {
     struct own_patches *next;           /* of the transaction's */
     struct patch *buckets[OWN_BUCKETS]; /* by tile, newest first */
-    struct patch *all;                  /* by patch.more */
+    struct patch *undone;               /* by patch.more */
     struct fold *folds;                 /* newest first */
-    int64_t n;
+    int64_t n, n_bytes;
 };
 
 /* ---- txn.c ---- */
@@ -175,6 +175,7 @@ struct change {
     bool *stored;      /* of each: the catalog has its row, the tile store may have records */
     int n_versions, cap_versions;
     struct own_patches *own; /* NULL: none yet */
+    struct array *opened;    /* as of the last version */
     struct totals totals;
 };
 
@@ -252,6 +253,8 @@ int64_t change_new_version(struct txn *t, struct change *ch);
 enum status change_pending(struct ctx *c, struct txn *t, struct change *ch, int64_t version);
 /* As change_pending(), of a version that has patches and no records. */
 void change_patched(struct change *ch, int64_t version);
+/* The version of the array that the newest savepoint with a name goes back to; 0: the first. */
+int64_t change_kept_version(const struct txn *t, const struct change *ch);
 void change_return_version(struct txn *t, struct change *ch, int64_t version);
 void change_kill_version(struct txn *t, struct change *ch, int64_t version);
 /* Opens what a change shows now. */
@@ -331,7 +334,8 @@ bool patches_know(struct slot *slot, const struct own_patches *own, int n_dims,
 int64_t patches_cells(struct slot *slot, const struct own_patches *own, int n_dims,
                       const int64_t *coords);
 struct own_patches *own_patches_of(struct txn *t, struct change *ch);
-void own_patches_add(struct own_patches *own, struct patch *p);
+/* since: of a savepoint; what is newer and earlier than this statement may be put together. */
+void own_patches_add(struct own_patches *own, struct patch *p, int64_t since);
 void own_patches_fold(struct own_patches *own, int n_dims, const int64_t *coords, int64_t version);
 /* Takes back what was done by versions above this one. */
 void own_patches_undo(struct own_patches *own, int64_t version);

@@ -76,10 +76,13 @@ enum status change_open(struct ctx *c, struct txn *t, struct change *ch, struct 
     int64_t version = ch->base ? ch->base->version : 0;
     TRY(check_cancel(c));
     if (ch->n_versions) version = ch->versions[ch->n_versions - 1];
-    *out = already_open(t, ch->slot, version, ch->def);
-    if (*out) return OK;
-    *out = make(t, ch->slot, ch->def, version, &ch->totals, ch->own);
-    if (ch->base) (*out)->rev = rev_ref(ch->base);
+    struct array *a = ch->opened;
+    if (!a || a->version != version || a->def != ch->def) {
+        a = make(t, ch->slot, ch->def, version, &ch->totals, ch->own);
+        if (ch->base) a->rev = rev_ref(ch->base);
+        ch->opened = a;
+    }
+    *out = a;
     return OK;
 }
 

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#define MERGE_AT_ONCE 16
+
 static void *must(void *p)
 {
     if (!p) abort();
@@ -178,14 +180,76 @@ struct own_patches *own_patches_of(struct txn *t, struct change *ch)
     return ch->own;
 }
 
-void own_patches_add(struct own_patches *own, struct patch *p)
+static bool is_folded(const struct own_patches *own, const struct patch *p)
+{
+    for (const struct fold *f = own->folds; f; f = f->next)
+        if (f->version >= p->key.version && same_tile(p, f->coords)) return true;
+    return false;
+}
+
+static int level_of(const struct patch *p)
+{
+    int level = 0;
+    for (int64_t n = patch_cells(p); n >= MERGE_AT_ONCE; n /= MERGE_AT_ONCE)
+        level++;
+    return level;
+}
+
+/* The newest patches of a tile that are about as large as each other, if there are enough. */
+static bool find_alike(const struct own_patches *own, struct patch *bucket, const int64_t *coords,
+                       int64_t since, struct patch **run)
+{
+    int n = 0, level = 0;
+    for (struct patch *p = bucket; p && p->key.version > since && n < MERGE_AT_ONCE; p = p->next) {
+        if (!same_tile(p, coords)) continue;
+        if (n == 0) level = level_of(p);
+        if (level_of(p) != level || is_folded(own, p)) break;
+        run[n++] = p;
+    }
+    return n == MERGE_AT_ONCE;
+}
+
+static void unlink_own(struct own_patches *own, struct patch **at)
+{
+    struct patch *p = *at;
+    *at = p->next;
+    own->n--;
+    own->n_bytes -= (int64_t)p->n_bytes;
+    free(p);
+}
+
+/* Many small ones become one, so that a tile never has many: as a log-structured merge tree does it
+ * (O'Neil et al., Acta Informatica 33, 1996). */
+static void merge_alike(struct own_patches *own, struct patch **bucket, const int64_t *coords,
+                        int64_t since)
+{
+    struct patch *run[MERGE_AT_ONCE];
+    while (find_alike(own, *bucket, coords, since, run)) {
+        struct patch *merged = patch_merge(run, MERGE_AT_ONCE, run[0]->key.version);
+        struct patch **at = bucket;
+        while (*at != run[0])
+            at = &(*at)->next;
+        merged->next = *at;
+        *at = merged;
+        own->n++;
+        own->n_bytes += (int64_t)merged->n_bytes;
+        at = &merged->next;
+        for (int i = 0; i < MERGE_AT_ONCE; i++) {
+            while (*at != run[i])
+                at = &(*at)->next;
+            unlink_own(own, at);
+        }
+    }
+}
+
+void own_patches_add(struct own_patches *own, struct patch *p, int64_t since)
 {
     struct patch **to = &own->buckets[hash_of(p->key.n_dims, p->key.coords) % OWN_BUCKETS];
+    merge_alike(own, to, p->key.coords, since);
     p->next = *to;
     *to = p;
-    p->more = own->all;
-    own->all = p;
     own->n++;
+    own->n_bytes += (int64_t)p->n_bytes;
 }
 
 void own_patches_fold(struct own_patches *own, int n_dims, const int64_t *coords, int64_t version)
@@ -202,7 +266,10 @@ void own_patches_undo(struct own_patches *own, int64_t version)
     if (!own) return;
     for (int i = 0; i < OWN_BUCKETS; i++)
         while (own->buckets[i] && own->buckets[i]->key.version > version) {
-            own->buckets[i] = own->buckets[i]->next;
+            struct patch *p = own->buckets[i];
+            own->buckets[i] = p->next;
+            p->more = own->undone;
+            own->undone = p;
             own->n--;
         }
     while (own->folds && own->folds->version > version) {
@@ -215,22 +282,18 @@ void own_patches_undo(struct own_patches *own, int64_t version)
 void own_patches_free(struct own_patches *own)
 {
     struct patch *more;
-    for (struct patch *p = own->all; p; p = more) {
+    for (struct patch *p = own->undone; p; p = more) {
         more = p->more;
         free(p);
     }
+    for (int i = 0; i < OWN_BUCKETS; i++)
+        while (own->buckets[i])
+            unlink_own(own, &own->buckets[i]);
     for (struct fold *f = own->folds, *next; f; f = next) {
         next = f->next;
         free(f);
     }
     free(own);
-}
-
-static bool is_folded(const struct own_patches *own, const struct patch *p)
-{
-    for (const struct fold *f = own->folds; f; f = f->next)
-        if (f->version >= p->key.version && same_tile(p, f->coords)) return true;
-    return false;
 }
 
 /* The patches of the first tile of a bucket's list that is not done yet. */
@@ -298,8 +361,11 @@ int64_t patches_cells(struct slot *slot, const struct own_patches *own, int n_di
 {
     int64_t n = 0;
     const struct patch *p = own ? own->buckets[hash_of(n_dims, coords) % OWN_BUCKETS] : NULL;
-    for (; p; p = p->next)
-        if (same_tile(p, coords) && !is_folded(own, p)) n += patch_cells(p);
+    for (; p; p = p->next) {
+        if (!same_tile(p, coords)) continue;
+        if (is_folded(own, p)) break; /* and so are older ones */
+        n += patch_cells(p);
+    }
     pthread_mutex_lock(&slot->patches.mu);
     const struct patched_tile *tile = find(&slot->patches, n_dims, coords);
     if (tile) n += tile->n_cells;

@@ -387,6 +387,15 @@ static void go_back_to(struct txn *t, const struct savepoint *sp)
         free_object_change(&t->objects[--t->n_objects]);
 }
 
+int64_t change_kept_version(const struct txn *t, const struct change *ch)
+{
+    const struct savepoint *sp = t->top;
+    while (sp && !sp->name) /* of a statement */
+        sp = sp->below;
+    const struct mark *m = sp ? mark_of(sp, ch) : NULL;
+    return m && m->n_versions ? ch->versions[m->n_versions - 1] : 0;
+}
+
 static struct savepoint *named_savepoint(struct txn *t, const char *name)
 {
     struct savepoint *sp = t->top;

@@ -14,7 +14,7 @@
 #include "storage/db_internal.h"
 
 #define N_STRIPES 64
-#define N_BUCKETS 4096
+#define N_BUCKETS 256 /* of blocks of summaries */
 
 /* A column as it is stored: texts are codes. values NULL: not given. */
 struct cells {
@@ -81,8 +81,9 @@ struct writer {
     bool patched;        /* its cells are patches: there are no records */
 
     pthread_mutex_t stripes[N_STRIPES];
-    pthread_mutex_t mu; /* everything below, but for the summaries */
-    struct wtile *tiles[N_BUCKETS];
+    pthread_mutex_t mu;   /* everything below, but for the summaries */
+    struct wtile **tiles; /* by hash */
+    int64_t n_waiting, n_buckets;
     int64_t clock;
     atomic_int_least64_t used_bytes;
     int64_t limit_bytes;

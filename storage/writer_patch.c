@@ -38,6 +38,7 @@ static bool has_memory(const struct writer *w, int64_t bytes)
 {
     int64_t most = w->db->budget->limit_bytes / MEMORY_PART;
     if (most < LEAST_MEMORY) most = LEAST_MEMORY;
+    if (w->change->own) bytes += w->change->own->n_bytes;
     return atomic_load(&w->db->patch_bytes) + bytes <= most;
 }
 
@@ -46,7 +47,7 @@ static enum status all_may(struct ctx *c, struct writer *w, bool *may)
     int64_t bytes = 0;
     bool any = false;
     *may = !w->pending && w->base != &w->none;
-    for (int i = 0; i < N_BUCKETS && *may; i++)
+    for (int64_t i = 0; i < w->n_buckets && *may; i++)
         for (const struct wtile *t = w->tiles[i]; t && *may; t = t->next) {
             if (!t->changed) continue;
             TRY(may_be_patch(c, w, t, may));
@@ -165,7 +166,8 @@ static enum status patch_tile(struct ctx *c, struct writer *w, const struct wtil
     }
     for (int k = 0; k < w->s->n_attrs && n; k++)
         if (w->rewritten[k]) TRY(value_part(c, w, t, k, l, n, cells, &part[n_parts++]));
-    own_patches_add(w->change->own, patch_new(&key, fills, parts, n_parts));
+    own_patches_add(w->change->own, patch_new(&key, fills, parts, n_parts),
+                    change_kept_version(w->txn, w->change));
     w->totals.cells += t->n_present - t->n_before;
     return OK;
 }
@@ -176,7 +178,7 @@ enum status writer_patch(struct ctx *c, struct writer *w, bool *done)
     if (!*done) return OK;
     (void)own_patches_of(w->txn, w->change);
     enum status s = OK;
-    for (int i = 0; i < N_BUCKETS; i++)
+    for (int64_t i = 0; i < w->n_buckets; i++)
         for (const struct wtile *t = w->tiles[i]; s == OK && t; t = t->next) {
             struct scratch_mark mark = scratch_mark(c->scratch);
             if (t->changed) s = patch_tile(c, w, t);

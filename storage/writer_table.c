@@ -9,6 +9,11 @@ static uint64_t hash_of(const struct writer *w, const int64_t *coords)
     return XXH3_64bits(coords, sizeof(*coords) * (size_t)w->s->n_dims);
 }
 
+static uint64_t bucket_of(const struct writer *w, const int64_t *coords)
+{
+    return hash_of(w, coords) % (uint64_t)w->n_buckets;
+}
+
 pthread_mutex_t *wtile_stripe(struct writer *w, const int64_t *coords)
 {
     return &w->stripes[(hash_of(w, coords) >> 32) % N_STRIPES];
@@ -42,7 +47,7 @@ struct wtile *wtable_find(struct writer *w, const int64_t *coords)
 {
     size_t bytes = sizeof(*coords) * (size_t)w->s->n_dims;
     pthread_mutex_lock(&w->mu);
-    struct wtile *t = w->tiles[hash_of(w, coords) % N_BUCKETS];
+    struct wtile *t = w->n_waiting ? w->tiles[bucket_of(w, coords)] : NULL;
     while (t && memcmp(t->coords, coords, bytes) != 0)
         t = t->next;
     if (t) t->stamp = ++w->clock;
@@ -53,11 +58,39 @@ struct wtile *wtable_find(struct writer *w, const int64_t *coords)
 void wtable_remove(struct writer *w, const struct wtile *t)
 {
     pthread_mutex_lock(&w->mu);
-    struct wtile **at = &w->tiles[hash_of(w, t->coords) % N_BUCKETS];
+    struct wtile **at = &w->tiles[bucket_of(w, t->coords)];
     while (*at != t)
         at = &(*at)->next;
     *at = t->next;
+    w->n_waiting--;
     pthread_mutex_unlock(&w->mu);
+}
+
+static void add_to_bucket(struct writer *w, struct wtile *t)
+{
+    struct wtile **bucket = &w->tiles[bucket_of(w, t->coords)];
+    t->next = *bucket;
+    *bucket = t;
+}
+
+/* Under mu. A small write has a small table. */
+static void wtable_add(struct writer *w, struct wtile *t)
+{
+    if (w->n_waiting >= w->n_buckets) {
+        struct wtile **old = w->tiles, *next;
+        int64_t n_old = w->n_buckets;
+        w->n_buckets = n_old ? 8 * n_old : 8;
+        w->tiles = calloc((size_t)w->n_buckets, sizeof(struct wtile *));
+        if (!w->tiles) abort();
+        for (int64_t i = 0; i < n_old; i++)
+            for (struct wtile *k = old[i]; k; k = next) {
+                next = k->next;
+                add_to_bucket(w, k);
+            }
+        free(old);
+    }
+    add_to_bucket(w, t);
+    w->n_waiting++;
 }
 
 void wtile_drop_list(struct writer *w, struct wtile *t)
@@ -121,10 +154,8 @@ enum status wtile_get(struct ctx *c, struct writer *w, const int64_t *coords, st
             return s;
         }
         pthread_mutex_lock(&w->mu);
-        struct wtile **bucket = &w->tiles[hash_of(w, coords) % N_BUCKETS];
-        t->next = *bucket;
         t->stamp = ++w->clock;
-        *bucket = t;
+        wtable_add(w, t);
         pthread_mutex_unlock(&w->mu);
     }
     *out = t;
@@ -149,13 +180,13 @@ static struct victim *list_victims(struct writer *w, int64_t *n)
 {
     int64_t count = 0;
     pthread_mutex_lock(&w->mu);
-    for (int i = 0; i < N_BUCKETS; i++)
+    for (int64_t i = 0; i < w->n_buckets; i++)
         for (struct wtile *t = w->tiles[i]; t; t = t->next)
             count++;
     struct victim *v = malloc(sizeof(*v) * (size_t)(count + 1));
     if (!v) abort();
     *n = 0;
-    for (int i = 0; i < N_BUCKETS; i++)
+    for (int64_t i = 0; i < w->n_buckets; i++)
         for (struct wtile *t = w->tiles[i]; t; t = t->next) {
             memcpy(v[*n].coords, t->coords, sizeof(t->coords));
             v[(*n)++].stamp = t->stamp;
@@ -199,9 +230,10 @@ enum status wtiles_store(struct ctx *c, struct writer *w, int64_t bytes)
 void wtiles_free(struct writer *w)
 {
     struct wtile *next;
-    for (int i = 0; i < N_BUCKETS; i++)
+    for (int64_t i = 0; i < w->n_buckets; i++)
         for (struct wtile *t = w->tiles[i]; t; t = next) {
             next = t->next;
             wtile_free(w, t);
         }
+    free(w->tiles);
 }
