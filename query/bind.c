@@ -89,6 +89,7 @@ enum status bind_value(struct binder *b, const struct ast_expr *e, const char *c
     bool ask = b->shared->n_subqueries > n_subqueries;
     if (ask) params |= !b->env->params && b->shared->n_params;
     *known = !params;
+    if (params) b->env->asked_values = true;
     *out = value_null(x->type);
     if (params) return OK;
     if (ask) return at(b->c, eval_with_subqueries(b, x, n_subqueries, out), place(b, e->pos));

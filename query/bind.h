@@ -13,6 +13,7 @@ struct bind_env {
     int n_params;
     const struct value *params; /* their values when known: slices and LIMIT need them; NULL while
                                    describing (such a statement binds again) */
+    bool asked_values; /* set by the binder: with a parameter's value the plan would be another */
     const char *file_root;
     int64_t statement_us;
     bool as_written; /* no sub-query becomes a table by key (tests) */

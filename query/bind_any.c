@@ -134,7 +134,7 @@ static enum status bind_items(struct binder *b, const struct expr_place *in,
     if (x->kind == E_CONST) return of_value(b, &x->value, type, pos, out);
     if (x->kind != E_PARAM) return not_yet(b, e->pos, "ANY and ALL over computed arrays are");
     if (x->type == T_UNKNOWN) x->type = type_is_integer(other) ? T_INT64S : T_TEXT;
-    out->open = true;
+    out->open = b->env->asked_values = true;
     return OK;
 }
 

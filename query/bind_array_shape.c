@@ -5,7 +5,9 @@
 /* Parameters have no values yet: extents are not what they will be. */
 static bool describing(const struct binder *b)
 {
-    return !b->env->params && b->shared->n_params > 0;
+    bool open = !b->env->params && b->shared->n_params > 0;
+    if (open) b->env->asked_values = true;
+    return open;
 }
 
 static const char *text_of(struct ctx *c, const struct value *v)

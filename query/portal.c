@@ -236,7 +236,8 @@ static enum status materialise(struct ctx *c, struct session *s, struct portal *
                     .stmt = p->stmt,
                     .text = p->text,
                     .params = p->params,
-                    .n_params = p->n_params};
+                    .n_params = p->n_params,
+                    .source = p->source};
     enum status st = run_statement(c, &r);
     if (st == OK && p->source) st = same_columns(c, p, k.cols, k.n_cols);
     if (st < 0) {
@@ -287,7 +288,8 @@ static enum status execute_whole(struct ctx *c, struct session *s, struct portal
                     .stmt = p->stmt,
                     .text = p->text,
                     .params = p->params,
-                    .n_params = p->n_params};
+                    .n_params = p->n_params,
+                    .source = p->source};
     p->started = true;
     TRY(run_statement(c, &r));
     snprintf(p->tag, sizeof p->tag, "%s", r.tag);

@@ -15,6 +15,7 @@ struct prepared *find_prepared(struct session *s, const char *name)
 void let_prepared_go(struct prepared *p)
 {
     if (!p || --p->refs > 0) return;
+    cached_plan_free(p->plan);
     arena_free(p->arena);
     free(p->name);
     free(p);
@@ -296,8 +297,11 @@ static enum status execute(struct ctx *c, struct run *r)
                         .stmt = p->stmt,
                         .text = p->text,
                         .params = params,
-                        .n_params = p->n_params};
+                        .n_params = p->n_params,
+                        .source = p};
+    p->refs++; /* what it runs may drop it */
     enum status st = run_statement(c, &inner);
+    let_prepared_go(p);
     if (st < 0) c->err.position = -1; /* it is one in the text of PREPARE */
     TRY(st);
     return tag(r, "%s", inner.tag);

@@ -449,12 +449,21 @@ static enum status extent_of_coordinate(struct ctx *c, const struct expr *e,
 {
     const struct expr *x = e->args[0], *y = e->args[1];
     if (x->kind == E_CONST) x = e->args[1], y = e->args[0];
-    *known = x->kind == E_DIM && y->kind == E_CONST && x->type == y->type && !y->value.null &&
-             x->type == dim->axis->type && !type_is_float(x->type);
+    const struct expr *of = x->kind == E_CAST && type_is_integer(x->type) ? x->args[0] : x;
+    *known = of->kind == E_DIM && y->kind == E_CONST && x->type == y->type && !y->value.null &&
+             of->type == dim->axis->type && !type_is_float(x->type) &&
+             (of == x || (type_is_integer(of->type) && type_promote(of->type, x->type) == x->type));
     if (!*known) return OK;
     bool found;
     int64_t at;
-    TRY(axis_find(c, dim->axis, &y->value, &found, &at));
+    struct value v = y->value;
+    struct ctx quiet = *c;
+    ctx_clear(&quiet);
+    if (of != x && value_cast(&quiet, &v, of->type, &v) < 0) {
+        *out = (struct extent){dim->lo, dim->lo, true}; /* no coordinate is so large */
+        return OK;
+    }
+    TRY(axis_find(c, dim->axis, &v, &found, &at));
     found = found && at >= dim->lo && at < dim->hi && (at - dim->lo) % dim->stride == 0;
     *out = (struct extent){found ? at : dim->lo, found ? at + 1 : dim->lo, true};
     return OK;

@@ -6,11 +6,15 @@
 enum status open_query(struct ctx *c, struct run *r, const struct ast_select *sel, bool stored,
                        struct query *q, struct exec **x)
 {
+    bool cached = false;
     TRY(need_txn(c, r->s));
-    struct bind_env env = session_bind_env(r);
-    env.stored = stored;
-    TRY(bind_select(c, &env, sel, q));
-    TRY(plan_rewrite(c, q, !r->s->settings.optimizer.n));
+    if (!stored && r->stmt->select == sel) TRY(cached_query(c, r, q, &cached));
+    if (!cached) {
+        struct bind_env env = session_bind_env(r);
+        env.stored = stored;
+        TRY(bind_select(c, &env, sel, q));
+        TRY(plan_rewrite(c, q, !r->s->settings.optimizer.n));
+    }
     return exec_open(c, q, r->params, r->n_params, r->s->txn, x);
 }
 

@@ -147,6 +147,7 @@ static enum status reset_all(struct ctx *c, struct session *s)
 
 enum status run_setting(struct ctx *c, struct run *r)
 {
+    r->s->settings_seq++;
     switch (r->stmt->kind) {
     case S_SHOW:
         return show(c, r);

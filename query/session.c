@@ -53,6 +53,7 @@ enum status session_set(struct ctx *c, struct session *s, const char *name, cons
 {
     TRY(settings_set(c, &s->settings, name, value, false));
     TRY(settings_set(c, &s->at_start, name, value, false));
+    s->settings_seq++;
     s->read_only = s->settings.default_transaction_read_only.n;
     return OK;
 }
@@ -109,6 +110,7 @@ void remember_settings(struct session *s)
 /* Settings go back: all that changed when the transaction fails, those of SET LOCAL in any case. */
 static void end_settings(struct session *s, bool commit)
 {
+    if (s->locals || s->has_at_begin) s->settings_seq++;
     struct ctx quiet = {0};
     ctx_clear(&quiet);
     while (s->locals) {

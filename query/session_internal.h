@@ -35,6 +35,8 @@ struct prepared {
     int n_params;
     struct column_desc *cols;
     int n_cols; /* -1: gives no rows */
+    struct cached_plan *plan;
+    bool never_cached; /* its plan hangs on values */
 };
 
 /* A statement with its parameters, being run; or a cursor. Rows that the client has not taken yet
@@ -87,6 +89,7 @@ struct session {
     struct txn *txn;       /* NULL: none is open */
     bool in_block, failed; /* BEGIN was said; a statement of the block failed */
     bool read_only;
+    int64_t settings_seq; /* how often they may have changed */
     struct prepared *prepared;
     struct portal *portals;
 };
@@ -99,6 +102,7 @@ struct run {
     const char *text; /* the statement's source, for stored texts */
     const struct value *params;
     int n_params;
+    struct prepared *source; /* NULL: it was not prepared */
     char
         tag[64]; /* of CommandComplete, once it has run; sent after the commit that it is part of */
 };
@@ -151,6 +155,12 @@ enum status run_transaction(struct ctx *c, struct run *r);
 enum status run_setting(struct ctx *c, struct run *r);
 enum status run_prepared(struct ctx *c, struct run *r); /* PREPARE, EXECUTE, DEALLOCATE, cursors */
 enum status run_upkeep(struct ctx *c, struct run *r);   /* VACUUM, CHECK, CANCEL, LOCK */
+
+/* ---- plan_cache.c ---- */
+/* A prepared statement's plan with the run's parameters in it, bound and rewritten; *done false:
+ * there is none, it is to be bound as any other. */
+enum status cached_query(struct ctx *c, struct run *r, struct query *q, bool *done);
+void cached_plan_free(struct cached_plan *p); /* NULL is allowed */
 
 /* ---- wire.c ---- */
 /* ERR_INVALID_ENCODING unless the bytes are UTF-8 without NUL. */

@@ -55,6 +55,9 @@ enum status txn_statement_begin(struct ctx *c, struct txn *t);
 void txn_statement_end(struct txn *t, bool keep);
 /* When the transaction began, µs since 1970: now(). */
 int64_t txn_time_us(const struct txn *t);
+/* A number that is another whenever what names mean may be: of the transaction's snapshot, which it
+ * takes if there is none; 0 when it has changed something itself. */
+enum status txn_catalog_seq(struct ctx *c, struct txn *t, int64_t *seq);
 struct db *txn_db(const struct txn *t);
 
 /* ---- catalog ---- */

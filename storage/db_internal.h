@@ -68,6 +68,7 @@ struct object {
 struct state {
     atomic_int refs;
     struct state *next, *prev; /* of db->states */
+    int64_t seq;               /* of its commit, from 1 */
     int n_revs, n_objects;
     struct rev **revs;       /* by name */
     struct object **objects; /* by kind and name */

@@ -228,6 +228,7 @@ void state_publish(struct db *db, const struct state_edit *e)
     struct state *s = must(calloc(1, sizeof(*s)));
     int n_old = old ? old->n_revs : 0, n_old_objects = old ? old->n_objects : 0;
     atomic_init(&s->refs, 1);
+    s->seq = old ? old->seq + 1 : 1;
     s->revs = must(malloc(sizeof(*s->revs) * (size_t)(n_old + e->n_revs + 1)));
     s->objects = must(malloc(sizeof(*s->objects) * (size_t)(n_old_objects + e->n_objects + 1)));
     for (int i = 0; i < n_old; i++)

@@ -64,6 +64,13 @@ enum status txn_snapshot(struct ctx *c, struct txn *t)
     return OK;
 }
 
+enum status txn_catalog_seq(struct ctx *c, struct txn *t, int64_t *seq)
+{
+    TRY(txn_snapshot(c, t));
+    *seq = t->changes || t->n_objects ? 0 : t->snapshot->seq;
+    return OK;
+}
+
 enum status txn_may_write(struct ctx *c, struct txn *t)
 {
     if (t->read_only) return fail(c, ERR_READ_ONLY, "cannot write in a read-only transaction");
