@@ -1,5 +1,6 @@
 /* What do filled, transpose, reshape, concat, diff and roll mean? */
 #include "query/bind_array.h"
+#include <limits.h>
 #include <math.h>
 
 /* Parameters have no values yet: extents are not what they will be. */
@@ -168,12 +169,11 @@ enum status bind_transpose(struct binder *b, const struct ast_from *f, struct sc
 
 /* ---- reshape ---- */
 
-static double cells_of(const struct rel *r)
+static int64_t cells_of(const struct rel *r)
 {
-    double n = 1;
-    for (int d = 0; d < r->n_dims; d++)
-        n *= (double)(r->dims[d].hi - r->dims[d].lo);
-    return n;
+    struct box box;
+    rel_box(r, &box);
+    return box_cells(&box);
 }
 
 enum status bind_reshape(struct binder *b, const struct ast_from *f, struct scope *out)
@@ -190,10 +190,14 @@ enum status bind_reshape(struct binder *b, const struct ast_from *f, struct scop
     TRY(bind_grid(b, &shape, &grid));
     const struct rel *to = &grid.plan->rel;
     struct plan *p = over_array(b, P_RESHAPE, f, &in);
-    double n = cells_of(&p->rel), m = cells_of(to);
+    int64_t n = cells_of(&p->rel), m = cells_of(to);
+    if (n == INT64_MAX || m == INT64_MAX)
+        return fail_at(b->c, ERR_LIMIT_EXCEEDED, place(b, bracket->pos),
+                       "an array of more than %lld cells cannot be reshaped", LLONG_MAX - 1);
     if (n != m && !describing(b))
         return fail_at(b->c, ERR_INVALID_PARAMETER, place(b, bracket->pos),
-                       "an array of %.0f cells cannot be reshaped into %.0f", n, m);
+                       "an array of %lld cells cannot be reshaped into %lld", (long long)n,
+                       (long long)m);
     rel_box(&p->rel, &p->region);
     p->rel.dims = to->dims;
     p->rel.n_dims = to->n_dims;

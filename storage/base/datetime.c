@@ -308,6 +308,53 @@ static bool extract_infinity(enum time_unit unit, bool positive, double *out)
     }
 }
 
+/* Parts of a day's date; false: not one of them. */
+static bool extract_day(enum time_unit u, int64_t days, const struct civil *t, int64_t *x)
+{
+    switch (u) {
+    case UNIT_DAY:
+        *x = t->day;
+        break;
+    case UNIT_WEEK:
+        *x = (monday_of(days) - monday_of(days_from_civil(iso_year_of(days), 1, 4))) / 7 + 1;
+        break;
+    case UNIT_MONTH:
+        *x = t->month;
+        break;
+    case UNIT_QUARTER:
+        *x = (t->month - 1) / 3 + 1;
+        break;
+    case UNIT_YEAR:
+        *x = t->year > 0 ? t->year : t->year - 1;
+        break;
+    case UNIT_DECADE:
+        *x = decade_of(t->year);
+        break;
+    case UNIT_CENTURY:
+        *x = era_of(t->year, 100);
+        break;
+    case UNIT_MILLENNIUM:
+        *x = era_of(t->year, 1000);
+        break;
+    case UNIT_DOW:
+        *x = days + 4 - floor_div(days + 4, 7) * 7;
+        break;
+    case UNIT_ISODOW:
+        *x = days - monday_of(days) + 1;
+        break;
+    case UNIT_DOY:
+        *x = days - days_from_civil(t->year, 1, 1) + 1;
+        break;
+    case UNIT_ISOYEAR:
+        *x = iso_year_of(days);
+        *x -= *x <= 0;
+        break;
+    default:
+        return false;
+    }
+    return true;
+}
+
 bool timestamp_extract(const char *unit, size_t unit_len, int64_t us, double *out)
 {
     enum time_unit u = time_unit_by_name(unit, unit_len);
@@ -332,43 +379,6 @@ bool timestamp_extract(const char *unit, size_t unit_len, int64_t us, double *ou
     case UNIT_HOUR:
         x = t.hour;
         break;
-    case UNIT_DAY:
-        x = t.day;
-        break;
-    case UNIT_WEEK:
-        x = (monday_of(days) - monday_of(days_from_civil(iso_year_of(days), 1, 4))) / 7 + 1;
-        break;
-    case UNIT_MONTH:
-        x = t.month;
-        break;
-    case UNIT_QUARTER:
-        x = (t.month - 1) / 3 + 1;
-        break;
-    case UNIT_YEAR:
-        x = t.year > 0 ? t.year : t.year - 1;
-        break;
-    case UNIT_DECADE:
-        x = decade_of(t.year);
-        break;
-    case UNIT_CENTURY:
-        x = era_of(t.year, 100);
-        break;
-    case UNIT_MILLENNIUM:
-        x = era_of(t.year, 1000);
-        break;
-    case UNIT_DOW:
-        x = days + 4 - floor_div(days + 4, 7) * 7;
-        break;
-    case UNIT_ISODOW:
-        x = days - monday_of(days) + 1;
-        break;
-    case UNIT_DOY:
-        x = days - days_from_civil(t.year, 1, 1) + 1;
-        break;
-    case UNIT_ISOYEAR:
-        x = iso_year_of(days);
-        x -= x <= 0;
-        break;
     case UNIT_EPOCH:
         *out = decimal_to_double((struct decimal){us, 6});
         return true;
@@ -377,7 +387,7 @@ bool timestamp_extract(const char *unit, size_t unit_len, int64_t us, double *ou
                (double)(us - days * US_PER_DAY) / (double)US_PER_DAY;
         return true;
     default:
-        return false;
+        if (!extract_day(u, days, &t, &x)) return false;
     }
     *out = (double)x;
     return true;
