@@ -55,10 +55,42 @@ static enum type grid_type(const struct value *lo, const struct value *hi, const
     return type_is_integer(t) && !type_is_unsigned(t) ? T_INT64 : t;
 }
 
+/* First, last and step, *known false: some take parameters whose values come later. One that stands
+ * alone is of the type that the others ask for. */
+static enum status grid_bounds(struct binder *b, const struct ast_axis *x, struct value *bounds,
+                               bool *known)
+{
+    const struct ast_expr *es[3] = {x->lo, x->hi, x->step};
+    enum type want = T_INT64, steps = T_INT64;
+    *known = true;
+    for (int i = 0; i < 6; i++) {
+        bool here, alone = i >= 3;
+        const struct ast_expr *e = es[i % 3];
+        if (!e || (e->kind == X_PARAM) != alone) continue;
+        TRY(bind_value(b, e, "GRID", i % 3 == 2 ? steps : want, &bounds[i % 3], &here));
+        *known &= here;
+        enum type t = bounds[i % 3].type;
+        if (alone) continue;
+        if (type_is_float(t)) want = steps = T_FLOAT64;
+        if (!type_is_time(t)) continue;
+        want = t;
+        steps = T_INTERVAL;
+    }
+    return OK;
+}
+
+/* An axis of the type that it will have. */
+static enum status some_axis(struct binder *b, const char *name, enum type t, struct axis *out)
+{
+    struct value at = type_is_float(t) ? value_double(0) : value_int(t, 0);
+    if (!type_is_numeric(t) && !type_is_time(t)) t = at.type = T_INT64;
+    return axis_regular(b->c, name, t, &at, &at, NULL, out);
+}
+
 static enum status grid_axis(struct binder *b, const struct ast_axis *x, struct axis *out)
 {
-    struct value lo, hi, step;
-    bool known[3] = {true, true, true};
+    struct value bounds[3], *lo = &bounds[0], *hi = &bounds[1], *step = x->step ? &bounds[2] : NULL;
+    bool known;
     if (!x->dim) {
         fail_at(b->c, ERR_SYNTAX, place(b, x->pos), "a new dimension needs a name");
         return hint(b->c, "[i => 0 : 99]");
@@ -68,24 +100,18 @@ static enum status grid_axis(struct binder *b, const struct ast_axis *x, struct 
                 "dimension \"%s\" needs a first and a last coordinate", x->dim);
         return hint(b->c, "[%s => 0 : 99]", x->dim);
     }
-    TRY(bind_value(b, x->lo, "GRID", T_INT64, &lo, &known[0]));
-    TRY(bind_value(b, x->hi, "GRID", T_INT64, &hi, &known[1]));
-    if (x->step) TRY(bind_value(b, x->step, "GRID", T_INT64, &step, &known[2]));
-    if (!known[0] || !known[1] || !known[2]) {
-        *out = axis_count(1);
-        return OK;
-    }
-    if (lo.null || hi.null || (x->step && step.null))
+    TRY(grid_bounds(b, x, bounds, &known));
+    enum type t = grid_type(lo, hi, step);
+    if (!known) return some_axis(b, x->dim, t, out);
+    if (lo->null || hi->null || (step && step->null))
         return fail_at(b->c, ERR_INVALID_PARAMETER, place(b, x->pos),
                        "a bound of GRID cannot be NULL");
-    enum type t = grid_type(&lo, &hi, x->step ? &step : NULL);
     if (t == T_UNKNOWN || t == T_TEXT || t == T_BOOL || t == T_INTERVAL) {
         fail_at(b->c, ERR_DATATYPE_MISMATCH, place(b, x->lo->pos),
                 "the bounds of GRID must be numbers, dates or timestamps, not %s", type_name(t));
         return hint(b->c, "Quoted times need their type: DATE '2020-01-01'.");
     }
-    return at(b->c, axis_regular(b->c, x->dim, t, &lo, &hi, x->step ? &step : NULL, out),
-              place(b, x->pos));
+    return at(b->c, axis_regular(b->c, x->dim, t, lo, hi, step, out), place(b, x->pos));
 }
 
 /* Long boxes: cells along the last dimensions lie together. */

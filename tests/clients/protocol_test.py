@@ -219,6 +219,11 @@ CASES = [
 
     ("extended query", [parse("SELECT $1::int + 1 AS x"), bind([b"41"]), describe("P"), execute(), SYNC],
      ["1", "2", "T x:23:0", "D 42", "C SELECT 1", "Z I"]),
+    ("GRID's parameters are of the type that the other bounds ask for",
+     [parse("SELECT d FROM GRID [d => DATE '2020-01-31' : $1 : $2]"), describe("S"), bind([b"2020-03-31", b"1 month"]), describe("P"), execute(),
+      parse("SELECT x FROM GRID [x => 0 : $1 : 0.5]"), describe("S"), bind([b"0.5"]), describe("P"), execute(), SYNC],
+     ["1", "t 1082 1186", "T d:1082:0", "2", "T d:1082:0", "D 2020-01-31", "D 2020-02-29", "D 2020-03-31", "C SELECT 3",
+      "1", "t 701", "T x:701:0", "2", "T x:701:0", "D 0", "D 0.5", "C SELECT 2", "Z I"]),
     ("describe a statement", [parse("SELECT $1::int AS x, $2::text AS y", "s"), describe("S", "s"), SYNC],
      ["1", "t 23 25", "T x:23:0 y:25:0", "Z I"]),
     ("no data", [parse("DELETE FROM t WHERE a > $1"), describe("S"), bind([b"5"]), describe("P"), execute(), SYNC],
