@@ -6,10 +6,11 @@ from peers import evaluate, lazy, scratch
 from workload import row
 
 
-def rows(n):
+def rows(n, dir):
     yield from whole(n)
     yield from by_axis(n)
     yield from by_group(n)
+    yield by_month(n)
     yield from filtered(n)
 
 
@@ -90,7 +91,28 @@ def by_group(n):
         count = np.bincount(line["d"], minlength=top)
         seen = count > 0
         return tell(np.flatnonzero(seen), np.bincount(line["d"], line["v"], top)[seen] / count[seen])
-    yield row(f"GROUP BY {n // 10:,} values", [line], goal=1.5, tessera=sql.format("d"), duckdb=sql.format("d"), numpy=by_distinct)
+    yield row("GROUP BY n/10 values", [line], goal=1.5, tessera=sql.format("d"), duckdb=sql.format("d"), numpy=by_distinct)
+
+
+def by_month(n):
+    """A year's course at each of 2,500 places: means by month over ten or a hundred years of days."""
+    place = 50
+    daily = Data("daily", {"time": n // place ** 2, "y": place, "x": place}, v=decimal, axes={
+        "time": ("TIMESTAMP DIMENSION ['1900-01-01' : * : INTERVAL '1 day']", "TIMESTAMP '1900-01-01' + {} * INTERVAL 1 day")})
+    days = np.datetime64("1900-01-01") + np.arange(n // place ** 2)
+    month = days.astype("datetime64[M]")
+    first = np.flatnonzero(np.concatenate([[True], month[1:] != month[:-1]]))
+    length = np.diff(np.append(first, len(days)))
+    tell = lambda m: [len(m), float((np.asarray(m) * np.arange(len(m))).sum())]
+    sql = """SELECT count(*), sum(m * (12 * (extract(year FROM month) - 1900) + extract(month FROM month) - 1)) FROM
+        (SELECT date_trunc('month', time) AS month, avg(v) AS m FROM daily GROUP BY date_trunc('month', time)) AS t"""
+
+    def by_xarray():
+        x = in_xarray(daily).assign_coords(time=days.astype("datetime64[ns]"))
+        return tell(x.mean(["y", "x"]).resample(time="MS").mean().values)
+    return row("GROUP BY month of a time axis", [daily], goal=1.5, limit=("memory", 8 * daily.size), tessera=sql, duckdb=sql,
+               numpy=lambda: tell(np.add.reduceat(daily["v"].reshape(len(days), -1).mean(axis=1), first) / length),
+               dask=lambda: tell(np.add.reduceat(lazy(daily["v"]).mean(axis=(1, 2)).compute(), first) / length), xarray=by_xarray)
 
 
 def filtered(n):

@@ -19,11 +19,12 @@ import aggregates  # noqa: E402
 import expressions  # noqa: E402
 import report  # noqa: E402
 import sorting  # noqa: E402
+import storage  # noqa: E402
 import windows  # noqa: E402
 import workload  # noqa: E402
 from harness import BUILD, Server  # noqa: E402
 
-FAMILIES = [expressions, aggregates, windows, sorting]
+FAMILIES = [expressions, aggregates, windows, sorting, storage]
 OUT = "build/bench"
 
 
@@ -50,7 +51,7 @@ def run(bench, n):
     """Every row that is asked for, a line each as it comes."""
     done = []
     for family in FAMILIES:
-        for row in family.rows(n):
+        for row in family.rows(n, bench.dir):
             if not bench.matches(row):
                 continue
             results = bench.measure(row)

@@ -68,11 +68,28 @@ def clustered(shape, rng):
                     + rng.normal(0, 1e-4, s))
 
 
-class Data:
-    """An array: its dimensions with their lengths, and for each attribute a function above (or a NumPy array)."""
+def relief(shape, rng):
+    """The Earth's, from ferret-datasets (an eighth of a degree and less), over and over, each time a little higher."""
+    from scipy.io import netcdf_file
+    with netcdf_file(RELIEF, mmap=False) as f:
+        grid = max((v for v in f.variables.values() if len(v.shape) == 2), key=lambda v: v[:].size)[:].astype(float)
+    size = int(np.prod(shape))
+    out = np.empty(size)
+    for k, lo in enumerate(range(0, size, grid.size)):
+        part = out[lo:lo + grid.size]
+        part[:] = grid.reshape(-1)[:part.size] + k
+    return out.reshape(shape)
 
-    def __init__(self, name, dims, **attrs):
-        self.name, self.dims, self.attrs = name, dims, attrs
+
+RELIEF = "/usr/share/ferret-vis/data/etopo5.cdf"
+
+
+class Data:
+    """An array: its dimensions with their lengths, and for each attribute a function above. `axes`: for a dimension its definition
+    here and what it is in DuckDB, made of its position, where it is not BIGINT from 0."""
+
+    def __init__(self, name, dims, axes=None, **attrs):
+        self.name, self.dims, self.axes, self.attrs = name, dims, axes or {}, attrs
         self.arrays, self.stored = {}, False
 
     shape = property(lambda self: tuple(self.dims.values()))
@@ -90,7 +107,8 @@ class Data:
                 self.arrays[attr] = maker(self.shape, np.random.default_rng(seed)) if callable(maker) else maker
 
     def definition(self, name=None):
-        dims = ", ".join(f"{d} BIGINT DIMENSION [0 : {n - 1}]" for d, n in self.dims.items())
+        dims = ", ".join(f"{d} " + (self.axes[d][0] if d in self.axes else f"BIGINT DIMENSION [0 : {n - 1}]")
+                         for d, n in self.dims.items())
         attrs = ", ".join(f"{a} {TYPES[x.dtype.name]} NOT NULL" for a, x in self.arrays.items())
         return f"CREATE ARRAY {name or self.name} ({dims}, {attrs})"
 

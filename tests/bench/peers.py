@@ -25,7 +25,12 @@ def chunks(shape, cells=1 << 20):
     """Whole slabs of the first axis, else boxes, of about so many cells."""
     inner = int(np.prod(shape[1:]))
     if inner <= cells:
-        return (max(1, cells // inner), *shape[1:])
+        return (min(shape[0], max(1, cells // inner)), *shape[1:])
+    return boxes(shape, cells)
+
+
+def boxes(shape, cells):
+    """Near-cubic ones, of about so many cells."""
     edge = max(1, round(cells ** (1 / len(shape))))
     return tuple(min(n, edge) for n in shape)
 
@@ -62,7 +67,8 @@ def duckdb_with(data, path=":memory:"):
         inner = d.size
         for dim, n in d.dims.items():
             inner //= n
-            declared.append(f"(cell // {inner} % {n})::INTEGER AS {dim}")
+            position = f"(cell // {inner} % {n})::INTEGER"
+            declared.append((d.axes[dim][1].format(position) if dim in d.axes else position) + f" AS {dim}")
         for attr, x in d.arrays.items():
             columns[attr] = x.reshape(-1)
         step = 1 << 23                       # NumPy's arrays are read by one thread, and by pieces take no second copy

@@ -23,7 +23,7 @@ def took(result):
         return "–"
     if result.failure:
         return result.failure.split(":")[0]
-    return ("" if result.seconds else "~") + number(result.median * 1e3)
+    return ("~" if len(result.seconds) == 1 else "") + number(result.median * 1e3)
 
 
 def best_peer(results):

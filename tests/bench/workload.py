@@ -18,12 +18,12 @@ import psycopg
 fork = multiprocessing.get_context("fork")
 RUNS = int(os.environ.get("RUNS", 5))
 PATIENCE_S = 300          # a side that takes longer for one run is not waited for
-SLOW = 5                  # a peer whose first run takes five seconds, and so many times the best's, is not asked again
+SLOW = 5                  # a peer that takes five seconds, and so many times the best's, is not asked again
 
 
 @dataclasses.dataclass
 class Row:
-    """A workload. `limit`: which of the machine's limits bounds it and how many of its units one run needs; `wanted`: the fraction
+    """A workload. `stored`: whether Tessera has the data; `judge`: the side that gives the answer only. `limit`: which of the machine's limits bounds it and how many of its units one run needs; `wanted`: the fraction
     of it that is the goal. `before`: what each side does before each run, uncounted. `rtol`: how near answers must be."""
     name: str
     data: list
@@ -34,11 +34,14 @@ class Row:
     before: dict = dataclasses.field(default_factory=dict)
     rtol: float = 1e-9
     note: str = ""
-    runs: int = RUNS
+    stored: bool = True
+    judge: str = None
 
 
-def row(name, data=(), goal=1.0, limit=None, wanted=None, before=None, rtol=1e-9, note="", runs=RUNS, **sides):
-    return Row(name, list(data), sides, goal, limit, wanted, before or {}, rtol, note, runs)
+def row(name, data=(), goal=1.0, **others):
+    known = {f.name for f in dataclasses.fields(Row)}
+    sides = {who: act for who, act in others.items() if who not in known}
+    return Row(name, list(data), sides, goal, **{k: v for k, v in others.items() if k in known})
 
 
 @dataclasses.dataclass
@@ -46,14 +49,13 @@ class Result:
     """What a side took: seconds of each run, or why there are none; processor seconds of a run. Bytes: memory beyond what its process held before the row, and
     what one run read from files and from disk."""
     seconds: list = dataclasses.field(default_factory=list)
-    first_s: float = None
     failure: str = ""
     cpu_s: float = 0.0
     peak_bytes: int = 0
     file_bytes: int = 0
     disk_bytes: int = 0
 
-    median = property(lambda self: statistics.median(self.seconds) if self.seconds else self.first_s)
+    median = property(lambda self: statistics.median(self.seconds) if self.seconds else None)
 
 
 def status(pid, *fields):
@@ -135,7 +137,6 @@ class Side:
             return self.fail("memory")
 
     def fail(self, why):
-        self.result.first_s = None
         self.result.failure = why.strip().splitlines()[-1] if "\n" in why else why
         if "\n" in why:
             print(f"{self.who}: {why}", flush=True)
@@ -152,8 +153,7 @@ class Side:
     def warm_up(self, held):
         """The run that is not counted; the peak of a peer is what it adds to what it was forked with, and its inputs if it uses them."""
         self.base = 0 if self.server_pid else self.peak() - held
-        self.result.first_s = self.ask("run")
-        return None if self.result.failure else self.ask("answer")
+        return None if self.ask("run") is None else self.ask("answer")
 
     def run(self):
         restart_peak(self.pid())
@@ -184,10 +184,8 @@ def connection(port):
     return psycopg.connect(host="127.0.0.1", port=port, user="bench", dbname="bench", autocommit=True)
 
 
-def execute(conn, *statements):
-    """The rows of the last."""
-    for sql in statements:
-        cursor = conn.execute(sql)
+def execute(conn, sql):
+    cursor = conn.execute(sql)
     return cursor.fetchall() if cursor.description else None
 
 
@@ -208,29 +206,30 @@ class Bench:
     def matches(self, row):
         return bool(self.only.search(row.name))
 
-    def keep(self, data):
+    def keep(self, data, stored):
         """Makes what the next row needs, and drops what it does not."""
         for d in [d for d in self.held if d not in data]:
             d.forget(self.conn())
         self.held = list(data)
         for d in data:
             d.make()
-            d.store(self.conn(), self.dir)
+            if stored:
+                d.store(self.conn(), self.dir)
 
     def function(self, who, act, row):
-        """A side's text as a function."""
+        """A side's text as a function; functions of Tessera's side take its connection."""
         if isinstance(act, tuple):
             return tuple(self.function(who, a, row) for a in act)
-        if not isinstance(act, str):
-            return act
         if who == "tessera":
-            return lambda: execute(connection(self.server.port), act)
+            return lambda: act(connection(self.server.port)) if callable(act) else execute(connection(self.server.port), act)
+        if callable(act):
+            return act
         from peers import duckdb_with
         return lambda: duckdb_with(tuple(row.data)).execute(act).fetchall()
 
     def measure(self, row):
         """A row's results by side, after comparing the answers; None for a side whose answer is wrong."""
-        self.keep(row.data)
+        self.keep(row.data, row.stored)
         connection.cache_clear()              # each process connects for itself
         held = sum(d.nbytes for d in row.data)
         sides = [Side(who, self.function(who, act, row), self.function(who, row.before[who], row) if who in row.before else None,
@@ -245,16 +244,16 @@ class Bench:
                     want = got
                 elif not close_to(got, want, row.rtol):
                     side.fail(f"wrong: {str(got)[:60]} for {str(want)[:60]}")
-            best = min((s.result.first_s for s in sides if s.result.first_s), default=0)
-            for _ in range(row.runs):
+            for _ in range(RUNS):
+                best = min((s.result.median for s in sides if s.result.seconds), default=0)
                 for side in sides:
-                    slow = side.who != "tessera" and (side.result.first_s or 0) > SLOW * max(1, best)
-                    if not side.result.failure and not slow:
+                    slow = side.who != "tessera" and (side.result.median or 0) > SLOW * max(1, best)
+                    if not side.result.failure and not slow and side.who != row.judge:
                         side.run()
         finally:
             for side in sides:
                 side.end()
-        return {side.who: side.result for side in sides}
+        return {side.who: side.result for side in sides if side.who != row.judge}
 
 
 IN_MEMORY = ("numpy", "numexpr", "dask", "xarray")
