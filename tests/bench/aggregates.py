@@ -98,7 +98,7 @@ def by_month(n):
     """A year's course at each of 2,500 places: means by month over ten or a hundred years of days."""
     place = 50
     daily = Data("daily", {"time": n // place ** 2, "y": place, "x": place}, v=decimal, axes={
-        "time": ("TIMESTAMP DIMENSION ['1900-01-01' : * : INTERVAL '1 day']", "TIMESTAMP '1900-01-01' + {} * INTERVAL 1 day")})
+        "time": ("TIMESTAMP DIMENSION ['1900-01-01' : * : INTERVAL '1 day']", "TIMESTAMP '1900-01-01' + {} * INTERVAL '1 day'")})
     days = np.datetime64("1900-01-01") + np.arange(n // place ** 2)
     month = days.astype("datetime64[M]")
     first = np.flatnonzero(np.concatenate([[True], month[1:] != month[:-1]]))

@@ -106,8 +106,9 @@ class Data:
                 seed = sum(ord(c) for c in self.name) * 100 + k
                 self.arrays[attr] = maker(self.shape, np.random.default_rng(seed)) if callable(maker) else maker
 
-    def definition(self, name=None):
-        dims = ", ".join(f"{d} " + (self.axes[d][0] if d in self.axes else f"BIGINT DIMENSION [0 : {n - 1}]")
+    def definition(self, name=None, axes=None):
+        axes = self.axes if axes is None else axes
+        dims = ", ".join(f"{d} " + (axes[d][0] if d in axes else f"BIGINT DIMENSION [0 : {n - 1}]")
                          for d, n in self.dims.items())
         attrs = ", ".join(f"{a} {TYPES[x.dtype.name]} NOT NULL" for a, x in self.arrays.items())
         return f"CREATE ARRAY {name or self.name} ({dims}, {attrs})"
@@ -130,7 +131,14 @@ class Data:
         path = os.path.join(dir, self.name + ".npy")
         self.save(path)
         conn.execute(self.definition())
-        conn.execute(f"COPY {self.name} FROM '{path}'")
+        if self.axes:                   # .npy has positions only
+            conn.execute(self.definition("positions", {}))
+            conn.execute(f"COPY positions FROM '{path}'")
+            dims = [f"[{self.axes[d][1].format(d)} AS {d}]" if d in self.axes else f"[{d}]" for d in self.dims]
+            conn.execute(f"INSERT INTO {self.name} SELECT {', '.join(dims + list(self.attrs))} FROM positions")
+            conn.execute("DROP ARRAY positions")
+        else:
+            conn.execute(f"COPY {self.name} FROM '{path}'")
         os.unlink(path)
         self.stored = True
 
