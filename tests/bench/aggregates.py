@@ -6,7 +6,7 @@ from peers import evaluate, lazy, scratch
 from workload import row
 
 
-def rows(n, dir):
+def rows(n, bench):
     yield from whole(n)
     yield from by_axis(n)
     yield from by_group(n)

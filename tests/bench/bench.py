@@ -4,7 +4,6 @@ chart.svg. See README.md here.
     bench.py [--readme]      sizes and choice by environment (make's variables): MILLIONS=100 ONLY=regex SIDES=tessera,numpy RUNS=5"""
 import os
 
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,27 +17,25 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import aggregates  # noqa: E402
 import expressions  # noqa: E402
 import report  # noqa: E402
+import small  # noqa: E402
 import sorting  # noqa: E402
 import storage  # noqa: E402
 import windows  # noqa: E402
 import workload  # noqa: E402
 from harness import BUILD, Server  # noqa: E402
 
-FAMILIES = [expressions, aggregates, windows, sorting, storage]
+FAMILIES = [expressions, aggregates, windows, sorting, storage, small]
 OUT = "build/bench"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def limits(dir):
     """The machine's, from limits.c: name → value in its unit (thousand millions a second)."""
     out = subprocess.run([os.path.join(BUILD, "bench-limits"), os.path.join(dir, "limit")], check=True, capture_output=True, text=True)
     print(out.stdout)
-    return {line.split()[0]: float(line.split()[1]) for line in out.stdout.splitlines()}, out.stdout
+    found = {line.split()[0]: float(line.split()[1]) for line in out.stdout.splitlines()}
+    for kind in ("smooth", "decimal", "noise"):         # what is stored goes through the codec and to the disk
+        found["write_" + kind] = min(found["zstd_in_" + kind], found["disk_write"] * found["zstd_ratio_" + kind])
+    return found, out.stdout
 
 
 def versions():
@@ -51,7 +48,7 @@ def run(bench, n):
     """Every row that is asked for, a line each as it comes."""
     done = []
     for family in FAMILIES:
-        for row in family.rows(n, bench.dir):
+        for row in family.rows(n, bench):
             if not bench.matches(row):
                 continue
             results = bench.measure(row)
@@ -68,10 +65,13 @@ def main():
     os.makedirs(OUT, exist_ok=True)
     memory = max(4, round(millions * 0.12))     # GB: what a row's arrays, decoded, take twice over
     sets = [f"memory_limit={memory}GB", f"cache_size={memory // 2}GB"]
-    with tempfile.TemporaryDirectory(dir=OUT) as dir, Server(dir=os.path.abspath(os.path.join(dir, "db")), port=free_port(), sets=sets) as server:
+    with tempfile.TemporaryDirectory(dir=OUT) as dir, Server(dir=os.path.abspath(os.path.join(dir, "db")), port=workload.free_port(), sets=sets) as server:
         machine, said = limits(dir) if not only else ({}, "")
         bench = workload.Bench(server, os.path.abspath(dir), only, sides.split(",") if sides else None)
-        done = run(bench, int(millions * 1e6))
+        try:
+            done = run(bench, int(millions * 1e6))
+        finally:
+            bench.close()
     intro = (f"{millions:g} million doubles an array, {os.cpu_count()} processors, {versions()}; Tessera with {', '.join(sets)}. "
              f"Milliseconds, medians of {workload.RUNS}; a ratio above 1 is in Tessera's favour.\n\n"
              f"The machine's limits:\n\n```\n{said}```")

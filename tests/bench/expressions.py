@@ -6,7 +6,7 @@ from peers import evaluate, lazy, scratch
 from workload import row
 
 
-def rows(n, dir):
+def rows(n, bench):
     side = round(n ** 0.5)
     abc = Data("abc", {"i": side, "j": side}, a=smooth, b=decimal, c=noise)
 

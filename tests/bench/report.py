@@ -112,7 +112,8 @@ def write(dir, intro, done, limits, growth=""):
     """report.md and chart.svg."""
     said = ["# Tessera beside its peers", intro, "![](chart.svg)", table(done, limits)]
     notes = [f"- {row.name}: {row.note}" for row, _ in done if row.note]
-    notes += [f"- {row.name}, {NAMES[who]}: {r.failure}" for row, results in done for who, r in results.items() if r.failure]
+    notes += [f"- {row.name}, {NAMES[who]}: {r.failure or r.said}" for row, results in done for who, r in results.items()
+              if r.failure or r.said]
     said += ["\n".join(notes), growth, "## Memory and bytes read", resources(done)]
     with open(os.path.join(dir, "report.md"), "w") as f:
         f.write("\n\n".join(s for s in said if s) + "\n")

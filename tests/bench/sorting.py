@@ -6,7 +6,7 @@ from peers import lazy, scratch
 from workload import row
 
 
-def rows(n, dir):
+def rows(n, bench):
     x = Data("loose", {"i": n}, v=noise)
     yield quantiles(x, "noise")
     yield quantiles(Data("neat", {"i": n}, v=decimal), "two decimals")

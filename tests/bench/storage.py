@@ -16,8 +16,8 @@ SLICES = 40
 SLICED = 1 << 15          # cells of the peers' chunks that slices are taken of: 256 KiB, as Tessera's tiles
 
 
-def rows(n, dir):
-    at = lambda name: lambda form: os.path.join(dir, f"{name}.{form}")
+def rows(n, bench):
+    at = lambda name: lambda form: os.path.join(bench.dir, f"{name}.{form}")
     for kind, maker in KINDS.items():
         yield scan(n, at("scan_" + maker.__name__), kind, maker)
     yield from slices(n, at("cube"))
@@ -100,7 +100,7 @@ def load(n, at, kind, times=""):
         conn.execute("DROP ARRAY IF EXISTS loaded")
         conn.execute(x.definition())
     sides = storing(at, source, lambda v: v, x.dims, look)
-    return row(f"load .npy, durable ({times}{kind})", [x], goal=1.5, limit=("zstd_in_" + maker.__name__, 8 * x.size), wanted=0.7, stored=False,
+    return row(f"load .npy, durable ({times}{kind})", [x], goal=1.5, limit=("write_" + maker.__name__, 8 * x.size), wanted=0.7, stored=False,
                before={"tessera": ready}, tessera=(lambda conn: conn.execute(f"COPY loaded FROM '{at('source.npy')}'"),
                                                    f"SELECT v FROM loaded[i => {k} : {k + 2}, j => {k} : {k + 2}]"),
                duckdb=(lambda: duckdb_loads(at("duckdb"), source()), lambda: look(source())), **sides)
@@ -131,10 +131,10 @@ def results(n, at):
     side = round(n ** 0.5)
     x = Data("field", {"i": side, "j": side}, v=decimal)
     t = Data("tall", {"j": side, "i": side}, v=decimal)
-    yield result("CREATE ARRAY AS 2a + 1", x, at, "SELECT [i], [j], 2 * v + 1 AS v FROM field", lambda v: 2 * v + 1, "zstd_in_decimal")
-    yield result("transpose and store", x, at, "SELECT * FROM transpose(field)", lambda v: v.T, "zstd_in_decimal", dims=t.dims)
+    yield result("CREATE ARRAY AS 2a + 1", x, at, "SELECT [i], [j], 2 * v + 1 AS v FROM field", lambda v: 2 * v + 1, "write_decimal")
+    yield result("transpose and store", x, at, "SELECT * FROM transpose(field)", lambda v: v.T, "write_decimal", dims=t.dims)
     yield result("cumulative sum along axis 0 and store", x, at, "SELECT [i], [j], sum(v) OVER [* : i] AS v FROM field",
-                 lambda v: v.cumsum(axis=0), "zstd_in_smooth")
+                 lambda v: v.cumsum(axis=0), "write_smooth")
 
 
 def result(name, x, at, query, compute, limit, dims=None):

@@ -8,7 +8,7 @@ from peers import fresh, lazy, scratch, synced
 from workload import execute, row
 
 
-def rows(n, dir):
+def rows(n, bench):
     side = round(n ** 0.5)
     g = Data("field", {"i": side, "j": side}, v=decimal)
     yield moving(g, side, "3×3 mean", "avg", 3, "uniform_filter")

@@ -8,6 +8,7 @@ import functools
 import multiprocessing
 import os
 import re
+import socket
 import statistics
 import time
 import traceback
@@ -19,6 +20,14 @@ fork = multiprocessing.get_context("fork")
 RUNS = int(os.environ.get("RUNS", 5))
 PATIENCE_S = 300          # a side that takes longer for one run is not waited for
 SLOW = 5                  # a peer that takes five seconds, and so many times the best's, is not asked again
+
+
+@dataclasses.dataclass
+class Took:
+    """What a side's function may give in place of its answer: its own figure of the seconds, and what else to say."""
+    seconds: float
+    answer: object
+    said: str = ""
 
 
 @dataclasses.dataclass
@@ -50,6 +59,7 @@ class Result:
     what one run read from files and from disk."""
     seconds: list = dataclasses.field(default_factory=list)
     failure: str = ""
+    said: str = ""
     cpu_s: float = 0.0
     peak_bytes: int = 0
     file_bytes: int = 0
@@ -116,7 +126,9 @@ class Side:
                         self.before()
                     start = time.perf_counter()
                     last = run()
-                    pipe.send(("ok", time.perf_counter() - start))
+                    took = Took(time.perf_counter() - start, last) if not isinstance(last, Took) else last
+                    last = took.answer
+                    pipe.send(("ok", (took.seconds, took.said)))
                 else:
                     pipe.send(("ok", answer_of(look() if look else last)))
             except MemoryError:
@@ -158,10 +170,11 @@ class Side:
     def run(self):
         restart_peak(self.pid())
         before, cpu = bytes_read(self.pid()), cpu_s(self.pid())
-        seconds = self.ask("run")
-        if seconds is None:
+        took = self.ask("run")
+        if took is None:
             return
-        self.result.seconds.append(seconds)
+        self.result.seconds.append(took[0])
+        self.result.said = took[1]
         after = bytes_read(self.pid())
         r, n = self.result, len(self.result.seconds)
         r.cpu_s += (cpu_s(self.pid()) - cpu - r.cpu_s) / n        # the mean so far
@@ -177,6 +190,12 @@ class Side:
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
 
 @functools.cache
@@ -198,10 +217,14 @@ class Bench:
 
     def __init__(self, server, dir, only, who=None):
         self.server, self.dir, self.only, self.who = server, dir, re.compile(only, re.IGNORECASE), who
-        self.held = []
+        self.held, self.postgres = [], None
 
     def conn(self):
         return connection(self.server.port)
+
+    def close(self):
+        if self.postgres:
+            self.postgres.stop()
 
     def matches(self, row):
         return bool(self.only.search(row.name))
@@ -232,6 +255,8 @@ class Bench:
         self.keep(row.data, row.stored)
         connection.cache_clear()              # each process connects for itself
         held = sum(d.nbytes for d in row.data)
+        if "postgres" in row.sides and "postgres" in (self.who or row.sides):
+            self.postgres.start()
         sides = [Side(who, self.function(who, act, row), self.function(who, row.before[who], row) if who in row.before else None,
                       self.server) for who, act in row.sides.items() if self.who is None or who in self.who]
         try:
