@@ -5,6 +5,7 @@
  * an integer product remembers overflow apart from a zero that would undo it. A float product is
  * kept at 113 bits, far more than its result has. */
 #include "query/agg_internal.h"
+#include "query/kernels.h"
 #include "storage/base/fsum.h"
 #include <math.h>
 

@@ -1,6 +1,7 @@
 /* The engine of one process: data directory, workers, memory, and who is connected. */
 #include "query/session_internal.h"
 #include "query/sysview.h"
+#include "storage/base/isa.h"
 #include "storage/base/log.h"
 #include "storage/base/pool.h"
 #include <stdlib.h>
@@ -72,6 +73,7 @@ enum status engine_open(struct ctx *c, const char *dir, const struct settings *s
     settings_copy(&e->settings, settings);
     if (!e->settings.memory_limit.n) e->settings.memory_limit.n = default_memory();
     if (!e->settings.workers.n) e->settings.workers.n = default_workers();
+    isa_limit_named(e->settings.instruction_set.s);
     budget_init(&e->budget, NULL, e->settings.memory_limit.n);
     pthread_mutex_init(&e->lock, NULL);
     struct db_options o = {
@@ -107,7 +109,6 @@ void engine_close(struct engine *e)
     pthread_mutex_destroy(&e->lock);
     free(e);
 }
-
 
 enum status session_new(struct ctx *c, struct engine *e, struct session **out)
 {

@@ -93,6 +93,14 @@ static enum status run_binary(struct ctx *c, struct machine *m, const struct ste
     return what ? find_trouble(c, m, s) : OK;
 }
 
+static void run_muladd(struct machine *m, const struct step *s)
+{
+    const struct lane *a = &m->lanes[s->a], *b = &m->lanes[s->b], *cc = &m->lanes[s->c];
+    s->muladd(m->lanes[s->dst].values, a->values, b->values, cc->values, m->n);
+    both_valid(m, s->dst, a->valid, b->valid);
+    both_valid(m, s->dst, m->lanes[s->dst].valid, cc->valid);
+}
+
 static enum status run_unary(struct ctx *c, struct machine *m, const struct step *s)
 {
     const struct lane *a = &m->lanes[s->a];
@@ -377,6 +385,9 @@ static enum status run_step(struct ctx *c, struct machine *m, const struct step 
         break;
     case STEP_BINARY:
         return run_binary(c, m, s);
+    case STEP_MULADD:
+        run_muladd(m, s);
+        break;
     case STEP_UNARY:
         return run_unary(c, m, s);
     case STEP_EXTREME:

@@ -3,7 +3,7 @@
 #include "query/kernels.h"
 #include "query/kernels_isa.h"
 #include <math.h>
-#include <stdbool.h>
+#include <string.h>
 
 #define CAT2_(a, b) a##_##b
 #define CAT2(a, b) CAT2_(a, b)
@@ -299,6 +299,12 @@ const struct kernels KERNELS = {
              [T_FLOAT32] = CASTS(f32),
              [T_FLOAT64] = CASTS(f64)},
     .in = {INTS(PLAIN, in), FLOATS(PLAIN, in)},
+    .muladd = {{FLOATS(PLAIN, muladd)}, {FLOATS(PLAIN, mulsub)}, {FLOATS(PLAIN, submul)}},
+    .muladd_fast = {{FLOATS(PLAIN, muladd_fast)},
+                    {FLOATS(PLAIN, mulsub_fast)},
+                    {FLOATS(PLAIN, submul_fast)}},
+    .least = {INTS(PLAIN, least), FLOATS(PLAIN, least)},
+    .most = {INTS(PLAIN, most), FLOATS(PLAIN, most)},
     .logical_and = logical_and,
     .logical_or = logical_or,
     .logical_not = logical_not,

@@ -11,6 +11,7 @@
 #ifndef TESSERA_KERNELS_H
 #define TESSERA_KERNELS_H
 #include "storage/base/types.h"
+#include <stdbool.h>
 
 enum trouble { TROUBLE_RANGE = 1, TROUBLE_ZERO_DIVISOR = 2 };
 
@@ -94,6 +95,23 @@ enum trouble { TROUBLE_RANGE = 1, TROUBLE_ZERO_DIVISOR = 2 };
     X(ERFC, erfc, u15)                                                                             \
     X(GAMMA, tgamma, u10)                                                                          \
     X(LGAMMA, lgamma, u10)
+/* The same with larger bounds, and faster: for fast_math. */
+#define BINARY_MATH_FAST(X)                                                                        \
+    X(ATAN2, atan2, u35)                                                                           \
+    X(HYPOT, hypot, u35)
+#define UNARY_MATH_FAST(X)                                                                         \
+    X(SIN, sin, u35)                                                                               \
+    X(COS, cos, u35)                                                                               \
+    X(TAN, tan, u35)                                                                               \
+    X(ASIN, asin, u35)                                                                             \
+    X(ACOS, acos, u35)                                                                             \
+    X(ATAN, atan, u35)                                                                             \
+    X(SINH, sinh, u35)                                                                             \
+    X(COSH, cosh, u35)                                                                             \
+    X(TANH, tanh, u35)                                                                             \
+    X(LOG, log, u35)                                                                               \
+    X(LOG2, log2, u35)                                                                             \
+    X(CBRT, cbrt, u35)
 
 enum binary_kernel {
 #define X(id, ...) B_##id,
@@ -108,8 +126,20 @@ enum unary_kernel {
         N_UNARY
 };
 
+/* Two operations of floats in one: each rounded as it is alone, or (fast_math) once. */
+enum muladd_kernel {
+    MULADD,
+    /* a * b + c */ MULSUB,
+    /* a * b - c */ SUBMUL /* c - a * b */,
+    N_MULADD
+};
+
 enum kernel_form { FORM_VV, FORM_VC, FORM_CV, N_FORMS }; /* v: a value a cell; c: a constant */
 typedef uint32_t binary_fn(void *out, const void *a, const void *b, int64_t n);
+typedef void muladd_fn(void *out, const void *a, const void *b, const void *c, int64_t n);
+/* The smallest or largest of n > 0 values that are not NaN (infinity if all are) into *best, of the
+ * values' type; is one NaN? */
+typedef bool extreme_fn(void *best, const void *a, int64_t n);
 typedef uint32_t unary_fn(void *out, const void *a, int64_t n);
 /* out[i] = a[i] is one of the n_set values, sorted ascending (no NaN among them). */
 typedef void in_fn(uint8_t *out, const void *a, int64_t n, const void *set, int64_t n_set);
@@ -125,6 +155,8 @@ struct kernels {
     unary_fn *unary[N_UNARY][N_TYPES];
     unary_fn *cast[N_TYPES][N_TYPES]; /* from, to; BOOLEAN and numbers */
     in_fn *in[N_TYPES];
+    muladd_fn *muladd[N_MULADD][N_TYPES], *muladd_fast[N_MULADD][N_TYPES]; /* floats */
+    extreme_fn *least[N_TYPES], *most[N_TYPES];
     /* Of BOOLEANs as bytes; only bit 0 of an input counts. */
     void (*logical_and)(uint8_t *restrict out, const uint8_t *restrict a, int64_t n); /* out &= a */
     void (*logical_or)(uint8_t *restrict out, const uint8_t *restrict a, int64_t n);  /* out |= a */
@@ -134,16 +166,16 @@ struct kernels {
 
 /* SLEEF's functions, a table of its own because one file knows that library. */
 struct math_kernels {
-    binary_fn *binary[N_BINARY][N_TYPES][N_FORMS];
-    unary_fn *unary[N_UNARY][N_TYPES];
+    binary_fn *binary[N_BINARY][N_TYPES][N_FORMS], *binary_fast[N_BINARY][N_TYPES][N_FORMS];
+    unary_fn *unary[N_UNARY][N_TYPES], *unary_fast[N_UNARY][N_TYPES];
 };
 
-/* The best that this processor runs; chosen once. */
+/* The best that this processor runs, of those allowed: isa_get(). */
 const struct kernels *kernels_get(void);
 enum type kernel_type(enum type t);
-/* NULL when there is none for the type. */
-binary_fn *kernel_binary(enum binary_kernel k, enum type t, enum kernel_form form);
-unary_fn *kernel_unary(enum unary_kernel k, enum type t);
+/* NULL when there is none for the type. fast: fast_math is set. */
+binary_fn *kernel_binary(enum binary_kernel k, enum type t, enum kernel_form form, bool fast);
+unary_fn *kernel_unary(enum unary_kernel k, enum type t, bool fast);
 /* By value size: 1, 2, 4, 8, 16 bytes. */
 void kernel_blend(void *out, const void *a, const uint64_t *mask, int64_t n, size_t bytes);
 void kernel_fill(void *out, const void *a, int64_t n, size_t bytes);

@@ -1,5 +1,6 @@
 /* Which kernels does this processor run, and which one is it for an operation and a type? */
 #include "query/kernels_isa.h"
+#include "storage/base/isa.h"
 #include <string.h>
 
 struct choice {
@@ -10,12 +11,9 @@ struct choice {
 static struct choice choose(void)
 {
 #ifdef KERNELS_ALL
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-        return (struct choice){&kernels_avx512, &math_kernels_avx512};
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return (struct choice){&kernels_avx2, &math_kernels_avx2};
+    enum isa isa = isa_get();
+    if (isa == ISA_AVX512) return (struct choice){&kernels_avx512, &math_kernels_avx512};
+    if (isa == ISA_AVX2) return (struct choice){&kernels_avx2, &math_kernels_avx2};
 #endif
     return (struct choice){&kernels_baseline, &math_kernels_baseline};
 }
@@ -30,18 +28,22 @@ enum type kernel_type(enum type t)
     return t == T_BOOL ? T_UINT8 : t == T_DATE ? T_INT32 : t == T_TIMESTAMP ? T_INT64 : t;
 }
 
-binary_fn *kernel_binary(enum binary_kernel k, enum type t, enum kernel_form form)
+binary_fn *kernel_binary(enum binary_kernel k, enum type t, enum kernel_form form, bool fast)
 {
     struct choice ch = choose();
-    binary_fn *fn = ch.plain->binary[k][kernel_type(t)][form];
-    return fn ? fn : ch.math->binary[k][kernel_type(t)][form];
+    enum type kt = kernel_type(t);
+    binary_fn *fn = fast ? ch.math->binary_fast[k][kt][form] : NULL;
+    if (!fn) fn = ch.plain->binary[k][kt][form];
+    return fn ? fn : ch.math->binary[k][kt][form];
 }
 
-unary_fn *kernel_unary(enum unary_kernel k, enum type t)
+unary_fn *kernel_unary(enum unary_kernel k, enum type t, bool fast)
 {
     struct choice ch = choose();
-    unary_fn *fn = ch.plain->unary[k][kernel_type(t)];
-    return fn ? fn : ch.math->unary[k][kernel_type(t)];
+    enum type kt = kernel_type(t);
+    unary_fn *fn = fast ? ch.math->unary_fast[k][kt] : NULL;
+    if (!fn) fn = ch.plain->unary[k][kt];
+    return fn ? fn : ch.math->unary[k][kt];
 }
 
 #define BLEND(T)                                                                                   \

@@ -243,8 +243,8 @@ void machine_random(struct machine *m, const struct step *s)
         u[i] = 1 - unit(h[i]);
         v[i] = unit(mix(h[i] + 0x9e3779b97f4a7c15u)) * 6.283185307179586476925286766559;
     }
-    kernel_unary(U_LOG, T_FLOAT64)(out, u, m->n);
-    kernel_unary(U_COS, T_FLOAT64)(u, v, m->n);
+    kernel_unary(U_LOG, T_FLOAT64, false)(out, u, m->n);
+    kernel_unary(U_COS, T_FLOAT64, false)(u, v, m->n);
     for (int64_t i = 0; i < m->n; i++)
         out[i] = sqrt(-2 * out[i]) * u[i];
 }

@@ -3,6 +3,7 @@
 #include "query/func_cells.h"
 #include "query/subquery.h"
 #include "storage/base/datetime.h"
+#include "storage/base/settings.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ struct compiler {
     const struct rel *in;
     const struct env *env;
     bool plain; /* evaluates no constant beforehand: this is that evaluation */
+    bool fast;  /* fast_math */
     struct code code;
     int cap_regs, cap_steps, cap_masks, cap_sources;
     int *mask_parent;
@@ -290,16 +292,52 @@ static enum status compile_binary(struct compiler *k, const struct expr *e, cons
             if (by.d == 2) { /* exact, and a hundred times as fast */
                 *reg = new_reg(k, e->type);
                 struct step *s = emit(k, STEP_UNARY, *reg, vector(k, a), mask);
-                s->unary = kernel_unary(U_SQUARE, ta);
+                s->unary = kernel_unary(U_SQUARE, ta, k->fast);
                 s->type = e->type;
                 return OK;
             }
         }
         for (int f = 0; f < N_FORMS; f++)
-            forms[f] = kernel_binary((enum binary_kernel)id, ta, (enum kernel_form)f);
+            forms[f] = kernel_binary((enum binary_kernel)id, ta, (enum kernel_form)f, k->fast);
     }
     if (!forms[0]) return no_kernel(k, e);
     compile_binary_step(k, e, STEP_BINARY, forms, a, b, mask, reg);
+    return OK;
+}
+
+/* A product of floats that is wanted for this alone, as far as is known. */
+static bool is_product(const struct compiler *k, const struct expr *e, int mask)
+{
+    return e->kind == E_CALL && e->func->how == HOW_BINARY && e->func->kernel == B_MUL &&
+           type_is_float(e->type) && !expr_is_const(e) && find_known(k, e, hash_expr(e), mask) < 0;
+}
+
+/* a * b + c, a * b - c and c - a * b are one step. */
+static enum status compile_muladd(struct compiler *k, const struct expr *e, int mask, bool *done,
+                                  int *reg)
+{
+    bool add = e->func->kernel == B_ADD;
+    if (e->func->how != HOW_BINARY || (!add && e->func->kernel != B_SUB) || k->plain) return OK;
+    int at = is_product(k, e->args[0], mask) ? 0 : 1, r[3];
+    if (!is_product(k, e->args[at], mask)) return OK;
+    const struct expr *product = e->args[at], *other = e->args[1 - at];
+    if (at) TRY(compile(k, other, mask, &r[2]));
+    TRY(compile(k, product->args[0], mask, &r[0]));
+    TRY(compile(k, product->args[1], mask, &r[1]));
+    if (!at) TRY(compile(k, other, mask, &r[2]));
+    *done = true;
+    if (reg_is_null(k, r[0]) || reg_is_null(k, r[1]) || reg_is_null(k, r[2])) {
+        *reg = null_reg(k, e->type);
+        return OK;
+    }
+    const struct kernels *kernels = kernels_get();
+    enum muladd_kernel id = add ? MULADD : at ? SUBMUL : MULSUB;
+    *reg = new_reg(k, e->type);
+    struct step *s = emit(k, STEP_MULADD, *reg, vector(k, r[0]), mask);
+    s->b = vector(k, r[1]);
+    s->c = vector(k, r[2]);
+    s->muladd = (k->fast ? kernels->muladd_fast : kernels->muladd)[id][e->type];
+    s->type = e->type;
     return OK;
 }
 
@@ -307,7 +345,7 @@ static enum status compile_extreme(struct compiler *k, const struct expr *e, con
                                    int mask, int *reg)
 {
     binary_fn *forms[N_FORMS] = {
-        kernel_binary((enum binary_kernel)e->func->kernel, e->type, FORM_VV)};
+        kernel_binary((enum binary_kernel)e->func->kernel, e->type, FORM_VV, k->fast)};
     if (!forms[0]) return no_kernel(k, e);
     *reg = args[0];
     for (int i = 1; i < e->n_args; i++)
@@ -367,15 +405,18 @@ static enum status compile_unary(struct compiler *k, const struct expr *e, unary
 static enum status compile_call(struct compiler *k, const struct expr *e, int mask, int *reg)
 {
     int *args = arena_array(k->c->arena, int, e->n_args + 1);
+    bool done = false;
+    TRY(compile_muladd(k, e, mask, &done, reg));
+    if (done) return OK;
     for (int i = 0; i < e->n_args; i++)
         TRY(compile(k, e->args[i], mask, &args[i]));
     switch (e->func->how) {
     case HOW_BINARY:
         return compile_binary(k, e, args, mask, reg);
     case HOW_UNARY:
-        return compile_unary(k, e,
-                             kernel_unary((enum unary_kernel)e->func->kernel, e->args[0]->type),
-                             args[0], mask, reg);
+        return compile_unary(
+            k, e, kernel_unary((enum unary_kernel)e->func->kernel, e->args[0]->type, k->fast),
+            args[0], mask, reg);
     case HOW_EXTREME:
         return compile_extreme(k, e, args, mask, reg);
     case HOW_RANDOM:
@@ -735,12 +776,13 @@ enum status program_compile(struct ctx *c, struct expr *const *es, int n, const 
     struct program *p = arena_new_of(c->arena, struct program);
     p->in = in;
     p->now_us = env ? env->statement_us : 0;
-    struct compiler k = {.c = c, .in = in, .env = env};
+    bool fast = c->settings && c->settings->fast_math.n;
+    struct compiler k = {.c = c, .in = in, .env = env, .fast = fast};
     new_mask(&k, -1);
     TRY(compile_outputs(&k, es, n));
     p->run = k.code;
     if (n == 1 && es[0]->type == T_BOOL) {
-        struct compiler f = {.c = c, .in = in, .env = env};
+        struct compiler f = {.c = c, .in = in, .env = env, .fast = fast};
         new_mask(&f, -1);
         TRY(compile_filter(&f, es[0]));
         p->filter = arena_dup(c->arena, &f.code, sizeof f.code);
@@ -754,6 +796,7 @@ static enum status eval_constant(struct ctx *c, const struct expr *e, const stru
 {
     static const struct rel nowhere = {0};
     struct compiler k = {.c = c, .in = &nowhere, .env = env, .plain = true};
+    k.fast = c->settings && c->settings->fast_math.n;
     new_mask(&k, -1);
     struct expr *copy = arena_dup(c->arena, e, sizeof *e);
     TRY(compile_outputs(&k, &copy, 1));

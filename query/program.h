@@ -21,6 +21,7 @@
     X(STEP_COLUMN)    /* dst = column `index` of the chunk, in place */                            \
     X(STEP_AXIS)      /* dst = axis source `index`, spread over the cells */                       \
     X(STEP_BINARY)    /* dst = binary(a, b); NULL where either is */                               \
+    X(STEP_MULADD)    /* dst = muladd(a, b, c); NULL where one is */                               \
     X(STEP_UNARY)     /* dst = unary(a) */                                                         \
     X(STEP_EXTREME)   /* dst = binary(a, b), or the one that is not NULL */                        \
     X(STEP_CELL)      /* dst = cell(args) */                                                       \
@@ -55,6 +56,7 @@ struct step {
     enum type type; /* of the result */
     bool negated;
     binary_fn *binary;
+    muladd_fn *muladd;
     unary_fn *unary;
     cell_fn *cell;
     const struct func *func; /* STEP_CELL; NULL in a cast */
@@ -103,7 +105,8 @@ struct code {
     size_t value_bytes; /* of all registers' values, for such a block */
 };
 
-/* Chooses the block and gives every register its place in the machine's memory (program_place.c). */
+/* Chooses the block and gives every register its place in the machine's memory (program_place.c).
+ */
 void code_place_registers(struct arena *a, struct code *code);
 
 struct program {

@@ -11,6 +11,7 @@
 #define CAT2_(a, b) a##_##b
 #define CAT2(a, b) CAT2_(a, b)
 #define CAT3(a, b, c) CAT2(CAT2(a, b), c)
+#define CAT4(a, b, c, d) CAT2(CAT3(a, b, c), d)
 #define SLEEF_(name, lanes, bound, isa) Sleef_##name##lanes##_##bound##isa
 #define SLEEF__(name, lanes, bound, isa) SLEEF_(name, lanes, bound, isa)
 
@@ -60,19 +61,15 @@
 #define SLEEF(name, bound) SLEEF__(name, LANES_F, bound, ISA)
 #include "query/vecmath_type.inc"
 
-const struct math_kernels MATH_KERNELS = {
-    .binary =
-        {
-#define X(id, name, bound)                                                                         \
-    [B_##id] = {[T_FLOAT32] = {name##_vv_f32, name##_vc_f32, name##_cv_f32},                       \
-                [T_FLOAT64] = {name##_vv_f64, name##_vc_f64, name##_cv_f64}},
-            BINARY_MATH(X)
-#undef X
-        },
-    .unary =
-        {
-#define X(id, name, bound) [U_##id] = {[T_FLOAT32] = name##_v_f32, [T_FLOAT64] = name##_v_f64},
-            UNARY_MATH(X)
-#undef X
-        },
-};
+#define BINARY_ROW(id, name, bound)                                                                \
+    [B_##id] = {                                                                                   \
+        [T_FLOAT32] = {name##_##bound##_vv_f32, name##_##bound##_vc_f32, name##_##bound##_cv_f32}, \
+        [T_FLOAT64] = {name##_##bound##_vv_f64, name##_##bound##_vc_f64,                           \
+                       name##_##bound##_cv_f64}},
+#define UNARY_ROW(id, name, bound)                                                                 \
+    [U_##id] = {[T_FLOAT32] = name##_##bound##_v_f32, [T_FLOAT64] = name##_##bound##_v_f64},
+
+const struct math_kernels MATH_KERNELS = {.binary = {BINARY_MATH(BINARY_ROW)},
+                                          .binary_fast = {BINARY_MATH_FAST(BINARY_ROW)},
+                                          .unary = {UNARY_MATH(UNARY_ROW)},
+                                          .unary_fast = {UNARY_MATH_FAST(UNARY_ROW)}};

@@ -7,6 +7,7 @@
  * 3. top is the bin of the largest number so far, but never below LOWEST_TOP, so that the window
  *    still reaches the smallest denormal and scaling by 2^(-30 top) never overflows. */
 #include "storage/base/fsum.h"
+#include "storage/base/fsum_kernels.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -18,7 +19,7 @@ __extension__ typedef unsigned __int128 u128;
 #define DIGIT_MASK ((1 << DIGIT_BITS) - 1)
 #define ABS_MASK INT64_C(0x7fffffffffffffff)
 #define INF_BITS INT64_C(0x7ff0000000000000)
-#define LANES 8        /* numbers that kernels take at once */
+#define LANES FSUM_LANES
 #define BLOCK_ROWS 256 /* of LANES: they and their digits' sums stay in L1 */
 #define BLOCK (BLOCK_ROWS * LANES)
 #define PIECE 512 /* numbers that are made before they are added */
@@ -90,193 +91,86 @@ void fsum_add(struct fsum *s, double x)
     }
 }
 
-/* ---- blocks: the same over rows of LANES numbers, lane by lane, stamped per instruction set ----
- */
+/* ---- blocks: the same over rows of LANES numbers, lane by lane ---- */
 
-#define INLINE static inline __attribute__((always_inline))
-
-typedef double lanes __attribute__((vector_size(8 * LANES)));
-typedef int64_t lanes_int __attribute__((vector_size(8 * LANES)));
-typedef uint64_t lanes_word __attribute__((vector_size(8 * LANES)));
-typedef int32_t lanes_half __attribute__((vector_size(4 * LANES)));
-
-/* n_rows rows, `stride` apart, of n_vecs × LANES numbers. */
-struct rows {
-    const double *x;
-    int64_t n_rows, stride, n_vecs;
-};
-
-INLINE void largest_inline(const struct rows *b, int64_t *out)
+/* Bins from `top` down that numbers reach of which none but 0 is smaller: 2 at least, as they have
+ * 53 bits. */
+static int bins_below(int32_t top, double least)
 {
-    lanes_int most = {0};
+    int lowest = (int)(abs_bits(least) >> 52) - 1023 - 52; /* exponent of its last bit */
+    int bin = lowest >= 0 ? lowest / DIGIT_BITS : -((DIGIT_BITS - 1 - lowest) / DIGIT_BITS);
+    int n = top - bin + 1;
+    return n < 2 ? 2 : n > FSUM_BINS ? FSUM_BINS : n;
+}
+
+/* One lane of the rows, number by number. */
+static void add_lane(struct fsum *s, const struct fsum_rows *b, int lane)
+{
     for (int64_t r = 0; r < b->n_rows; r++)
-        for (int64_t v = 0; v < b->n_vecs; v++) {
-            lanes_int bits;
-            memcpy(&bits, b->x + r * b->stride + v * LANES, sizeof bits);
-            bits &= ABS_MASK;
-            lanes_int more = bits > most;
-            most = (bits & more) | (most & ~more);
-        }
-    memcpy(out, &most, sizeof most);
-}
-
-/* Sums of the digits, bin by bin; scale: each lane's 2^(-30 top). */
-INLINE void digits_inline(const struct rows *b, const double *scale, int64_t *out)
-{
-    lanes_int s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
-    lanes by, y;
-    memcpy(&by, scale, sizeof by);
-    for (int64_t r = 0; r < b->n_rows; r++)
-        for (int64_t v = 0; v < b->n_vecs; v++) {
-            memcpy(&y, b->x + r * b->stride + v * LANES, sizeof y);
-            y *= by;
-            lanes_half d0 = __builtin_convertvector(y, lanes_half);
-            y = (y - __builtin_convertvector(d0, lanes)) * 0x1p30;
-            lanes_half d1 = __builtin_convertvector(y, lanes_half);
-            y = (y - __builtin_convertvector(d1, lanes)) * 0x1p30;
-            lanes_half d2 = __builtin_convertvector(y, lanes_half);
-            y = (y - __builtin_convertvector(d2, lanes)) * 0x1p30;
-            s0 += __builtin_convertvector(d0, lanes_int);
-            s1 += __builtin_convertvector(d1, lanes_int);
-            s2 += __builtin_convertvector(d2, lanes_int);
-            s3 += __builtin_convertvector(__builtin_convertvector(y, lanes_half), lanes_int);
-        }
-    memcpy(out, &s0, sizeof s0);
-    memcpy(out + LANES, &s1, sizeof s1);
-    memcpy(out + 2 * LANES, &s2, sizeof s2);
-    memcpy(out + 3 * LANES, &s3, sizeof s3);
-}
-
-/* The same where doubles convert to 64-bit integers at once: two digits at a time. The pairs are
- * added up modulo 2^64; without the upper digits, the sum of the lower ones is left exactly. */
-INLINE void digit_pairs_inline(const struct rows *b, const double *scale, int64_t *out)
-{
-    lanes_word pair0 = {0}, pair1 = {0};
-    lanes_int s0 = {0}, s2 = {0};
-    lanes by, y;
-    memcpy(&by, scale, sizeof by);
-    by *= 0x1p30;
-    for (int64_t r = 0; r < b->n_rows; r++)
-        for (int64_t v = 0; v < b->n_vecs; v++) {
-            memcpy(&y, b->x + r * b->stride + v * LANES, sizeof y);
-            y *= by;
-            lanes_int p = __builtin_convertvector(y, lanes_int);
-            lanes_int q = __builtin_convertvector((y - __builtin_convertvector(p, lanes)) * 0x1p60,
-                                                  lanes_int);
-            pair0 += (lanes_word)p;
-            pair1 += (lanes_word)q;
-            s0 += (p + (p >> 63 & DIGIT_MASK)) >> DIGIT_BITS;
-            s2 += (q + (q >> 63 & DIGIT_MASK)) >> DIGIT_BITS;
-        }
-    pair0 -= (lanes_word)s0 << DIGIT_BITS;
-    pair1 -= (lanes_word)s2 << DIGIT_BITS;
-    memcpy(out, &s0, sizeof s0);
-    memcpy(out + LANES, &pair0, sizeof pair0);
-    memcpy(out + 2 * LANES, &s2, sizeof s2);
-    memcpy(out + 3 * LANES, &pair1, sizeof pair1);
-}
-
-/* Products and their errors; where a product is not finite, its error is 0. */
-INLINE void products_inline(const double *restrict x, const double *restrict y, int n,
-                            double *restrict product, double *restrict error)
-{
-    for (int i = 0; i < n; i++) {
-        double p = x[i] * y[i], e = __builtin_fma(x[i], y[i], -p);
-        product[i] = p;
-        error[i] = fabs(p) <= DBL_MAX ? e : 0;
-    }
-}
-
-struct kernels {
-    void (*largest)(const struct rows *b, int64_t *out);
-    void (*digits)(const struct rows *b, const double *scale, int64_t *out);
-    void (*products)(const double *x, const double *y, int n, double *product, double *error);
-};
-
-#define STAMP(isa, TARGET, DIGITS)                                                                 \
-    TARGET static void largest_##isa(const struct rows *b, int64_t *out)                           \
-    {                                                                                              \
-        largest_inline(b, out);                                                                    \
-    }                                                                                              \
-    TARGET static void digits_##isa(const struct rows *b, const double *scale, int64_t *out)       \
-    {                                                                                              \
-        DIGITS(b, scale, out);                                                                     \
-    }                                                                                              \
-    TARGET static void products_##isa(const double *x, const double *y, int n, double *product,    \
-                                      double *error)                                               \
-    {                                                                                              \
-        products_inline(x, y, n, product, error);                                                  \
-    }                                                                                              \
-    static const struct kernels isa##_kernels = {largest_##isa, digits_##isa, products_##isa};
-
-STAMP(base, , digits_inline)
-#if defined(__x86_64__)
-STAMP(avx2, __attribute__((target("avx2,fma"))), digits_inline)
-STAMP(avx512,
-      __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma,prefer-vector-width=512"))),
-      digit_pairs_inline)
-#endif
-
-static const struct kernels *kernels(void)
-{
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512bw"))
-        return &avx512_kernels;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &avx2_kernels;
-#endif
-    return &base_kernels;
+        for (int64_t v = 0; v < b->n_vecs; v++)
+            fsum_add(s, b->x[r * b->stride + v * LANES + lane]);
 }
 
 /* All lanes into one sum; at most BLOCK numbers. */
-static void add_lanes(struct fsum *s, const struct kernels *k, const struct rows *b)
+static void add_lanes(struct fsum *s, const struct fsum_kernels *k, const struct fsum_rows *b)
 {
-    int64_t most[LANES], digits[FSUM_BINS * LANES], largest = 0;
-    double scale[LANES];
-    k->largest(b, most);
-    for (int i = 0; i < LANES; i++)
+    double most[LANES], least[LANES], largest = 0, smallest = (double)INFINITY;
+    double scale[LANES], digits[FSUM_BINS * LANES], sums[FSUM_BINS] = {0};
+    k->range(b, most, least);
+    for (int i = 0; i < LANES; i++) {
         largest = most[i] > largest ? most[i] : largest;
-    if (largest == 0) return;
-    if (largest >= INF_BITS) {
-        for (int64_t r = 0; r < b->n_rows; r++)
-            for (int64_t i = 0; i < b->n_vecs * LANES; i++)
-                fsum_add(s, b->x[r * b->stride + i]);
-        return;
+        smallest = least[i] < smallest ? least[i] : smallest;
     }
-    raise_top(s, bin_of(largest));
+    bool finite = largest <= DBL_MAX;
+    int32_t top = finite && largest > 0 ? bin_of(abs_bits(largest)) : 0;
+    int n = finite ? bins_below(top, smallest) : 0;
     for (int i = 0; i < LANES; i++)
-        scale[i] = power_of_two(-DIGIT_BITS * s->top);
-    k->digits(b, scale, digits);
-    for (int d = 0; d < FSUM_BINS; d++) {
-        int64_t sum = 0;
+        scale[i] = power_of_two(-DIGIT_BITS * top);
+    if (finite) k->digits(b, scale, n, digits);
+    for (int d = 0; d < n; d++)
         for (int i = 0; i < LANES; i++)
-            sum += digits[d * LANES + i];
-        s->bin[d] += sum;
+            sums[d] += digits[d * LANES + i]; /* less than 2^12 digits: exact */
+    if (!finite || sums[1] != sums[1]) {
+        for (int i = 0; i < LANES; i++)
+            add_lane(s, b, i);
+    } else if (largest > 0) {
+        raise_top(s, top);
+        int down = s->top - top;
+        for (int d = 0; d < n && d + down < FSUM_BINS; d++)
+            s->bin[d + down] += (int64_t)sums[d];
     }
 }
 
 /* Columns [0, n) of rows of LANES numbers, at most BLOCK_ROWS rows, each into its own sum. */
-static void add_lane_sums(struct fsum *const *sums, int n, const struct kernels *k,
-                          const struct rows *b)
+static void add_lane_sums(struct fsum *const *sums, int n, const struct fsum_kernels *k,
+                          const struct fsum_rows *b)
 {
-    int64_t most[LANES], digits[FSUM_BINS * LANES];
-    double scale[LANES] = {0};
-    bool infinite[LANES] = {false};
-    k->largest(b, most);
+    double most[LANES], least[LANES], scale[LANES] = {0}, digits[FSUM_BINS * LANES];
+    bool taken[LANES] = {false};
+    int n_bins = 2;
+    k->range(b, most, least);
     for (int i = 0; i < n; i++) {
-        if (!sums[i] || most[i] == 0) continue;
-        infinite[i] = most[i] >= INF_BITS;
-        if (!infinite[i]) raise_top(sums[i], bin_of(most[i]));
-        for (int64_t r = 0; infinite[i] && r < b->n_rows; r++)
-            fsum_add(sums[i], b->x[r * b->stride + i]);
+        taken[i] = sums[i] && most[i] <= DBL_MAX;
+        if (taken[i] && most[i] > 0)
+            raise_top(sums[i], bin_of(abs_bits(most[i])));
+        else if (sums[i] && !taken[i])
+            add_lane(sums[i], b, i);
     }
-    for (int i = 0; i < n; i++) /* when all are raised: some may be the same sum */
-        if (sums[i] && sums[i]->top != FSUM_EMPTY)
-            scale[i] = power_of_two(-DIGIT_BITS * sums[i]->top);
-    k->digits(b, scale, digits);
-    for (int i = 0; i < n; i++)
-        for (int d = 0; d < FSUM_BINS && sums[i] && !infinite[i]; d++)
-            sums[i]->bin[d] += digits[d * LANES + i];
+    for (int i = 0; i < n; i++) { /* when all are raised: some may be the same sum */
+        if (!taken[i]) continue;
+        int32_t top = sums[i]->top == FSUM_EMPTY ? 0 : sums[i]->top;
+        int bins = bins_below(top, least[i]);
+        if (bins > n_bins) n_bins = bins;
+        scale[i] = power_of_two(-DIGIT_BITS * top);
+    }
+    k->digits(b, scale, n_bins, digits);
+    for (int i = 0; i < n; i++) {
+        if (!taken[i]) continue;
+        bool nan = digits[LANES + i] != digits[LANES + i];
+        if (nan) add_lane(sums[i], b, i);
+        for (int d = 0; d < n_bins && !nan && most[i] > 0; d++)
+            sums[i]->bin[d] += (int64_t)digits[d * LANES + i];
+    }
 }
 
 /* The last n < LANES columns of at most BLOCK_ROWS rows, with zeros beside them. */
@@ -289,7 +183,7 @@ static void pad_rows(const double *x, int64_t n_rows, int64_t stride, int64_t n,
 
 void fsum_add_rows(struct fsum *s, const double *x, int64_t n_rows, int64_t stride, int64_t n)
 {
-    const struct kernels *k = kernels();
+    const struct fsum_kernels *k = fsum_kernels_get();
     int64_t vecs = n / LANES, rest = n % LANES;
     if (vecs > BLOCK_ROWS) { /* rows that are blocks themselves */
         for (int64_t r = 0; r < n_rows; r++)
@@ -300,11 +194,11 @@ void fsum_add_rows(struct fsum *s, const double *x, int64_t n_rows, int64_t stri
     for (int64_t r = 0; r < n_rows; r += most) {
         const double *from = x + r * stride;
         int64_t m = n_rows - r < most ? n_rows - r : most;
-        if (vecs) add_lanes(s, k, &(struct rows){from, m, stride, vecs});
+        if (vecs) add_lanes(s, k, &(struct fsum_rows){from, m, stride, vecs});
         if (!rest) continue;
         double padded[BLOCK];
         pad_rows(from + vecs * LANES, m, stride, rest, padded);
-        add_lanes(s, k, &(struct rows){padded, m, LANES, 1});
+        add_lanes(s, k, &(struct fsum_rows){padded, m, LANES, 1});
     }
 }
 
@@ -319,19 +213,19 @@ void fsum_add_block(struct fsum *s, const double *x, int64_t n)
 void fsum_add_columns(void *states, size_t state_bytes, const int32_t *g, const double *x,
                       int64_t n_rows, int64_t stride, int64_t n)
 {
-    const struct kernels *k = kernels();
+    const struct fsum_kernels *k = fsum_kernels_get();
     for (int64_t i = 0; i < n; i += LANES) {
         struct fsum *sums[LANES];
         int m = n - i < LANES ? (int)(n - i) : LANES;
         for (int j = 0; j < m; j++)
             sums[j] = g[i + j] < 0 ? NULL : (void *)((char *)states + g[i + j] * state_bytes);
         for (int64_t r = 0; r < n_rows; r += BLOCK_ROWS) {
-            struct rows b = {x + r * stride + i, n_rows - r, stride, 1};
+            struct fsum_rows b = {x + r * stride + i, n_rows - r, stride, 1};
             double padded[BLOCK];
             if (b.n_rows > BLOCK_ROWS) b.n_rows = BLOCK_ROWS;
             if (m < LANES) {
                 pad_rows(b.x, b.n_rows, stride, m, padded);
-                b = (struct rows){padded, b.n_rows, LANES, 1};
+                b = (struct fsum_rows){padded, b.n_rows, LANES, 1};
             }
             add_lane_sums(sums, m, k, &b);
         }
@@ -340,11 +234,11 @@ void fsum_add_columns(void *states, size_t state_bytes, const int32_t *g, const 
 
 void fsum_add_block_f32(struct fsum *s, const float *x, int64_t n)
 {
+    const struct fsum_kernels *k = fsum_kernels_get();
     double wide[PIECE];
     for (int64_t done = 0; done < n; done += PIECE) {
         int64_t m = n - done < PIECE ? n - done : PIECE;
-        for (int64_t i = 0; i < m; i++)
-            wide[i] = (double)x[done + i];
+        k->widen(x + done, m, wide);
         fsum_add_block(s, wide, m);
     }
 }
@@ -358,7 +252,7 @@ void fsum_add_product(struct fsum *s, double x, double y)
 
 void fsum_add_product_block(struct fsum *s, const double *x, const double *y, int64_t n)
 {
-    const struct kernels *k = kernels();
+    const struct fsum_kernels *k = fsum_kernels_get();
     double product[PIECE], error[PIECE];
     for (int64_t done = 0; done < n; done += PIECE) {
         int m = n - done < PIECE ? (int)(n - done) : PIECE;

@@ -187,6 +187,7 @@ static const struct choice choices[] = {
     {"datestyle", "ISO, MDY|ISO,MDY|ISO|ISO, DMY|ISO, YMD|DEFAULT", true},
     {"intervalstyle", "postgres", true},
     {"log_level", "debug|info|warning|error", false},
+    {"instruction_set", "auto|avx512|avx2|baseline", false},
     {"client_min_messages",
      "debug5|debug4|debug3|debug2|debug1|debug|log|info|notice|warning|error", false},
     {"default_transaction_isolation",

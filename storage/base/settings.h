@@ -36,6 +36,12 @@ enum setting_scope { SCOPE_SERVER, /* at start only */ SCOPE_SESSION };
       "shell's folder).")                                                                          \
     X(statement_timeout, SET_MS, SCOPE_SESSION, "0", 0, INT32_MAX,                                 \
       "A statement that runs so long is cancelled; 0: never.")                                     \
+    X(instruction_set, SET_TEXT, SCOPE_SERVER, "auto", 0, 0,                                       \
+      "Of kernels: auto (the processor's best), avx512, avx2, baseline; a better one than the "    \
+      "processor's means its best.")                                                               \
+    X(fast_math, SET_BOOL, SCOPE_SESSION, "off", 0, 1,                                             \
+      "Allows sin, log, ... to be off by 3.5 units in the last place instead of 1, and a * b + c " \
+      "to be rounded once.")                                                                       \
     X(max_workers, SET_INT, SCOPE_SESSION, "0", 0, 1024,                                           \
       "Threads that one statement uses at most; 0: all.")                                          \
     X(optimizer, SET_BOOL, SCOPE_SESSION, "on", 0, 1,                                              \

@@ -1,6 +1,7 @@
 /* Sums: the same bits in any order and partition; the correctly rounded exact sum where the window
  * holds every bit. */
 #include "storage/base/fsum.h"
+#include "storage/base/isa.h"
 #include <math.h>
 
 #include "tests/unit/unit.h"
@@ -80,7 +81,7 @@ static double sum_of(const double *x, int64_t n)
     return fsum_value(&s);
 }
 
-enum { N = 5000 };
+enum { N = 5000, KINDS = 13 };
 
 static void fill(double *x, int kind)
 {
@@ -108,8 +109,26 @@ static void fill(double *x, int kind)
         case 6:
             x[i] = (i & 1) ? -x[i - 1] : u * 1e10;
             break;
-        default:
+        case 7:
             x[i] = i == N / 2 ? 1e300 : u;
+            break;
+        case 8: /* at the borders of bins, from both sides */
+            x[i] = ldexp(1, 30 * (int)(random_u64() % 7) - 90) + (i & 1 ? 0 : ldexp(u, -70));
+            if (i % 3 == 0) x[i] = -nextafter(x[i], i & 4 ? 0 : 1e300);
+            break;
+        case 9: /* digits all ones, or all zeros but the ends */
+            x[i] = ldexp((double)(i & 1 ? (INT64_C(1) << 53) - 1 : (INT64_C(1) << 52) + 1),
+                         (int)(random_u64() % 40) - 60);
+            if (i % 5 == 0) x[i] = -x[i];
+            break;
+        case 10: /* zeros of both signs, few others */
+            x[i] = i % 17 == 0 ? u * 1e-5 : i & 1 ? 0.0 : -0.0;
+            break;
+        case 11: /* few digits: two bins hold them */
+            x[i] = (double)(float)(20 + u);
+            break;
+        default: /* the largest and the smallest there are */
+            x[i] = i % 9 == 0 ? ldexp(1 + u, 1022) : i & 1 ? 0x1p-1074 : -0x1.8p-1022;
             break;
         }
     }
@@ -119,7 +138,7 @@ static void test_order(void **unused)
 {
     (void)unused;
     double *x = malloc(N * sizeof *x);
-    for (int kind = 0; kind < 8; kind++) {
+    for (int kind = 0; kind < KINDS; kind++) {
         fill(x, kind);
         double expected = sum_of(x, N);
         struct fsum one_by_one;
@@ -177,7 +196,7 @@ static void test_rows_and_columns(void **unused)
         int64_t n = 1 + (int64_t)(random_u64() % (round % 3 ? 40 : MOST)), stride, n_rows;
         stride = n + (int64_t)(random_u64() % 5);
         n_rows = 1 + (int64_t)(random_u64() % (uint64_t)((N - n) / stride));
-        fill(x, round % 8);
+        fill(x, round % KINDS);
         if (round % 5 == 0) x[random_u64() % N] = round % 2 ? -INFINITY : NAN;
         if (round % 7 == 0) memset(x, 0, N / 2 * sizeof *x);
         fsum_init(&all);
@@ -369,5 +388,11 @@ int main(void)
                                        cmocka_unit_test(test_floats),
                                        cmocka_unit_test(test_rows_and_columns),
                                        cmocka_unit_test(test_spread)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = 0;
+    for (enum isa i = ISA_BASELINE; i <= ISA_AVX512; i++) { /* the best there is, from some i on */
+        isa_limit(i);
+        print_message("%s\n", isa_name(isa_get()));
+        failed += cmocka_run_group_tests(tests, NULL, NULL);
+    }
+    return failed;
 }
