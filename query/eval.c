@@ -124,8 +124,8 @@ static void run_extreme(struct machine *m, const struct step *s)
         only_b[w] = vb & ~va;
         any[w] = va | vb;
     }
-    kernel_blend(dst->values, a->values, only_a, m->n, bytes);
-    kernel_blend(dst->values, b->values, only_b, m->n, bytes);
+    m->kernels->blend(dst->values, a->values, only_a, m->n, bytes);
+    m->kernels->blend(dst->values, b->values, only_b, m->n, bytes);
     if (a->valid && b->valid) memcpy(own_valid(m, s->dst), any, (size_t)m->words * 8);
 }
 
@@ -318,7 +318,7 @@ static void run_blend(struct machine *m, const struct step *s)
     const struct lane *a = &m->lanes[s->a];
     struct lane *dst = &m->lanes[s->dst];
     const uint64_t *mask = m->masks[s->mask];
-    kernel_blend(dst->values, a->values, mask, m->n, type_bytes(m->code->regs[s->dst].type));
+    m->kernels->blend(dst->values, a->values, mask, m->n, type_bytes(m->code->regs[s->dst].type));
     if (!a->valid && !dst->valid) return;
     uint64_t *own = own_valid(m, s->dst);
     for (int64_t w = 0; w < m->words; w++)
@@ -343,6 +343,27 @@ static void make_mask(struct machine *m, const struct step *s)
             keep = ~valid;
         out[w] = from[w] & keep;
     }
+}
+
+static void compare_mask(struct machine *m, const struct step *s)
+{
+    const struct lane *a = &m->lanes[s->a], *b = &m->lanes[s->b];
+    const uint64_t *from = m->masks[s->mask];
+    uint64_t *out = m->masks[s->dst], flip = s->negated ? ALL : 0;
+    s->compare(out, a->values, b->values, m->n);
+    for (int64_t w = 0; w < m->words; w++)
+        out[w] = (out[w] ^ flip) & from[w];
+    for (int64_t w = 0; w < m->words && a->valid; w++)
+        out[w] &= a->valid[w];
+    for (int64_t w = 0; w < m->words && b->valid; w++)
+        out[w] &= b->valid[w];
+}
+
+static void combine_masks(struct machine *m, const struct step *s)
+{
+    const uint64_t *a = m->masks[s->mask], *b = m->masks[s->index];
+    for (int64_t w = 0; w < m->words; w++)
+        m->masks[s->dst][w] = s->kind == STEP_UNION ? a[w] | b[w] : a[w] & ~b[w];
 }
 
 static void run_column(struct machine *m, const struct step *s)
@@ -433,6 +454,13 @@ static enum status run_step(struct ctx *c, struct machine *m, const struct step 
     case STEP_NOT_TRUE:
     case STEP_NULL:
         make_mask(m, s);
+        break;
+    case STEP_COMPARE:
+        compare_mask(m, s);
+        break;
+    case STEP_UNION:
+    case STEP_EXCEPT:
+        combine_masks(m, s);
         break;
     case STEP_STORE: {
         const struct lane *a = &m->lanes[s->a];

@@ -4,11 +4,31 @@
 #include "query/kernels_isa.h"
 #include <math.h>
 #include <string.h>
+#if defined __AVX2__
+#include <immintrin.h>
+#endif
 
 #define CAT2_(a, b) a##_##b
 #define CAT2(a, b) CAT2_(a, b)
 #define CAT3(a, b, c) CAT2(CAT2(a, b), c)
 #define CAT4(a, b, c, d) CAT2(CAT3(a, b, c), d)
+
+/* The low bits of 64 bytes, each 0 or 1. */
+static inline uint64_t pack_bytes(const uint8_t *b)
+{
+#if defined __AVX512BW__
+    __m512i v = _mm512_loadu_si512(b);
+    return _mm512_test_epi8_mask(v, v);
+#else
+    uint64_t bits = 0;
+    for (int k = 0; k < 8; k++) { /* the multiplication gathers eight bytes' low bits at the top */
+        uint64_t eight;
+        memcpy(&eight, b + 8 * k, 8);
+        bits |= (((eight & 0x0101010101010101u) * 0x0102040810204080u) >> 56) << (8 * k);
+    }
+    return bits;
+#endif
+}
 
 #define T int8_t
 #define U uint8_t
@@ -214,30 +234,62 @@ static void logical_not(uint8_t *restrict out, const uint8_t *restrict a, int64_
         out[i] = (uint8_t)((a[i] ^ 1) & 1);
 }
 
-/* Eight bytes at a time: the multiplication gathers their low bits in the top byte. */
 static void to_bits(uint64_t *restrict out, const uint8_t *restrict a, int64_t n)
 {
     for (int64_t w = 0; w * 64 < n; w++) {
-        uint64_t bits = 0;
-        const uint8_t *p = a + w * 64;
+        uint8_t last[64] = {0};
         int64_t left = n - w * 64;
-        if (left >= 64) {
-            for (int k = 0; k < 8; k++) {
-                uint64_t eight;
-                __builtin_memcpy(&eight, p + 8 * k, 8);
-                bits |= (((eight & 0x0101010101010101u) * 0x0102040810204080u) >> 56) << (8 * k);
-            }
-        } else {
-            for (int64_t k = 0; k < left; k++)
-                bits |= (uint64_t)(p[k] & 1) << k;
-        }
-        out[w] = bits;
+        if (left < 64) memcpy(last, a + w * 64, (size_t)left);
+        out[w] = pack_bytes(left < 64 ? last : a + w * 64);
+    }
+}
+
+#define BLEND(T, name)                                                                             \
+    static void name(void *out, const void *a, uint64_t bits, int64_t at, int64_t n)               \
+    {                                                                                              \
+        T *restrict o = (T *)out + at;                                                             \
+        const T *restrict v = (const T *)a + at;                                                   \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            T all = (T)(0 - (T)(bits >> i & 1));                                                   \
+            o[i] = (T)((v[i] & all) | (o[i] & (T)~all));                                           \
+        }                                                                                          \
+    }
+BLEND(uint8_t, blend_1)
+BLEND(uint16_t, blend_2)
+BLEND(uint32_t, blend_4)
+BLEND(uint64_t, blend_8)
+
+static void blend_16(void *out, const void *a, uint64_t bits, int64_t at, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (bits >> i & 1) memcpy((char *)out + 16 * (at + i), (const char *)a + 16 * (at + i), 16);
+}
+
+static void blend(void *out, const void *a, const uint64_t *mask, int64_t n, size_t bytes)
+{
+    void (*of)(void *, const void *, uint64_t, int64_t, int64_t) = bytes == 1   ? blend_1
+                                                                   : bytes == 2 ? blend_2
+                                                                   : bytes == 4 ? blend_4
+                                                                   : bytes == 8 ? blend_8
+                                                                                : blend_16;
+    for (int64_t at = 0; at < n; at += 64) {
+        uint64_t bits = mask[at / 64];
+        int64_t len = n - at < 64 ? n - at : 64;
+        if (bits == ~UINT64_C(0))
+            memcpy((char *)out + (size_t)at * bytes, (const char *)a + (size_t)at * bytes,
+                   (size_t)len * bytes);
+        else if (bits != 0)
+            of(out, a, bits, at, len);
     }
 }
 
 #define FORMS(name, suf)                                                                           \
     {                                                                                              \
         name##_vv_##suf, name##_vc_##suf, name##_cv_##suf                                          \
+    }
+#define BIT_FORMS(name, suf)                                                                       \
+    {                                                                                              \
+        name##_bits_vv_##suf, name##_bits_vc_##suf, name##_bits_cv_##suf                           \
     }
 #define INTS(BY, name)                                                                             \
     [T_INT8] = BY(name, i8), [T_INT16] = BY(name, i16), [T_INT32] = BY(name, i32),                 \
@@ -305,6 +357,13 @@ const struct kernels KERNELS = {
                     {FLOATS(PLAIN, submul_fast)}},
     .least = {INTS(PLAIN, least), FLOATS(PLAIN, least)},
     .most = {INTS(PLAIN, most), FLOATS(PLAIN, most)},
+    .compare_bits =
+        {
+#define X(id, name) [B_##id - B_EQ] = {INTS(BIT_FORMS, name), FLOATS(BIT_FORMS, name)},
+            BINARY_COMPARE(X)
+#undef X
+        },
+    .blend = blend,
     .logical_and = logical_and,
     .logical_or = logical_or,
     .logical_not = logical_not,

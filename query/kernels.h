@@ -136,6 +136,8 @@ enum muladd_kernel {
 
 enum kernel_form { FORM_VV, FORM_VC, FORM_CV, N_FORMS }; /* v: a value a cell; c: a constant */
 typedef uint32_t binary_fn(void *out, const void *a, const void *b, int64_t n);
+/* Bit i of out = a[i] compares with b[i] as asked; bits past n are 0. */
+typedef void compare_bits_fn(uint64_t *out, const void *a, const void *b, int64_t n);
 typedef void muladd_fn(void *out, const void *a, const void *b, const void *c, int64_t n);
 /* The smallest or largest of n > 0 values that are not NaN (infinity if all are) into *best, of the
  * values' type; is one NaN? */
@@ -143,8 +145,8 @@ typedef bool extreme_fn(void *best, const void *a, int64_t n);
 typedef uint32_t unary_fn(void *out, const void *a, int64_t n);
 /* out[i] = a[i] is one of the n_set values, sorted ascending (no NaN among them). */
 typedef void in_fn(uint8_t *out, const void *a, int64_t n, const void *set, int64_t n_set);
-/* out[i] = bit i of mask ? a[i] : out[i]. */
-typedef void blend_fn(void *out, const void *a, const uint64_t *mask, int64_t n);
+/* out[i] = bit i of mask ? a[i] : out[i]; values of 1, 2, 4, 8 or 16 bytes. */
+typedef void blend_fn(void *out, const void *a, const uint64_t *mask, int64_t n, size_t bytes);
 /* Every value of out is the one at a. */
 typedef void fill_fn(void *out, const void *a, int64_t n);
 
@@ -157,6 +159,8 @@ struct kernels {
     in_fn *in[N_TYPES];
     muladd_fn *muladd[N_MULADD][N_TYPES], *muladd_fast[N_MULADD][N_TYPES]; /* floats */
     extreme_fn *least[N_TYPES], *most[N_TYPES];
+    compare_bits_fn *compare_bits[6][N_TYPES][N_FORMS]; /* from B_EQ on */
+    blend_fn *blend;
     /* Of BOOLEANs as bytes; only bit 0 of an input counts. */
     void (*logical_and)(uint8_t *restrict out, const uint8_t *restrict a, int64_t n); /* out &= a */
     void (*logical_or)(uint8_t *restrict out, const uint8_t *restrict a, int64_t n);  /* out |= a */
@@ -177,7 +181,6 @@ enum type kernel_type(enum type t);
 binary_fn *kernel_binary(enum binary_kernel k, enum type t, enum kernel_form form, bool fast);
 unary_fn *kernel_unary(enum unary_kernel k, enum type t, bool fast);
 /* By value size: 1, 2, 4, 8, 16 bytes. */
-void kernel_blend(void *out, const void *a, const uint64_t *mask, int64_t n, size_t bytes);
 void kernel_fill(void *out, const void *a, int64_t n, size_t bytes);
 
 #endif

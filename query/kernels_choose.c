@@ -46,45 +46,6 @@ unary_fn *kernel_unary(enum unary_kernel k, enum type t, bool fast)
     return fn ? fn : ch.math->unary[k][kt];
 }
 
-#define BLEND(T)                                                                                   \
-    {                                                                                              \
-        T *restrict o = out;                                                                       \
-        const T *restrict v = a;                                                                   \
-        for (int64_t i = at; i < end; i++)                                                         \
-            o[i] = (bits >> (i - at)) & 1 ? v[i] : o[i];                                           \
-        break;                                                                                     \
-    }
-
-static void blend_word(void *out, const void *a, uint64_t bits, int64_t at, int64_t end,
-                       size_t bytes)
-{
-    switch (bytes) {
-    case 1:
-        BLEND(uint8_t)
-    case 2:
-        BLEND(uint16_t)
-    case 4:
-        BLEND(uint32_t)
-    case 8:
-        BLEND(uint64_t)
-    default:
-        BLEND(struct interval)
-    }
-}
-
-void kernel_blend(void *out, const void *a, const uint64_t *mask, int64_t n, size_t bytes)
-{
-    for (int64_t at = 0; at < n; at += 64) {
-        uint64_t bits = mask[at / 64];
-        int64_t end = at + 64 < n ? at + 64 : n;
-        if (bits == ~UINT64_C(0))
-            memcpy((char *)out + (size_t)at * bytes, (const char *)a + (size_t)at * bytes,
-                   (size_t)(end - at) * bytes);
-        else if (bits != 0)
-            blend_word(out, a, bits, at, end, bytes);
-    }
-}
-
 void kernel_fill(void *out, const void *a, int64_t n, size_t bytes)
 {
     if (n <= 0) return;

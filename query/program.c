@@ -1,31 +1,11 @@
 /* How does a tree of expressions become steps? All decisions about types are made here. */
-#include "query/program.h"
+#include "query/compiler.h"
 #include "query/func_cells.h"
 #include "query/subquery.h"
 #include "storage/base/datetime.h"
 #include "storage/base/settings.h"
 #include <stdlib.h>
 #include <string.h>
-
-/* A value that has been computed under a mask. */
-struct known {
-    const struct expr *e;
-    uint64_t hash;
-    int reg, mask;
-};
-
-struct compiler {
-    struct ctx *c;
-    const struct rel *in;
-    const struct env *env;
-    bool plain; /* evaluates no constant beforehand: this is that evaluation */
-    bool fast;  /* fast_math */
-    struct code code;
-    int cap_regs, cap_steps, cap_masks, cap_sources;
-    int *mask_parent;
-    struct known *known;
-    int n_known, cap_known;
-};
 
 /* Lists grow by doubling; the old ones stay behind in the arena. */
 static void *grown(struct arena *a, void *list, int n, int *cap, size_t bytes)
@@ -37,7 +17,7 @@ static void *grown(struct arena *a, void *list, int n, int *cap, size_t bytes)
     return fresh;
 }
 
-static int new_reg(struct compiler *k, enum type type)
+int compiler_reg(struct compiler *k, enum type type)
 {
     struct code *code = &k->code;
     code->regs = grown(k->c->arena, code->regs, code->n_regs, &k->cap_regs, sizeof *code->regs);
@@ -45,7 +25,7 @@ static int new_reg(struct compiler *k, enum type type)
     return code->n_regs++;
 }
 
-static int new_mask(struct compiler *k, int parent)
+int compiler_mask(struct compiler *k, int parent)
 {
     k->mask_parent =
         grown(k->c->arena, k->mask_parent, k->code.n_masks, &k->cap_masks, sizeof(int));
@@ -53,7 +33,7 @@ static int new_mask(struct compiler *k, int parent)
     return k->code.n_masks++;
 }
 
-static struct step *emit(struct compiler *k, enum step_kind kind, int dst, int a, int mask)
+struct step *compiler_emit(struct compiler *k, enum step_kind kind, int dst, int a, int mask)
 {
     struct code *code = &k->code;
     code->steps =
@@ -67,7 +47,7 @@ static struct step *emit(struct compiler *k, enum step_kind kind, int dst, int a
 
 static int constant_reg(struct compiler *k, const struct value *v)
 {
-    int r = new_reg(k, v->type);
+    int r = compiler_reg(k, v->type);
     void *bytes = arena_alloc(k->c->arena, 16);
     if (!v->null) value_put(v, bytes, 0);
     k->code.regs[r].constant = bytes;
@@ -75,7 +55,7 @@ static int constant_reg(struct compiler *k, const struct value *v)
     return r;
 }
 
-static int null_reg(struct compiler *k, enum type type)
+int compiler_null(struct compiler *k, enum type type)
 {
     struct value null = value_null(type);
     return constant_reg(k, &null);
@@ -86,13 +66,13 @@ static bool reg_is_constant(const struct compiler *k, int r)
     return k->code.regs[r].constant != NULL;
 }
 
-static bool reg_is_null(const struct compiler *k, int r)
+bool compiler_is_null(const struct compiler *k, int r)
 {
     return k->code.regs[r].constant_null;
 }
 
 /* A register that steps can read as a vector. */
-static int vector(struct compiler *k, int r)
+int compiler_vector(struct compiler *k, int r)
 {
     if (reg_is_constant(k, r)) k->code.regs[r].filled = true;
     return r;
@@ -182,6 +162,11 @@ static int find_known(const struct compiler *k, const struct expr *e, uint64_t h
     return -1;
 }
 
+int compiler_known(const struct compiler *k, const struct expr *e, int mask)
+{
+    return find_known(k, e, hash_expr(e), mask);
+}
+
 static void remember(struct compiler *k, const struct expr *e, uint64_t hash, int mask, int reg)
 {
     k->known = grown(k->c->arena, k->known, k->n_known, &k->cap_known, sizeof *k->known);
@@ -232,15 +217,13 @@ static enum status compile_source(struct compiler *k, const struct expr *e, bool
     code->sources =
         grown(k->c->arena, code->sources, code->n_sources, &k->cap_sources, sizeof *code->sources);
     code->sources[code->n_sources] = s;
-    *reg = new_reg(k, e->type);
-    emit(k, STEP_AXIS, *reg, -1, 0)->index = code->n_sources++;
+    *reg = compiler_reg(k, e->type);
+    compiler_emit(k, STEP_AXIS, *reg, -1, 0)->index = code->n_sources++;
     *done = true;
     return OK;
 }
 
 /* ---- nodes ---- */
-
-static enum status compile(struct compiler *k, const struct expr *e, int mask, int *reg);
 
 static enum status no_kernel(struct compiler *k, const struct expr *e)
 {
@@ -256,10 +239,10 @@ static void compile_binary_step(struct compiler *k, const struct expr *e, enum s
         form = FORM_VC;
     else if (reg_is_constant(k, a) && kind == STEP_BINARY && !reg_is_constant(k, b))
         form = FORM_CV;
-    if (form != FORM_CV) vector(k, a);
-    if (form != FORM_VC) vector(k, b);
-    *reg = new_reg(k, e->type);
-    struct step *s = emit(k, kind, *reg, a, mask);
+    if (form != FORM_CV) compiler_vector(k, a);
+    if (form != FORM_VC) compiler_vector(k, b);
+    *reg = compiler_reg(k, e->type);
+    struct step *s = compiler_emit(k, kind, *reg, a, mask);
     s->b = b;
     s->binary = forms[form];
     s->type = e->type;
@@ -273,8 +256,8 @@ static enum status compile_binary(struct compiler *k, const struct expr *e, cons
     enum type ta = e->args[0]->type, tb = e->args[1]->type;
     int id = e->func->kernel;
     binary_fn *forms[N_FORMS];
-    if (reg_is_null(k, a) || reg_is_null(k, b)) {
-        *reg = null_reg(k, e->type);
+    if (compiler_is_null(k, a) || compiler_is_null(k, b)) {
+        *reg = compiler_null(k, e->type);
         return OK;
     }
     if (ta != tb && (e->func->flags & FN_COMPARE)) {
@@ -290,8 +273,8 @@ static enum status compile_binary(struct compiler *k, const struct expr *e, cons
         if (id == B_POW && reg_is_constant(k, b)) {
             struct value by = value_get(tb, k->code.regs[b].constant, 0);
             if (by.d == 2) { /* exact, and a hundred times as fast */
-                *reg = new_reg(k, e->type);
-                struct step *s = emit(k, STEP_UNARY, *reg, vector(k, a), mask);
+                *reg = compiler_reg(k, e->type);
+                struct step *s = compiler_emit(k, STEP_UNARY, *reg, compiler_vector(k, a), mask);
                 s->unary = kernel_unary(U_SQUARE, ta, k->fast);
                 s->type = e->type;
                 return OK;
@@ -302,42 +285,6 @@ static enum status compile_binary(struct compiler *k, const struct expr *e, cons
     }
     if (!forms[0]) return no_kernel(k, e);
     compile_binary_step(k, e, STEP_BINARY, forms, a, b, mask, reg);
-    return OK;
-}
-
-/* A product of floats that is wanted for this alone, as far as is known. */
-static bool is_product(const struct compiler *k, const struct expr *e, int mask)
-{
-    return e->kind == E_CALL && e->func->how == HOW_BINARY && e->func->kernel == B_MUL &&
-           type_is_float(e->type) && !expr_is_const(e) && find_known(k, e, hash_expr(e), mask) < 0;
-}
-
-/* a * b + c, a * b - c and c - a * b are one step. */
-static enum status compile_muladd(struct compiler *k, const struct expr *e, int mask, bool *done,
-                                  int *reg)
-{
-    bool add = e->func->kernel == B_ADD;
-    if (e->func->how != HOW_BINARY || (!add && e->func->kernel != B_SUB) || k->plain) return OK;
-    int at = is_product(k, e->args[0], mask) ? 0 : 1, r[3];
-    if (!is_product(k, e->args[at], mask)) return OK;
-    const struct expr *product = e->args[at], *other = e->args[1 - at];
-    if (at) TRY(compile(k, other, mask, &r[2]));
-    TRY(compile(k, product->args[0], mask, &r[0]));
-    TRY(compile(k, product->args[1], mask, &r[1]));
-    if (!at) TRY(compile(k, other, mask, &r[2]));
-    *done = true;
-    if (reg_is_null(k, r[0]) || reg_is_null(k, r[1]) || reg_is_null(k, r[2])) {
-        *reg = null_reg(k, e->type);
-        return OK;
-    }
-    const struct kernels *kernels = kernels_get();
-    enum muladd_kernel id = add ? MULADD : at ? SUBMUL : MULSUB;
-    *reg = new_reg(k, e->type);
-    struct step *s = emit(k, STEP_MULADD, *reg, vector(k, r[0]), mask);
-    s->b = vector(k, r[1]);
-    s->c = vector(k, r[2]);
-    s->muladd = (k->fast ? kernels->muladd_fast : kernels->muladd)[id][e->type];
-    s->type = e->type;
     return OK;
 }
 
@@ -358,12 +305,12 @@ static enum status compile_cell(struct compiler *k, const struct expr *e, cell_f
 {
     bool strict = !e->func || e->func->how != HOW_CELL_ALL;
     for (int i = 0; i < e->n_args && strict; i++) {
-        if (!reg_is_null(k, args[i])) continue;
-        *reg = null_reg(k, e->type);
+        if (!compiler_is_null(k, args[i])) continue;
+        *reg = compiler_null(k, e->type);
         return OK;
     }
-    *reg = new_reg(k, e->type);
-    struct step *s = emit(k, STEP_CELL, *reg, -1, mask);
+    *reg = compiler_reg(k, e->type);
+    struct step *s = compiler_emit(k, STEP_CELL, *reg, -1, mask);
     s->cell = cell;
     s->func = e->func;
     s->n_args = e->n_args;
@@ -376,10 +323,10 @@ static enum status compile_cell(struct compiler *k, const struct expr *e, cell_f
 static enum status compile_random(struct compiler *k, const struct expr *e, int *args, int mask,
                                   int *reg)
 {
-    *reg = new_reg(k, e->type);
+    *reg = compiler_reg(k, e->type);
     for (int i = 1; i < e->n_args; i++)
-        args[i] = vector(k, args[i]);
-    struct step *s = emit(k, STEP_RANDOM, *reg, vector(k, args[0]), mask);
+        args[i] = compiler_vector(k, args[i]);
+    struct step *s = compiler_emit(k, STEP_RANDOM, *reg, compiler_vector(k, args[0]), mask);
     s->negated = e->func->kernel != 0;
     s->n_args = e->n_args - 1;
     s->args = args + 1;
@@ -389,13 +336,13 @@ static enum status compile_random(struct compiler *k, const struct expr *e, int 
 static enum status compile_unary(struct compiler *k, const struct expr *e, unary_fn *fn, int a,
                                  int mask, int *reg)
 {
-    if (reg_is_null(k, a)) {
-        *reg = null_reg(k, e->type);
+    if (compiler_is_null(k, a)) {
+        *reg = compiler_null(k, e->type);
         return OK;
     }
     if (!fn) return no_kernel(k, e);
-    *reg = new_reg(k, e->type);
-    struct step *s = emit(k, STEP_UNARY, *reg, vector(k, a), mask);
+    *reg = compiler_reg(k, e->type);
+    struct step *s = compiler_emit(k, STEP_UNARY, *reg, compiler_vector(k, a), mask);
     s->unary = fn;
     s->type = e->type;
     s->pos = e->pos;
@@ -406,10 +353,10 @@ static enum status compile_call(struct compiler *k, const struct expr *e, int ma
 {
     int *args = arena_array(k->c->arena, int, e->n_args + 1);
     bool done = false;
-    TRY(compile_muladd(k, e, mask, &done, reg));
+    TRY(compiler_muladd(k, e, mask, &done, reg));
     if (done) return OK;
     for (int i = 0; i < e->n_args; i++)
-        TRY(compile(k, e->args[i], mask, &args[i]));
+        TRY(compiler_expr(k, e->args[i], mask, &args[i]));
     switch (e->func->how) {
     case HOW_BINARY:
         return compile_binary(k, e, args, mask, reg);
@@ -430,7 +377,7 @@ static enum status compile_cast(struct compiler *k, const struct expr *e, int ma
 {
     enum type from = e->args[0]->type, to = e->type;
     int a;
-    TRY(compile(k, e->args[0], mask, &a));
+    TRY(compiler_expr(k, e->args[0], mask, &a));
     if (from == to || (from == T_UNKNOWN && to == T_TEXT)) {
         *reg = a;
         return OK;
@@ -445,13 +392,13 @@ static enum status compile_cast(struct compiler *k, const struct expr *e, int ma
 }
 
 /* Work that is worth a test whether any cell needs it. */
-static bool costly(const struct expr *e)
+bool compiler_costly(const struct expr *e)
 {
     if (e->kind == E_SUBQUERY || (e->kind == E_CALL && e->func->how >= HOW_CELL)) return true;
     if (e->kind == E_CAST && type_is_varlen(e->type) != type_is_varlen(e->args[0]->type))
         return true;
     for (int i = 0; i < e->n_args; i++)
-        if (costly(e->args[i])) return true;
+        if (compiler_costly(e->args[i])) return true;
     return false;
 }
 
@@ -460,21 +407,21 @@ static enum status compile_logical(struct compiler *k, const struct expr *e, int
 {
     bool is_and = e->kind == E_AND;
     int first, scope = mask, skips[64], n_skips = 0;
-    TRY(compile(k, e->args[0], mask, &first));
-    *reg = new_reg(k, T_BOOL);
-    emit(k, STEP_COPY, *reg, vector(k, first), mask);
+    TRY(compiler_expr(k, e->args[0], mask, &first));
+    *reg = compiler_reg(k, T_BOOL);
+    compiler_emit(k, STEP_COPY, *reg, compiler_vector(k, first), mask);
     for (int i = 1; i < e->n_args; i++) {
         const struct expr *arg = e->args[i];
-        if ((expr_may_fail(arg) || costly(arg)) && n_skips < 64) {
-            int inner = new_mask(k, scope);
-            emit(k, is_and ? STEP_NOT_FALSE : STEP_NOT_TRUE, inner, *reg, scope);
+        if ((expr_may_fail(arg) || compiler_costly(arg)) && n_skips < 64) {
+            int inner = compiler_mask(k, scope);
+            compiler_emit(k, is_and ? STEP_NOT_FALSE : STEP_NOT_TRUE, inner, *reg, scope);
             scope = inner;
             skips[n_skips++] = k->code.n_steps;
-            emit(k, STEP_SKIP, -1, -1, scope);
+            compiler_emit(k, STEP_SKIP, -1, -1, scope);
         }
         int a;
-        TRY(compile(k, arg, scope, &a));
-        emit(k, is_and ? STEP_AND : STEP_OR, *reg, vector(k, a), scope);
+        TRY(compiler_expr(k, arg, scope, &a));
+        compiler_emit(k, is_and ? STEP_AND : STEP_OR, *reg, compiler_vector(k, a), scope);
     }
     for (int i = 0; i < n_skips; i++)
         k->code.steps[skips[i]].target = k->code.n_steps;
@@ -484,9 +431,9 @@ static enum status compile_logical(struct compiler *k, const struct expr *e, int
 static enum status compile_branch(struct compiler *k, const struct expr *e, int mask, int dst)
 {
     int skip = k->code.n_steps, a;
-    emit(k, STEP_SKIP, -1, -1, mask);
-    TRY(compile(k, e, mask, &a));
-    emit(k, STEP_BLEND, dst, vector(k, a), mask);
+    compiler_emit(k, STEP_SKIP, -1, -1, mask);
+    TRY(compiler_expr(k, e, mask, &a));
+    compiler_emit(k, STEP_BLEND, dst, compiler_vector(k, a), mask);
     k->code.steps[skip].target = k->code.n_steps;
     return OK;
 }
@@ -494,21 +441,17 @@ static enum status compile_branch(struct compiler *k, const struct expr *e, int 
 static enum status compile_case(struct compiler *k, const struct expr *e, int mask, int *reg)
 {
     int n = e->n_args / 2, left = mask;
-    *reg = new_reg(k, e->type);
-    emit(k, STEP_CLEAR, *reg, -1, mask);
+    *reg = compiler_reg(k, e->type);
+    compiler_emit(k, STEP_CLEAR, *reg, -1, mask);
     int *skips = arena_array(k->c->arena, int, n + 1);
     for (int i = 0; i < n; i++) {
-        int when;
-        TRY(compile(k, e->args[2 * i], left, &when));
-        vector(k, when);
-        int taken = new_mask(k, left);
-        emit(k, STEP_TRUE, taken, when, left);
-        int rest = new_mask(k, left);
-        emit(k, STEP_NOT_TRUE, rest, when, left);
+        int taken, rest = compiler_mask(k, left);
+        TRY(compiler_true(k, e->args[2 * i], left, &taken));
+        compiler_emit(k, STEP_EXCEPT, rest, -1, left)->index = taken;
         TRY(compile_branch(k, e->args[2 * i + 1], taken, *reg));
         left = rest;
         skips[i] = k->code.n_steps;
-        emit(k, STEP_SKIP, -1, -1, left);
+        compiler_emit(k, STEP_SKIP, -1, -1, left);
     }
     TRY(compile_branch(k, e->args[e->n_args - 1], left, *reg));
     for (int i = 0; i < n; i++)
@@ -519,18 +462,18 @@ static enum status compile_case(struct compiler *k, const struct expr *e, int ma
 static enum status compile_coalesce(struct compiler *k, const struct expr *e, int mask, int *reg)
 {
     int first, left = mask;
-    TRY(compile(k, e->args[0], mask, &first));
-    *reg = new_reg(k, e->type);
-    emit(k, STEP_COPY, *reg, vector(k, first), mask);
+    TRY(compiler_expr(k, e->args[0], mask, &first));
+    *reg = compiler_reg(k, e->type);
+    compiler_emit(k, STEP_COPY, *reg, compiler_vector(k, first), mask);
     int *skips = arena_array(k->c->arena, int, e->n_args);
     for (int i = 1; i < e->n_args; i++) {
-        int none = new_mask(k, left), a;
-        emit(k, STEP_NULL, none, *reg, left);
+        int none = compiler_mask(k, left), a;
+        compiler_emit(k, STEP_NULL, none, *reg, left);
         left = none;
         skips[i] = k->code.n_steps;
-        emit(k, STEP_SKIP, -1, -1, left);
-        TRY(compile(k, e->args[i], left, &a));
-        emit(k, STEP_BLEND, *reg, vector(k, a), left);
+        compiler_emit(k, STEP_SKIP, -1, -1, left);
+        TRY(compiler_expr(k, e->args[i], left, &a));
+        compiler_emit(k, STEP_BLEND, *reg, compiler_vector(k, a), left);
     }
     for (int i = 1; i < e->n_args; i++)
         k->code.steps[skips[i]].target = k->code.n_steps;
@@ -561,9 +504,9 @@ static enum status compile_in(struct compiler *k, const struct expr *e, int mask
     for (int64_t i = 0; i < n; i++)
         value_put(&set[i], packed, i);
     int a;
-    TRY(compile(k, e->args[0], mask, &a));
-    *reg = new_reg(k, T_BOOL);
-    struct step *s = emit(k, STEP_IN, *reg, vector(k, a), mask);
+    TRY(compiler_expr(k, e->args[0], mask, &a));
+    *reg = compiler_reg(k, T_BOOL);
+    struct step *s = compiler_emit(k, STEP_IN, *reg, compiler_vector(k, a), mask);
     s->in = kernels_get()->in[kernel_type(t)];
     s->set = packed;
     s->n_set = n;
@@ -577,16 +520,16 @@ static enum status compile_distinct(struct compiler *k, const struct expr *e, in
     struct expr differ = *e;
     int args[2], ne;
     differ.kind = E_CALL;
-    TRY(compile(k, e->args[0], mask, &args[0]));
-    TRY(compile(k, e->args[1], mask, &args[1]));
+    TRY(compiler_expr(k, e->args[0], mask, &args[0]));
+    TRY(compiler_expr(k, e->args[1], mask, &args[1]));
     if (e->func->how == HOW_BINARY)
         TRY(compile_binary(k, &differ, args, mask, &ne));
     else
         TRY(compile_cell(k, &differ, e->func->cell, args, mask, &ne));
-    *reg = new_reg(k, T_BOOL);
-    struct step *s = emit(k, STEP_DISTINCT, *reg, vector(k, ne), mask);
-    s->b = vector(k, args[0]);
-    s->c = vector(k, args[1]);
+    *reg = compiler_reg(k, T_BOOL);
+    struct step *s = compiler_emit(k, STEP_DISTINCT, *reg, compiler_vector(k, ne), mask);
+    s->b = compiler_vector(k, args[0]);
+    s->c = compiler_vector(k, args[1]);
     s->negated = e->negated;
     return OK;
 }
@@ -597,9 +540,9 @@ static enum status compile_subquery(struct compiler *k, const struct expr *e, in
     int *args = arena_array(k->c->arena, int, e->n_args + 1);
     TRY(subquery_of(k->c, e, k->env, &run));
     for (int i = 0; i < e->n_args; i++)
-        TRY(compile(k, e->args[i], mask, &args[i]));
-    *reg = new_reg(k, e->type);
-    struct step *s = emit(k, STEP_SUBQUERY, *reg, -1, mask);
+        TRY(compiler_expr(k, e->args[i], mask, &args[i]));
+    *reg = compiler_reg(k, e->type);
+    struct step *s = compiler_emit(k, STEP_SUBQUERY, *reg, -1, mask);
     s->subquery = run;
     s->index = e->index;
     s->n_args = e->n_args;
@@ -614,9 +557,9 @@ static enum status compile_node(struct compiler *k, const struct expr *e, int ma
     int a;
     switch (e->kind) {
     case E_COL:
-        *reg = new_reg(k, e->type);
+        *reg = compiler_reg(k, e->type);
         k->code.regs[*reg].in_place = true;
-        emit(k, STEP_COLUMN, *reg, -1, mask)->index = e->index;
+        compiler_emit(k, STEP_COLUMN, *reg, -1, mask)->index = e->index;
         return OK;
     case E_CALL:
         return compile_call(k, e, mask, reg);
@@ -626,14 +569,14 @@ static enum status compile_node(struct compiler *k, const struct expr *e, int ma
     case E_OR:
         return compile_logical(k, e, mask, reg);
     case E_NOT:
-        TRY(compile(k, e->args[0], mask, &a));
-        *reg = new_reg(k, T_BOOL);
-        emit(k, STEP_NOT, *reg, vector(k, a), mask);
+        TRY(compiler_expr(k, e->args[0], mask, &a));
+        *reg = compiler_reg(k, T_BOOL);
+        compiler_emit(k, STEP_NOT, *reg, compiler_vector(k, a), mask);
         return OK;
     case E_IS_NULL:
-        TRY(compile(k, e->args[0], mask, &a));
-        *reg = new_reg(k, T_BOOL);
-        emit(k, STEP_IS_NULL, *reg, vector(k, a), mask)->negated = e->negated;
+        TRY(compiler_expr(k, e->args[0], mask, &a));
+        *reg = compiler_reg(k, T_BOOL);
+        compiler_emit(k, STEP_IS_NULL, *reg, compiler_vector(k, a), mask)->negated = e->negated;
         return OK;
     case E_IS_DISTINCT:
         return compile_distinct(k, e, mask, reg);
@@ -659,7 +602,7 @@ static bool has_failed(const struct compiler *k, const struct expr *e)
            !subquery_known(env->subqueries[e->subquery->slot], e->index);
 }
 
-static enum status compile(struct compiler *k, const struct expr *e, int mask, int *reg)
+enum status compiler_expr(struct compiler *k, const struct expr *e, int mask, int *reg)
 {
     if (is_env_leaf(e)) {
         struct value v;
@@ -706,12 +649,12 @@ static enum status compile_outputs(struct compiler *k, struct expr *const *es, i
             o->column = es[i]->index;
             continue;
         }
-        TRY(compile(k, es[i], 0, &o->reg));
+        TRY(compiler_expr(k, es[i], 0, &o->reg));
         struct reg *reg = &k->code.regs[o->reg];
         if (reg->output >= 0) {
             o->same_as = reg->output;
         } else if (reg->constant || reg->in_place) {
-            emit(k, STEP_STORE, -1, vector(k, o->reg), 0)->index = i;
+            compiler_emit(k, STEP_STORE, -1, compiler_vector(k, o->reg), 0)->index = i;
         } else {
             reg->output = i;
         }
@@ -754,16 +697,11 @@ static enum status compile_filter(struct compiler *k, const struct expr *e)
     int n = filter_parts(k, e, &parts), scope = 0;
     int *skips = arena_array(k->c->arena, int, n);
     for (int i = 0; i < n; i++) {
-        int r;
-        TRY(compile(k, parts[i], scope, &r));
-        vector(k, r);
-        int inner = new_mask(k, scope);
-        emit(k, STEP_TRUE, inner, r, scope);
-        scope = inner;
+        TRY(compiler_true(k, parts[i], scope, &scope));
         skips[i] = k->code.n_steps;
-        emit(k, STEP_SKIP, -1, -1, scope);
+        compiler_emit(k, STEP_SKIP, -1, -1, scope);
     }
-    emit(k, STEP_RESULT, -1, -1, scope);
+    compiler_emit(k, STEP_RESULT, -1, -1, scope);
     for (int i = 0; i < n; i++)
         k->code.steps[skips[i]].target = k->code.n_steps;
     code_place_registers(k->c->arena, &k->code);
@@ -778,12 +716,12 @@ enum status program_compile(struct ctx *c, struct expr *const *es, int n, const 
     p->now_us = env ? env->statement_us : 0;
     bool fast = c->settings && c->settings->fast_math.n;
     struct compiler k = {.c = c, .in = in, .env = env, .fast = fast};
-    new_mask(&k, -1);
+    compiler_mask(&k, -1);
     TRY(compile_outputs(&k, es, n));
     p->run = k.code;
     if (n == 1 && es[0]->type == T_BOOL) {
         struct compiler f = {.c = c, .in = in, .env = env, .fast = fast};
-        new_mask(&f, -1);
+        compiler_mask(&f, -1);
         TRY(compile_filter(&f, es[0]));
         p->filter = arena_dup(c->arena, &f.code, sizeof f.code);
     }
@@ -797,7 +735,7 @@ static enum status eval_constant(struct ctx *c, const struct expr *e, const stru
     static const struct rel nowhere = {0};
     struct compiler k = {.c = c, .in = &nowhere, .env = env, .plain = true};
     k.fast = c->settings && c->settings->fast_math.n;
-    new_mask(&k, -1);
+    compiler_mask(&k, -1);
     struct expr *copy = arena_dup(c->arena, e, sizeof *e);
     TRY(compile_outputs(&k, &copy, 1));
     struct program p = {.in = &nowhere, .now_us = env ? env->statement_us : 0, .run = k.code};

@@ -39,6 +39,9 @@
     X(STEP_NOT_FALSE) /* mask dst = mask and r a is not false */                                   \
     X(STEP_NOT_TRUE)  /* mask dst = mask and r a is not true */                                    \
     X(STEP_NULL)      /* mask dst = mask and r a is NULL */                                        \
+    X(STEP_COMPARE)   /* mask dst = mask and compare(a, b) is true, or false when negated */       \
+    X(STEP_UNION)     /* mask dst = mask or mask `index` */                                        \
+    X(STEP_EXCEPT)    /* mask dst = mask without mask `index` */                                   \
     X(STEP_SKIP)      /* go on at `target` when no cell is in the mask */                          \
     X(STEP_SUBQUERY)  /* dst = value `index` of a sub-query that depends on args */                \
     X(STEP_STORE)     /* output `index` = a */                                                     \
@@ -57,6 +60,7 @@ struct step {
     bool negated;
     binary_fn *binary;
     muladd_fn *muladd;
+    compare_bits_fn *compare;
     unary_fn *unary;
     cell_fn *cell;
     const struct func *func; /* STEP_CELL; NULL in a cast */

@@ -15,7 +15,7 @@ static void note_use(struct code *code, int r, int step, bool writes)
 static bool makes_mask(enum step_kind kind)
 {
     return kind == STEP_TRUE || kind == STEP_NOT_FALSE || kind == STEP_NOT_TRUE ||
-           kind == STEP_NULL;
+           kind == STEP_NULL || kind == STEP_COMPARE || kind == STEP_UNION || kind == STEP_EXCEPT;
 }
 
 void code_place_registers(struct arena *a, struct code *code)
