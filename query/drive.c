@@ -18,8 +18,8 @@
 #define GOOD_SLAB (64 * 1024)       /* cells */
 #define GOOD_STORED (2 << 20)       /* bytes of tiles under a slab that is made of more than one */
 #define QUICK_SLAB_BYTES (16 << 20) /* larger ones keep who wants the first rows waiting */
-#define READ_AHEAD_BYTES (16 << 20)
-#define WHOLE 0 /* a grid extent: not cut along this dimension */
+#define READ_AHEAD_BYTES (32 << 20) /* decoded */
+#define WHOLE 0                     /* a grid extent: not cut along this dimension */
 
 /* A region cut into boxes, numbered in row-major order. */
 struct cut {

@@ -490,8 +490,9 @@ static void prefetch_next(const struct machine *m)
         const struct step *s = &m->code->steps[i];
         if (s->kind != STEP_COLUMN) continue;
         const struct column *col = &m->chunk->cols[s->index];
-        const char *from = (const char *)col->values + (size_t)first * type_bytes(col->type);
-        for (int64_t at = 0; at < n * (int64_t)type_bytes(col->type); at += 64)
+        int64_t bytes = (int64_t)type_bytes(col->type);
+        const char *from = (const char *)col->values + first * bytes;
+        for (int64_t at = 0; at < n * bytes; at += 64)
             __builtin_prefetch(from + at, 0, 2);
     }
 }
