@@ -1,6 +1,7 @@
 /* How does a single value read, print, compare and convert? */
 #include "storage/base/value.h"
 #include "storage/base/datetime.h"
+#include "storage/base/float_text.h"
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -276,50 +277,83 @@ static enum status parse_integer(struct ctx *c, enum type type, struct text whol
     return OK;
 }
 
+#define MOST_FAST_CHARS 100 /* of a number that is read without the C library */
+
 static const double powers_of_ten[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                        1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                        1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
+/* Digits of [*p, end) on the right of *mant; returns their number. */
+static size_t take_digits(const char **p, const char *end, uint64_t *mant)
+{
+    const char *start = *p, *at = start;
+    uint64_t m = *mant;
+    while (end - at >= 8) {
+        /* Eight at once: pairs, then fours, then all (Lemire, "Quickly parsing eight digits"). */
+        uint64_t v;
+        memcpy(&v, at, 8);
+        if (((v & 0xf0f0f0f0f0f0f0f0) | ((v + 0x0606060606060606) & 0xf0f0f0f0f0f0f0f0) >> 4) !=
+            0x3333333333333333)
+            break;
+        v = (v & 0x0f0f0f0f0f0f0f0f) * 2561 >> 8;
+        v = (v & 0x00ff00ff00ff00ff) * 6553601 >> 16;
+        v = (v & 0x0000ffff0000ffff) * 42949672960001 >> 32;
+        m = m * 100000000 + v;
+        at += 8;
+    }
+    for (; at < end && (unsigned)(*at - '0') < 10; at++)
+        m = m * 10 + (unsigned)(*at - '0');
+    *mant = m;
+    *p = at;
+    return (size_t)(at - start);
+}
+
+/* e, a sign and up to four digits. */
+static bool take_exponent(const char **p, const char *end, int *exponent)
+{
+    const char *at = *p + 1;
+    bool minus = at < end && *at == '-';
+    if (at < end && (*at == '-' || *at == '+')) at++;
+    const char *start = at;
+    int x = 0;
+    for (; at < end && at - start < 4 && (unsigned)(*at - '0') < 10; at++)
+        x = x * 10 + (*at - '0');
+    *exponent += minus ? -x : x;
+    *p = at;
+    return at > start;
+}
 
 /* A mantissa below 2^53 and a power of ten up to 22 are both exact doubles, so one operation rounds
  * once. */
 bool value_fast_double(const char *s, size_t n, double *out)
 {
-    size_t i = 0;
-    bool negative = n > 0 && s[0] == '-';
-    if (n > 0 && (s[0] == '-' || s[0] == '+')) i++;
+    const char *p = s, *end = s + n;
+    bool negative = n > 0 && *p == '-';
+    if (n > 0 && (*p == '-' || *p == '+')) p++;
+    const char *first = p;
     uint64_t mant = 0;
-    int n_digits = 0, decimals = 0, exponent = 0;
-    size_t first = i;
-    for (; i < n && (unsigned)(s[i] - '0') < 10; i++) {
-        mant = mant * 10 + (unsigned)(s[i] - '0');
-        n_digits += n_digits > 0 || mant != 0;
+    int exponent = 0;
+    size_t n_digits = take_digits(&p, end, &mant);
+    if (p < end && *p == '.') {
+        p++;
+        size_t decimals = take_digits(&p, end, &mant);
+        n_digits += decimals;
+        exponent = -(int)decimals;
     }
-    size_t n_seen = i - first;
-    if (i < n && s[i] == '.') {
-        size_t point = ++i;
-        for (; i < n && (unsigned)(s[i] - '0') < 10; i++) {
-            mant = mant * 10 + (unsigned)(s[i] - '0');
-            n_digits += n_digits > 0 || mant != 0;
-        }
-        n_seen += i - point;
-        if (i - point > 40) return false;
-        decimals = (int)(i - point);
+    if (n_digits == 0 || n > MOST_FAST_CHARS) return false;
+    if (n_digits > 19) { /* zeros before the first one do not count */
+        for (; first < p && (*first == '0' || *first == '.'); first++)
+            n_digits -= *first == '0';
+        if (n_digits > 19) return false;
     }
-    if (n_seen == 0 || n_digits > 19) return false;
-    if (i < n && (s[i] == 'e' || s[i] == 'E')) {
-        i++;
-        bool minus = i < n && s[i] == '-';
-        if (i < n && (s[i] == '-' || s[i] == '+')) i++;
-        size_t start = i;
-        for (; i < n && i - start < 4 && (unsigned)(s[i] - '0') < 10; i++)
-            exponent = exponent * 10 + (s[i] - '0');
-        if (i == start) return false;
-        if (minus) exponent = -exponent;
-    }
-    exponent -= decimals;
-    if (i != n || mant >> 53 || (mant != 0 && (exponent < -22 || exponent > 22))) return false;
+    if (p < end && (*p | 0x20) == 'e' && !take_exponent(&p, end, &exponent)) return false;
+    if (p != end) return false;
     double d = (double)mant;
-    if (mant != 0) d = exponent < 0 ? d / powers_of_ten[-exponent] : d * powers_of_ten[exponent];
+    if (mant >> 53 || exponent < -22 || exponent > 22) {
+        if (!double_from_decimal(mant, exponent, &d)) return false;
+    } else {
+        d = exponent < 0 ? d / powers_of_ten[-exponent] : d * powers_of_ten[exponent];
+    }
     *out = negative ? -d : d;
     return true;
 }
@@ -421,23 +455,6 @@ static void put_digits(struct strbuf *out, bool negative, const char *digits, in
     }
 }
 
-/* Finds m × 10^-k = x with m below 10^15 by trying small k: m and 10^k are exact, so the quotient
- * is what the text reads back as, and 15 digits are always told apart. */
-static bool few_decimals(double x, uint64_t *mant, int *decimals)
-{
-    if (!(x >= 1e-4 && x < 1e15)) return false;
-    for (int k = 0; k <= 18; k++) {
-        double scaled = rint(x * powers_of_ten[k]);
-        if (scaled >= 1e15) return false;
-        if (scaled / powers_of_ten[k] == x) {
-            *mant = (uint64_t)scaled;
-            *decimals = k;
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Is the text d.ddde±x exactly in the middle between two floating-point numbers? Only integers, or
  * halves, that need more bits than a number has can be: smaller ones would have too many digits. */
 static bool is_middle(const char *text, double x, bool is_float)
@@ -487,6 +504,15 @@ static int search_digits(double x, bool is_float, char *digits, int *exponent)
     return n;
 }
 
+/* Decimal digits up to `end`; returns the first. */
+static char *digits_of(uint64_t magnitude, char *end)
+{
+    do
+        *--end = (char)('0' + magnitude % 10);
+    while (magnitude /= 10);
+    return end;
+}
+
 static void format_float(double d, bool is_float, struct strbuf *out)
 {
     if (isnan(d)) {
@@ -496,13 +522,14 @@ static void format_float(double d, bool is_float, struct strbuf *out)
     } else if (d == 0) {
         strbuf_adds(out, signbit(d) ? "-0" : "0");
     } else {
-        char digits[24];
+        char room[24], *digits = room;
         uint64_t mant;
-        int n, exponent, decimals;
+        int n, exponent;
         double x = fabs(d);
-        if (!is_float && few_decimals(x, &mant, &decimals)) {
-            n = snprintf(digits, sizeof digits, "%llu", (unsigned long long)mant);
-            exponent = n - 1 - decimals;
+        if (!is_float && double_shortest(x, &mant, &exponent)) {
+            digits = digits_of(mant, room + sizeof room);
+            n = (int)(room + sizeof room - digits);
+            exponent += n - 1;
             while (n > 1 && digits[n - 1] == '0')
                 n--;
         } else {
@@ -514,13 +541,9 @@ static void format_float(double d, bool is_float, struct strbuf *out)
 
 static void format_int(uint64_t magnitude, bool negative, struct strbuf *out)
 {
-    char digits[24];
-    size_t at = sizeof digits;
-    do
-        digits[--at] = (char)('0' + magnitude % 10);
-    while (magnitude /= 10);
-    if (negative) digits[--at] = '-';
-    strbuf_add(out, digits + at, sizeof digits - at);
+    char room[24], *end = room + sizeof room, *digits = digits_of(magnitude, end);
+    if (negative) *--digits = '-';
+    strbuf_add(out, digits, (size_t)(end - digits));
 }
 
 static void format_signed(int64_t i, struct strbuf *out)
