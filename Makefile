@@ -43,7 +43,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 
 include $(wildcard conf/*.mk)
 
-.PHONY: all packages venv demo check install clean lib unit sql-runner fuzzers crash memory fuzz random
+.PHONY: churn all packages venv demo check install clean lib unit sql-runner fuzzers crash memory fuzz random
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 all: $(B)/tesserad $(B)/tessera
@@ -126,6 +126,8 @@ crash: all
 	build/venv/bin/python tests/crash/crash.py 5000
 memory: all
 	build/venv/bin/python tests/memory.py 64 long
+churn: $(B)/unit/test_churn
+	TESSERA_CHURN_MB=4096 $(B)/unit/test_churn
 random: all venv
 	TESSERA_SEED=$${TESSERA_SEED:-random} build/venv/bin/python -u tests/oracle/numpy_test.py 1000000
 fuzz:

@@ -532,6 +532,19 @@ static void find_many_units(const struct axis *a, const int64_t *values, int64_t
     }
 }
 
+/* Coordinates as the type of the search: doubles of a float axis, units of any other. */
+static void widen(enum type t, const void *values, int64_t at, int64_t n, double *doubles,
+                  int64_t *units)
+{
+    for (int64_t i = 0; i < n; i++) {
+        struct value v = value_get(t, values, at + i);
+        if (type_is_float(t))
+            doubles[i] = v.d;
+        else
+            units[i] = v.i;
+    }
+}
+
 void axis_find_many(const struct axis *a, const void *values, int64_t n, int64_t *pos,
                     uint8_t *found)
 {
@@ -544,13 +557,12 @@ void axis_find_many(const struct axis *a, const void *values, int64_t n, int64_t
         int64_t m = n - done < BLOCK ? n - done : BLOCK;
         double doubles[BLOCK];
         int64_t units[BLOCK];
-        for (int64_t i = 0; i < m; i++) {
-            struct value v = value_get(a->type, values, done + i);
-            if (type_is_float(a->type))
-                doubles[i] = v.d;
-            else
-                units[i] = v.i;
-        }
+        if (a->type == T_FLOAT64)
+            memcpy(doubles, (const double *)values + done, (size_t)m * sizeof *doubles);
+        else if (a->type == T_INT64 || a->type == T_TIMESTAMP)
+            memcpy(units, (const int64_t *)values + done, (size_t)m * sizeof *units);
+        else
+            widen(a->type, values, done, m, doubles, units);
         if (type_is_float(a->type)) {
             find_many_doubles(a, doubles, m, pos + done, found + done);
         } else if (a->step_months) {

@@ -72,7 +72,7 @@ static enum status encode_values(struct ctx *c, const void *values, int64_t n, s
     if (*payload_bytes) return OK;
     TRY(planes_encode(c, values, n, width, payload, payload_bytes));
     *used = CODEC_PLANES;
-    if (!codec_gains(n_bytes, *payload_bytes))
+    if (!*payload_bytes || !codec_gains(n_bytes, *payload_bytes))
         keep_raw(values, n_bytes, payload, payload_bytes, used);
     return OK;
 }

@@ -3,6 +3,7 @@
 #include "storage/codec_parts.h"
 #include "storage/record.h"
 #include "storage/shuffle.h"
+#include <math.h>
 #include <string.h>
 
 enum plane { PLANE_CONSTANT, PLANE_RAW, PLANE_ZSTD };
@@ -25,11 +26,13 @@ static bool repeats(const uint8_t *piece, size_t n)
     return hits > n / 32;
 }
 
-/* Would zstd gain? Judged by pieces: bytes that are nearly equally frequent (the sum of squares of
- * their counts is close to the least there can be) and do not repeat would not. */
-static bool worth_compressing(const uint8_t *plane, size_t n)
+/* About what zstd would leave of a plane, judged by pieces; n: it is not worth trying. From the sum
+ * of squares of how often each byte occurs (Rényi's entropy, at most Shannon's), unless the bytes
+ * repeat. */
+static size_t estimate(const uint8_t *plane, size_t n)
 {
-    if (n < PIECES * PIECE_BYTES) return true;
+    if (memcmp(plane, plane + 1, n - 1) == 0) return 1;
+    if (n < PIECES * PIECE_BYTES) return 2;
     uint16_t counts[2][256] = {{0}};
     for (size_t p = 0; p < PIECES; p++) {
         const uint8_t *piece = plane + (n - PIECE_BYTES) / (PIECES - 1) * p;
@@ -44,21 +47,23 @@ static bool worth_compressing(const uint8_t *plane, size_t n)
         squares += count * count;
     }
     const uint32_t all = PIECES * PIECE_BYTES, least = all * (all / 256) + all;
-    return squares > least * 5 / 2 || repeats(plane + n / 2, PIECE_BYTES);
+    if (repeats(plane + n / 2, PIECE_BYTES)) return 2;
+    if (squares <= least * 5 / 2) return n;
+    return 2 + (size_t)((float)n / 8 * -log2f((float)squares / ((float)all * (float)all)));
 }
 
 /* One plane to `to`, which has room for n bytes. */
-static enum status put_plane(struct ctx *c, const uint8_t *plane, size_t n, uint8_t *to,
-                             enum plane *kind, size_t *bytes)
+static enum status put_plane(struct ctx *c, const uint8_t *plane, size_t n, size_t estimated,
+                             uint8_t *to, enum plane *kind, size_t *bytes)
 {
-    if (memcmp(plane, plane + 1, n - 1) == 0) {
+    if (estimated == 1) {
         *to = *plane;
         *kind = PLANE_CONSTANT;
         *bytes = 1;
         return OK;
     }
     size_t got = 0;
-    if (worth_compressing(plane, n)) TRY(codec_squeeze(c, plane, n, to, &got));
+    if (estimated < n) TRY(codec_squeeze(c, plane, n, to, &got));
     if (got > n - n / LEAST_GAIN) got = 0;
     *kind = got ? PLANE_ZSTD : PLANE_RAW;
     *bytes = got ? got : n;
@@ -74,16 +79,22 @@ enum status planes_encode(struct ctx *c, const void *values, int64_t n, size_t w
     void *planes;
     TRY(scratch_alloc(c, (size_t)n * width, &planes));
     shuffle_bytes(values, n, width, planes);
-    for (size_t k = 0; k < width; k++, head += PLANE_HEAD_BYTES) {
+    size_t estimated[CODEC_MAX_WIDTH], all = 0;
+    for (size_t k = 0; k < width; k++)
+        all += estimated[k] = estimate((uint8_t *)planes + k * (size_t)n, (size_t)n);
+    *out = 0;
+    bool worth = codec_gains((size_t)n * width, all);
+    for (size_t k = 0; worth && k < width; k++, head += PLANE_HEAD_BYTES) {
         enum plane kind;
         size_t bytes;
-        TRY(put_plane(c, (uint8_t *)planes + k * (size_t)n, (size_t)n, to, &kind, &bytes));
+        TRY(put_plane(c, (uint8_t *)planes + k * (size_t)n, (size_t)n, estimated[k], to, &kind,
+                      &bytes));
         head[0] = (uint8_t)kind;
         put32(head + 1, (uint32_t)bytes);
         to += bytes;
     }
     scratch_release(c->scratch, mark);
-    *out = (size_t)(to - (uint8_t *)payload);
+    if (worth) *out = (size_t)(to - (uint8_t *)payload);
     return OK;
 }
 

@@ -2,7 +2,7 @@
  *
  * Invariants:
  *  - a record's segments are written in one transaction, numbered 0, 1, … without a gap, all but
- *    the last of SEGMENT_BYTES;
+ *    the last of SEGMENT_BYTES, or all but the last of LONG_SEGMENT_BYTES;
  *  - a reader's transaction is renewed at the start of a call and reset at its end, so that it pins
  *    no pages in between;
  *  - the file is at least as long as LMDB says, so that a read never ends in SIGBUS. */
@@ -119,7 +119,7 @@ size_t segment_stored_bytes(const struct store *s, size_t key_bytes, size_t n)
     while (pages * page - run_head < n)
         pages *= 2;
     size_t whole = pages * page - run_head;
-    return whole < SEGMENT_BYTES ? whole : SEGMENT_BYTES;
+    return whole < LONG_SEGMENT_BYTES ? whole : LONG_SEGMENT_BYTES;
 }
 
 /* ---- opening ---- */
@@ -366,6 +366,7 @@ struct copy {
     MDB_cursor *cursor;
     int segment;  /* the next one */
     size_t total; /* bytes still to come, the length included */
+    size_t segment_bytes;
     int n;
     struct {
         const uint8_t *from;
@@ -387,10 +388,10 @@ static enum status copy_gather(struct ctx *c, struct store *s, struct copy *y, M
             if (rc || k.mv_size != want.bytes || memcmp(k.mv_data, want.b, want.bytes))
                 return record_corrupt(c, y->key, "a segment is missing");
         }
-        size_t n = y->total < SEGMENT_BYTES ? y->total : SEGMENT_BYTES;
+        size_t n = y->total < y->segment_bytes ? y->total : y->segment_bytes;
         if (value.mv_size != segment_stored_bytes(s, want.bytes, n))
             return record_corrupt(c, y->key, "a segment has another size");
-        if (value.mv_size > s->page_bytes) ahead_add(&ahead, &value, s->page_bytes);
+        if (value.mv_size >= s->page_bytes / 2) ahead_add(&ahead, &value, s->page_bytes);
         y->part[y->n].from = value.mv_data;
         y->part[y->n].n_bytes = n;
         y->total -= n;
@@ -410,6 +411,7 @@ static enum status copy_out(struct ctx *c, struct store *s, MDB_cursor *cursor,
     TRY(scratch_alloc(c, length ? length : 1, &mem));
 
     struct copy y = {.key = key, .cursor = cursor, .total = length + LENGTH_BYTES};
+    y.segment_bytes = value.mv_size > SEGMENT_BYTES ? LONG_SEGMENT_BYTES : SEGMENT_BYTES;
     uint8_t *to = mem;
     size_t skip = LENGTH_BYTES;
     while (y.total) {

@@ -7,8 +7,11 @@
  *
  * Key, big-endian so that bytes sort as numbers: array (4), attribute (2), each coordinate with its
  * sign bit flipped (8 each), version inverted so that the newest comes first (8), segment (2).
- * Value: a record, after 8 bytes of its length, cut into segments of 16 pages (65,520 bytes); the
- * last one is rounded up to 1, 2, 4, 8 or 16 pages, or kept as it is when it fits beside its key.
+ * Value: a record, after 8 bytes of its length, cut into segments of a page (4,080 bytes); the last
+ * one is rounded up to a page, or kept as it is when it fits beside its key. Single pages are what
+ * LMDB finds in its free list without a search. Records above 250 MiB, and those of older versions
+ * of the software, have segments of 16 pages (65,520 bytes), the last one rounded up to 1, 2, 4, 8
+ * or 16.
  *
  * Threads: all functions may be called by many at once, a struct store_batch by many too. Read
  * transactions never outlive a call. Errors: ERR_DISK_FULL (disk, map or quota; reads go on),
@@ -88,8 +91,8 @@ void store_read_ahead(struct store *s, const struct tile_key *keys, int64_t n);
 
 /* ---- writing ---- */
 /* Records gathered in memory, charged to c->budget of the putting call (which must outlive the
- * batch), and written in transactions of about batch_bytes by a thread of the batch's own, while the
- * next ones are gathered. */
+ * batch), and written in transactions of about batch_bytes by a thread of the batch's own, while
+ * the next ones are gathered. */
 struct store_batch;
 enum status store_batch_new(struct ctx *c, struct store *s, struct store_batch **out);
 /* Copies the record. A later put of the same key replaces the earlier one. Once a write has failed,

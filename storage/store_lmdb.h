@@ -7,8 +7,10 @@
 #include <pthread.h>
 
 #define KEY_MAX_BYTES (4 + 2 + 8 * MAX_DIMS + 8 + 2)
-#define SEGMENT_BYTES (16 * 4096 - 16) /* LMDB heads a run of pages with 16 bytes */
-#define LENGTH_BYTES 8                 /* before a record: its length */
+#define SEGMENT_BYTES (4096 - 16) /* LMDB heads a run of pages with 16 bytes */
+#define LONG_SEGMENT_BYTES (16 * 4096 - 16)
+#define MOST_SEGMENTS 65000 /* of SEGMENT_BYTES in a record; a larger one has long segments */
+#define LENGTH_BYTES 8      /* before a record: its length */
 #define DEFAULT_BATCH_BYTES (INT64_C(32) << 20)
 
 /* A read transaction and a cursor in it, kept between reads. */
@@ -44,7 +46,9 @@ void store_key_put(struct store_key *k, const struct tile_key *key, int64_t vers
 bool store_key_get(const MDB_val *k, struct tile_key *out, int *segment);
 
 /* ---- segments ---- */
-/* Bytes of the value that holds n bytes of a record (≤ SEGMENT_BYTES), under a key of key_bytes. */
+/* Bytes of the value that holds n bytes of a record (≤ LONG_SEGMENT_BYTES), under a key of
+ * key_bytes.
+ */
 size_t segment_stored_bytes(const struct store *s, size_t key_bytes, size_t n);
 
 /* ---- reading ---- */

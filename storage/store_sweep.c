@@ -9,7 +9,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define REMOVE_AT_ONCE 256 /* records (dropping: segments) in a write transaction */
+#define REMOVE_AT_ONCE 256 /* records in a write transaction */
+#define DROP_AT_ONCE 8192  /* segments, when all go */
 #define LOOK_AT_ONCE 4096  /* keys in a read transaction */
 
 struct sweep {
@@ -105,6 +106,12 @@ static enum status look(struct ctx *c, struct sweep *w, struct reader *r, MDB_cu
         if (segment == 0) TRY(judge(c, w, presence, &key, &k));
         memcpy(w->after.b, k.mv_data, k.mv_size);
         w->after.bytes = k.mv_size;
+        if (v.mv_size >= SEGMENT_BYTES) { /* others of the record may follow: pass them by */
+            memset(w->after.b + w->after.bytes - 2, 0xff, 2);
+            k = (MDB_val){w->after.bytes, w->after.b};
+            rc = mdb_cursor_get(r->cursor, &k, &v, MDB_SET_RANGE);
+            continue;
+        }
         w->after.b[w->after.bytes++] = 0; /* the least key behind it */
         rc = mdb_cursor_get(r->cursor, &k, &v, MDB_NEXT);
     }
@@ -185,7 +192,7 @@ enum status store_sweep(struct ctx *c, struct store *s, uint32_t array, int n_di
     return status;
 }
 
-/* Removes up to REMOVE_AT_ONCE segments whose keys begin with these bytes; *n: how many were. */
+/* Removes up to DROP_AT_ONCE segments whose keys begin with these bytes; *n: how many were. */
 static enum status drop_some(struct ctx *c, struct store *s, const uint8_t *prefix, size_t n_prefix,
                              int64_t *n, int64_t *n_records)
 {
@@ -198,7 +205,7 @@ static enum status drop_some(struct ctx *c, struct store *s, const uint8_t *pref
         mdb_txn_abort(txn);
         return store_error(c, s, rc, "write");
     }
-    while (n_segments < REMOVE_AT_ONCE) {
+    while (n_segments < DROP_AT_ONCE) {
         uint8_t from[6];
         memcpy(from, prefix, n_prefix);
         MDB_val k = {n_prefix, from}, v;

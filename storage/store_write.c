@@ -118,12 +118,13 @@ static int put_record(struct store *s, MDB_cursor *cursor, const struct item *it
 {
     struct store_key key = item->key;
     const uint8_t *from = item->bytes;
-    size_t total = item->n_bytes + LENGTH_BYTES, head = LENGTH_BYTES;
+    size_t total = item->n_bytes + LENGTH_BYTES, head = LENGTH_BYTES, most = SEGMENT_BYTES;
+    if (total > (size_t)MOST_SEGMENTS * SEGMENT_BYTES) most = LONG_SEGMENT_BYTES;
     int rc = store_remove_record(cursor, &key);
     for (unsigned segment = 0; total && !rc; segment++) {
         key.b[key.bytes - 2] = (uint8_t)(segment >> 8);
         key.b[key.bytes - 1] = (uint8_t)segment;
-        size_t n = total < SEGMENT_BYTES ? total : SEGMENT_BYTES;
+        size_t n = total < most ? total : most;
         size_t stored = segment_stored_bytes(s, key.bytes, n);
         MDB_val k = {key.bytes, key.b}, v = {stored, NULL};
         if ((rc = mdb_cursor_put(cursor, &k, &v, MDB_RESERVE))) break;

@@ -145,8 +145,10 @@ const struct schema *writer_schema(const struct writer *cw)
 void writer_free(struct writer *w)
 {
     if (!w) return;
-    if (!w->finished && (w->pending || w->patched)) change_kill_version(w->txn, w->change, w->version);
-    if (!w->pending && !w->patched && w->version) change_return_version(w->txn, w->change, w->version);
+    if (!w->finished && (w->pending || w->patched))
+        change_kill_version(w->txn, w->change, w->version);
+    if (!w->pending && !w->patched && w->version)
+        change_return_version(w->txn, w->change, w->version);
     store_batch_free(w->batch);
     wtiles_free(w);
     writer_free_sums(w);
@@ -336,8 +338,9 @@ static void place_cells(const struct writer *w, int64_t n, int64_t *const *pos,
     if (!sorted) qsort(places, (size_t)n, sizeof(*places), order_of_places);
 }
 
+/* hashed: cells of several tiles may have the same number. */
 static enum status put_groups(struct ctx *c, struct writer *w, const struct place *places,
-                              int64_t n, int64_t *const *pos, const struct cells *src,
+                              int64_t n, bool hashed, int64_t *const *pos, const struct cells *src,
                               int64_t *written)
 {
     void *cells, *from;
@@ -349,8 +352,10 @@ static enum status put_groups(struct ctx *c, struct writer *w, const struct plac
         int64_t k = i;
         coords_of(w, pos, places[i].from, coords);
         for (; k < n && places[k].tile == places[i].tile; k++) {
-            coords_of(w, pos, places[k].from, next);
-            if (memcmp(next, coords, bytes) != 0) break;
+            if (hashed) {
+                coords_of(w, pos, places[k].from, next);
+                if (memcmp(next, coords, bytes) != 0) break;
+            }
             ((uint32_t *)cells)[k - i] = places[k].cell;
             ((uint32_t *)from)[k - i] = places[k].from;
         }
@@ -374,7 +379,7 @@ static enum status put_cells(struct ctx *c, struct writer *w, int64_t n, int64_t
     TRY(writer_encode_columns(c, w, cols, NULL, n, p));
     TRY(scratch_alloc(c, sizeof(struct place) * (size_t)n, &places));
     place_cells(w, n, pos, &tiles, places);
-    TRY(put_groups(c, w, places, n, pos, p, written));
+    TRY(put_groups(c, w, places, n, box_cells(&tiles) == INT64_MAX, pos, p, written));
     if (writer_inserts(w)) writer_grow(w, &bound);
     return OK;
 }

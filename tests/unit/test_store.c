@@ -133,13 +133,58 @@ static void every_size_comes_back(void **state)
 static void runs_are_powers_of_two(void **state)
 {
     struct fixture *f = *state;
-    for (size_t n = 1; n <= SEGMENT_BYTES; n += 7) {
+    for (size_t n = 1; n <= LONG_SEGMENT_BYTES; n += 7) {
         size_t stored = segment_stored_bytes(f->store, 32, n);
-        assert_true(stored >= n && stored <= SEGMENT_BYTES);
+        assert_true(stored >= n && stored <= LONG_SEGMENT_BYTES);
         if (stored == n && n < 2040) continue;
         size_t pages = (stored + 16) / 4096;
         assert_int_equal(pages * 4096, stored + 16);
         assert_int_equal(pages & (pages - 1), 0);
+    }
+}
+
+/* A record as older versions of the software cut it. */
+static void put_in_long_segments(struct fixture *f, const struct tile_key *key, size_t n)
+{
+    uint8_t *bytes = malloc(n + LENGTH_BYTES);
+    MDB_txn *txn;
+    put64(bytes, n);
+    fill(bytes + LENGTH_BYTES, n, key);
+    assert_int_equal(mdb_txn_begin(f->store->env, NULL, 0, &txn), 0);
+    int segment = 0;
+    for (size_t at = 0; at < n + LENGTH_BYTES; segment++) {
+        size_t left = n + LENGTH_BYTES - at, part = LONG_SEGMENT_BYTES;
+        struct store_key sk;
+        store_key_put(&sk, key, key->version, segment);
+        if (left < part) part = left;
+        MDB_val k = {sk.bytes, sk.b}, v = {segment_stored_bytes(f->store, sk.bytes, part), NULL};
+        assert_int_equal(mdb_put(txn, f->store->dbi, &k, &v, MDB_RESERVE), 0);
+        memcpy(v.mv_data, bytes + at, part);
+        at += part;
+    }
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    free(bytes);
+}
+
+static void records_in_long_segments_are_read_and_swept(void **state)
+{
+    struct fixture *f = *state;
+    const size_t sizes[] = {4000, 4072, 4073, 5000, 9000, 65512, 65513, 200000};
+    const int n = (int)(sizeof sizes / sizeof *sizes);
+    const int64_t dead = 1, kept = 2;
+    int64_t removed;
+    for (int i = 0; i < n; i++) {
+        struct tile_key old = key2(1, i, 0, 1), kept_one = key2(1, i, 1, 2);
+        put_in_long_segments(f, &old, sizes[i]);
+        put_in_long_segments(f, &kept_one, sizes[n - 1 - i]);
+        put_now(f, key2(1, i, 2, 2), sizes[i]);
+        check_get(&f->t.c, f->store, old, sizes[i]);
+    }
+    assert_int_equal(store_sweep(&f->t.c, f->store, 3, 2, &dead, 1, &kept, 1, &removed), OK);
+    assert_int_equal(removed, n);
+    for (int i = 0; i < n; i++) {
+        check_get(&f->t.c, f->store, key2(1, i, 1, 2), sizes[n - 1 - i]);
+        check_get(&f->t.c, f->store, key2(1, i, 2, 2), sizes[i]);
     }
 }
 
@@ -648,6 +693,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(every_size_comes_back),
         TEST(runs_are_powers_of_two),
+        TEST(records_in_long_segments_are_read_and_swept),
         TEST(views_see_their_versions),
         TEST(scans_walk_the_box),
         TEST(arrays_without_dimensions_and_with_all),
