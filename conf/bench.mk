@@ -1,7 +1,8 @@
 # make bench: Tessera beside its peers (tests/bench/README.md). The peers have a Python environment of their own.
-.PHONY: bench bench-tools
-bench: packages bench-tools
-	@TESSERA_BUILD=$(B) build/bench-venv/bin/python -u tests/bench/bench.py
+# bench-readme: and the README's table; bench-profile: what the server's time goes to, by perf.
+.PHONY: bench bench-readme bench-profile bench-tools
+bench bench-readme bench-profile: packages bench-tools
+	@TESSERA_BUILD=$(B) build/bench-venv/bin/python -u tests/bench/bench.py $(patsubst bench%,-%,$(filter-out bench,$@))
 
 bench-tools:
 	@$(MAKE) build/bench-venv/ready

@@ -108,9 +108,15 @@ def rewrite(path, text):
         f.write(head + begin + "\n" + text + "\n" + end + rest.split(end)[1])
 
 
+def below(done, limits):
+    """The rows that do not reach their goal."""
+    return "Below their goal: " + "; ".join(f"{row.name} ({number(ratio(results))} of {row.goal:g})" for row, results in done
+                                            if verdict(row, results, limits) == "**no**") + "."
+
+
 def write(dir, intro, done, limits, growth=""):
     """report.md and chart.svg."""
-    said = ["# Tessera beside its peers", intro, "![](chart.svg)", table(done, limits)]
+    said = ["# Tessera beside its peers", intro, "![](chart.svg)", table(done, limits), below(done, limits)]
     notes = [f"- {row.name}: {row.note}" for row, _ in done if row.note]
     notes += [f"- {row.name}, {NAMES[who]}: {r.failure or r.said}" for row, results in done for who, r in results.items()
               if r.failure or r.said]

@@ -8,6 +8,7 @@ import tempfile
 import psycopg
 
 from data import Data, decimal
+from harness import Server
 from workload import Took, connection, free_port, row
 
 BIN = "/usr/lib/postgresql/15/bin/"
@@ -91,17 +92,17 @@ def inserts(dir, bench):
     for script, size, which in ((one, 1, "committed singly"), (many, 1000, "committed by thousands")):
         for clients in (1, WRITERS):
             yield row(f"one-cell INSERTs, {which}, {clients} writer{'s' if clients > 1 else ''}",
-                      tessera=writer(dir, bench, "tessera", clients, script, size),
-                      postgres=writer(dir, bench, "postgres", clients, script, size))
+                      server=(server := Server(dir=os.path.join(dir, f"inserts-{size}-{clients}"), port=free_port())),
+                      tessera=writer(dir, server, "tessera", clients, script, size),
+                      postgres=writer(dir, bench.postgres, "postgres", clients, script, size))
 
 
-def writer(dir, bench, who, clients, script, size):
-    """A run begins with empty arrays; the bytes stored for an INSERT go to the report."""
+def writer(dir, server, who, clients, script, size):
+    """A run begins with empty arrays; what the data directory grows by for an INSERT goes to the report."""
     kind = {"tessera": "CREATE ARRAY w{} (k BIGINT DIMENSION [0 : 99999999], v DOUBLE)",
             "postgres": "CREATE TABLE w{} (k bigint PRIMARY KEY, v float8)"}[who]
 
     def run(*_):
-        server = bench.server if who == "tessera" else bench.postgres
         conn = psycopg.connect(host="127.0.0.1", port=server.port, user="bench", dbname="bench", autocommit=True)
         for w in range(WRITERS):
             conn.execute(f"DROP {kind.split()[1]} IF EXISTS w{w}")

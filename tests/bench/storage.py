@@ -17,7 +17,7 @@ SLICED = 1 << 15          # cells of the peers' chunks that slices are taken of:
 
 
 def rows(n, bench):
-    at = lambda name: lambda form: os.path.join(bench.dir, f"{name}.{form}")
+    at = lambda name: lambda form: os.path.join(bench.files, f"{name}.{form}")
     for kind, maker in KINDS.items():
         yield scan(n, at("scan_" + maker.__name__), kind, maker)
     yield from slices(n, at("cube"))

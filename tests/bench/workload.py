@@ -8,6 +8,7 @@ import functools
 import multiprocessing
 import os
 import re
+import shutil
 import socket
 import statistics
 import time
@@ -18,7 +19,7 @@ import psycopg
 
 fork = multiprocessing.get_context("fork")
 RUNS = int(os.environ.get("RUNS", 5))
-PATIENCE_S = 300          # a side that takes longer for one run is not waited for
+PATIENCE_S = 600          # a side that takes longer for one run is not waited for
 SLOW = 5                  # a peer that takes five seconds, and so many times the best's, is not asked again
 
 
@@ -32,7 +33,8 @@ class Took:
 
 @dataclasses.dataclass
 class Row:
-    """A workload. `stored`: whether Tessera has the data; `judge`: the side that gives the answer only. `limit`: which of the machine's limits bounds it and how many of its units one run needs; `wanted`: the fraction
+    """A workload. `stored`: whether Tessera has the data; `judge`: the side that gives the answer only; `server`: one of its own, and `prepare`: what to do with a
+    connection once it is up. `limit`: which of the machine's limits bounds it and how many of its units one run needs; `wanted`: the fraction
     of it that is the goal. `before`: what each side does before each run, uncounted. `rtol`: how near answers must be."""
     name: str
     data: list
@@ -45,6 +47,9 @@ class Row:
     note: str = ""
     stored: bool = True
     judge: str = None
+    runs: int = RUNS
+    server: object = None
+    prepare: object = None
 
 
 def row(name, data=(), goal=1.0, **others):
@@ -165,7 +170,11 @@ class Side:
     def warm_up(self, held):
         """The run that is not counted; the peak of a peer is what it adds to what it was forked with, and its inputs if it uses them."""
         self.base = 0 if self.server_pid else self.peak() - held
-        return None if self.ask("run") is None else self.ask("answer")
+        took = self.ask("run")
+        if took is None:
+            return None
+        self.result.said = took[1]
+        return self.ask("answer")
 
     def run(self):
         restart_peak(self.pid())
@@ -174,7 +183,6 @@ class Side:
         if took is None:
             return
         self.result.seconds.append(took[0])
-        self.result.said = took[1]
         after = bytes_read(self.pid())
         r, n = self.result, len(self.result.seconds)
         r.cpu_s += (cpu_s(self.pid()) - cpu - r.cpu_s) / n        # the mean so far
@@ -217,12 +225,31 @@ class Bench:
 
     def __init__(self, server, dir, only, who=None):
         self.server, self.dir, self.only, self.who = server, dir, re.compile(only, re.IGNORECASE), who
-        self.held, self.postgres = [], None
+        self.files = os.path.join(dir, "files")
+        self.held, self.postgres, self.own = [], None, None
 
     def conn(self):
         return connection(self.server.port)
 
+    def takes_part(self, who):
+        return self.who is None or who in self.who
+
+    def use(self, server, prepare):
+        """Starts a row's own server, in place of the one that a row had before."""
+        if server is self.own:
+            return
+        if self.own:
+            self.own.stop()
+            shutil.rmtree(self.own.dir, ignore_errors=True)
+        self.own = server
+        if server:
+            os.makedirs(server.dir, exist_ok=True)
+            server.start()
+            if prepare:
+                prepare(connection(server.port))
+
     def close(self):
+        self.use(None, None)
         if self.postgres:
             self.postgres.stop()
 
@@ -230,7 +257,10 @@ class Bench:
         return bool(self.only.search(row.name))
 
     def keep(self, data, stored):
-        """Makes what the next row needs, and drops what it does not."""
+        """Makes what the next row needs, and drops what it does not, with the files that were made of it."""
+        if data != self.held:
+            shutil.rmtree(self.files, ignore_errors=True)
+            os.makedirs(self.files)
         for d in [d for d in self.held if d not in data]:
             d.forget(self.conn())
         self.held = list(data)
@@ -244,21 +274,30 @@ class Bench:
         if isinstance(act, tuple):
             return tuple(self.function(who, a, row) for a in act)
         if who == "tessera":
-            return lambda: act(connection(self.server.port)) if callable(act) else execute(connection(self.server.port), act)
+            port = (row.server or self.server).port
+            return lambda: act(connection(port)) if callable(act) else execute(connection(port), act)
         if callable(act):
             return act
         from peers import duckdb_with
         return lambda: duckdb_with(tuple(row.data)).execute(act).fetchall()
 
-    def measure(self, row):
-        """A row's results by side, after comparing the answers; None for a side whose answer is wrong."""
+    def sides(self, row, takes_part):
+        """A process for each side that takes part, once the data and the servers are there."""
         self.keep(row.data, row.stored)
-        connection.cache_clear()              # each process connects for itself
-        held = sum(d.nbytes for d in row.data)
-        if "postgres" in row.sides and "postgres" in (self.who or row.sides):
+        self.use(row.server, row.prepare)
+        if "postgres" in row.sides and takes_part("postgres"):
             self.postgres.start()
-        sides = [Side(who, self.function(who, act, row), self.function(who, row.before[who], row) if who in row.before else None,
-                      self.server) for who, act in row.sides.items() if self.who is None or who in self.who]
+        connection.cache_clear()              # each process connects for itself
+        return [Side(who, self.function(who, act, row), self.function(who, row.before[who], row) if who in row.before else None,
+                     row.server or self.server) for who, act in row.sides.items() if takes_part(who)]
+
+    def tessera_side(self, row):
+        return self.sides(row, lambda who: who == "tessera")[0]
+
+    def measure(self, row):
+        """A row's results by side, after comparing the answers."""
+        sides = self.sides(row, self.takes_part)
+        held = sum(d.nbytes for d in row.data)
         try:
             want = None
             for side in sorted(sides, key=lambda s: s.who != "numpy"):
@@ -269,7 +308,7 @@ class Bench:
                     want = got
                 elif not close_to(got, want, row.rtol):
                     side.fail(f"wrong: {str(got)[:60]} for {str(want)[:60]}")
-            for _ in range(RUNS):
+            for _ in range(row.runs):
                 best = min((s.result.median for s in sides if s.result.seconds), default=0)
                 for side in sides:
                     slow = side.who != "tessera" and (side.result.median or 0) > SLOW * max(1, best)
