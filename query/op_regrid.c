@@ -153,6 +153,24 @@ struct channel {
     bool unit;   /* each cell with a weight counts 1 */
 };
 
+/* One number for each span of a line: numbers beside one another. */
+static void sum_lines(const struct spans *s, int64_t lo, int64_t hi, int64_t at, int64_t extent,
+                      bool unit, const double *restrict src, double *restrict dst)
+{
+    for (int64_t p = lo; p < hi; p++) {
+        const struct span *x = &s->of[p - s->lo];
+        int64_t k = x->from < at ? at - x->from : 0;
+        int64_t end = x->from + x->n > at + extent ? at + extent - x->from : x->n;
+        const double *row = src + (x->from - at);
+        double sum = 0;
+        for (; k < end; k++) {
+            double w = span_weight(s, x, k);
+            if (w != 0) sum += unit ? row[k] : w * row[k];
+        }
+        dst[p - lo] = sum;
+    }
+}
+
 /* src: n_outer × extent of the spans' old axis × inner, from old position `at`; to dst. What spans
  * have beyond that does not exist. */
 static void sum_along(const struct spans *s, int64_t lo, int64_t hi, int64_t at, int64_t extent,
@@ -160,6 +178,10 @@ static void sum_along(const struct spans *s, int64_t lo, int64_t hi, int64_t at,
                       double *restrict dst)
 {
     for (int64_t o = 0; o < n_outer; o++) {
+        if (inner == 1) {
+            sum_lines(s, lo, hi, at, extent, unit, src + o * extent, dst + o * (hi - lo));
+            continue;
+        }
         for (int64_t p = lo; p < hi; p++, dst += inner) {
             const struct span *x = &s->of[p - s->lo];
             for (int64_t i = 0; i < inner; i++)
@@ -201,9 +223,10 @@ static double *sum_inner(const struct regrid *r, const struct box *slab, const s
     return a;
 }
 
-/* Adds a slab's rows to the output's rows that they are part of, in the order of the old axis. */
+/* Adds a slab's rows to the output's rows that they are part of, in the order of the old axis.
+ * alike: there is one row, and all are as that one. */
 static void sum_rows(const struct regrid *r, const struct box *slab, const struct box *want,
-                     bool unit, const double *rows, double *sum)
+                     bool unit, bool alike, const double *rows, double *sum)
 {
     int64_t n = 1;
     for (int d = 1; d < want->n_dims; d++)
@@ -217,7 +240,7 @@ static void sum_rows(const struct regrid *r, const struct box *slab, const struc
         }
         for (int64_t k = from < slab->lo[0] ? slab->lo[0] : from; k < to && k < slab->hi[0]; k++) {
             double w = x ? span_weight(&r->spans[0], x, k - from) : 1;
-            const double *row = rows + (k - slab->lo[0]) * n;
+            const double *row = rows + (alike ? 0 : (k - slab->lo[0]) * n);
             if (w == 0) continue;
             if (unit) w = 1;
             for (int64_t i = 0; i < n; i++)
@@ -255,11 +278,15 @@ static void as_doubles(const struct chunk *in, const struct column *col, double 
         if ((in->present && !bit_get(in->present, i)) || column_is_null(col, i)) out[i] = 0;
 }
 
-/* 1 where a cell is there (and not NULL, when a column is given). */
-static void as_marks(const struct chunk *in, const struct column *col, double *out)
+/* 1 where a cell is there (and not NULL, when a column is given). True: that is everywhere, and
+ * only the first row is filled. */
+static bool as_marks(const struct chunk *in, const struct column *col, double *out)
 {
-    for (int64_t i = 0; i < in->n; i++)
+    bool all = !in->present && !(col && col->valid);
+    int64_t n = all ? in->n / box_extent(&in->box, 0) : in->n;
+    for (int64_t i = 0; i < n; i++)
         out[i] = (!in->present || bit_get(in->present, i)) && !(col && column_is_null(col, i));
+    return all;
 }
 
 struct slab {
@@ -269,11 +296,13 @@ struct slab {
     double *a, *b;
 };
 
-static void add_channel(const struct slab *s, bool unit, double *sum)
+static void add_channel(const struct slab *s, bool unit, bool alike, double *sum)
 {
     const struct regrid *r = s->op->state;
-    const double *rows = sum_inner(r, &s->in->box, s->want, unit, s->a, s->b);
-    sum_rows(r, &s->in->box, s->want, unit, rows, sum);
+    struct box filled = s->in->box;
+    if (alike) filled.hi[0] = filled.lo[0] + 1;
+    const double *rows = sum_inner(r, &filled, s->want, unit, s->a, s->b);
+    sum_rows(r, &s->in->box, s->want, unit, alike, rows, sum);
 }
 
 /* Doubles that the passes over a slab need at most. */
@@ -305,57 +334,69 @@ static enum status add_slab(struct ctx *c, struct op *op, const struct box *want
     int64_t n = most_doubles(op->state, &in->box, want);
     TRY(doubles(c, n, &s.a));
     TRY(doubles(c, n, &s.b));
-    as_marks(in, NULL, s.a);
-    add_channel(&s, true, sums[0]);
+    bool alike = as_marks(in, NULL, s.a);
+    add_channel(&s, true, alike, sums[0]);
     for (int i = 0; i < in->n_cols; i++) {
         as_doubles(in, &in->cols[i], s.a);
-        add_channel(&s, false, sums[1 + 2 * i]);
-        as_marks(in, &in->cols[i], s.a);
-        add_channel(&s, !mean, sums[2 + 2 * i]);
+        add_channel(&s, false, false, sums[1 + 2 * i]);
+        alike = as_marks(in, &in->cols[i], s.a);
+        add_channel(&s, !mean, alike, sums[2 + 2 * i]);
     }
     return OK;
 }
 
-/* How many cells with a weight a new cell is made from. */
-static int64_t cells_of(const struct regrid *r, const int64_t *pos, int n_dims)
+/* From how many cells with a weight a position of dimension d is made. */
+static double cells_along(const struct regrid *r, int d, int64_t pos)
 {
-    int64_t n = 1;
-    for (int d = 0; d < n_dims; d++) {
-        if (!r->changed[d]) continue;
-        const struct span *x = &r->spans[d].of[pos[d] - r->spans[d].lo];
-        int64_t count = 0;
-        for (int64_t k = 0; k < x->n; k++)
-            count += span_weight(&r->spans[d], x, k) != 0;
-        n *= count;
-    }
-    return n;
+    if (!r->changed[d]) return 1;
+    const struct span *x = &r->spans[d].of[pos - r->spans[d].lo];
+    int64_t count = 0;
+    for (int64_t k = 0; k < x->n; k++)
+        count += span_weight(&r->spans[d], x, k) != 0;
+    return (double)count;
 }
 
 /* A mean is there where a cell is, and of those that are not NULL; an interpolated value where all
- * its cells are. */
-static void finish(const struct op *op, double *const *sums, struct chunk *out)
+ * its cells are: `all`. */
+static void finish_cell(double *const *sums, bool mean, double all, struct chunk *out, int64_t i)
+{
+    if (all == 0 || sums[0][i] < all) return;
+    bit_set(out->present, i);
+    for (int k = 0; k < out->n_cols; k++) {
+        double x = sums[1 + 2 * k][i], weight = sums[2 + 2 * k][i];
+        if (mean ? weight == 0 : weight < all) {
+            bit_clear(out->cols[k].valid, i);
+            continue;
+        }
+        if (mean) x /= weight;
+        if (out->cols[k].type == T_FLOAT32)
+            ((float *)out->cols[k].values)[i] = (float)x;
+        else
+            ((double *)out->cols[k].values)[i] = x;
+    }
+}
+
+static enum status finish(struct ctx *c, const struct op *op, double *const *sums,
+                          struct chunk *out)
 {
     const struct regrid *r = op->state;
     bool mean = op->plan->regrid == REGRID_MEAN;
-    for (int64_t i = 0; i < out->n; i++) {
+    int last = out->box.n_dims - 1;
+    int64_t row = box_extent(&out->box, last);
+    double *inner;
+    TRY(doubles(c, row, &inner));
+    for (int64_t i = 0; i < row; i++)
+        inner[i] = mean ? 1 : cells_along(r, last, out->box.lo[last] + i);
+    for (int64_t at = 0; at < out->n; at += row) {
         int64_t pos[MAX_DIMS];
-        box_position(&out->box, i, pos);
-        double all = mean ? 1 : (double)cells_of(r, pos, out->box.n_dims);
-        if (all == 0 || sums[0][i] < all) continue;
-        bit_set(out->present, i);
-        for (int k = 0; k < out->n_cols; k++) {
-            double x = sums[1 + 2 * k][i], weight = sums[2 + 2 * k][i];
-            if (mean ? weight == 0 : weight < all) {
-                bit_clear(out->cols[k].valid, i);
-                continue;
-            }
-            if (mean) x /= weight;
-            if (out->cols[k].type == T_FLOAT32)
-                ((float *)out->cols[k].values)[i] = (float)x;
-            else
-                ((double *)out->cols[k].values)[i] = x;
-        }
+        double outer = 1;
+        box_position(&out->box, at, pos);
+        for (int d = 0; d < last && !mean; d++)
+            outer *= cells_along(r, d, pos[d]);
+        for (int64_t i = 0; i < row; i++)
+            finish_cell(sums, mean, outer * inner[i], out, at + i);
     }
+    return OK;
 }
 
 static enum status weighted_produce(struct ctx *c, struct op *op, const struct box *want,
@@ -382,8 +423,7 @@ static enum status weighted_produce(struct ctx *c, struct op *op, const struct b
         if (in.n_present) TRY(add_slab(c, op, want, &in, sums));
         scratch_release(c->scratch, mark);
     }
-    finish(op, sums, out);
-    return OK;
+    return finish(c, op, sums, out);
 }
 
 static enum status regrid_produce(struct ctx *c, struct op *op, const struct box *want,
