@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define IDLE_SCRATCH ((size_t)4 << 20) /* what a session keeps from statement to statement */
+
 /* What is counted statement by statement, also within one message. */
 static void start_statement(struct session *s)
 {
@@ -44,7 +46,7 @@ void session_leave(struct ctx *c, struct session *s)
 {
     atomic_store(&s->state_seen, session_state(s));
     atomic_store(&s->running, false);
-    scratch_reset(s->scratch);
+    scratch_trim(s->scratch, IDLE_SCRATCH);
     c->arena = NULL;
     c->notice = NULL;
 }

@@ -193,8 +193,21 @@ void scratch_free(struct scratch *s)
     free(s);
 }
 
+static void keep_blocks(struct scratch *s, size_t n)
+{
+    while (s->n_blocks > n)
+        buf_free(s->blocks[--s->n_blocks]);
+}
+
+static unsigned char *fresh_block(struct scratch *s, size_t bytes)
+{
+    if (s->n_blocks == MAX_BLOCKS) return NULL;
+    unsigned char *fresh = buf_try(s->budget, bytes > s->block_bytes ? bytes : s->block_bytes);
+    return !fresh && bytes < s->block_bytes ? buf_try(s->budget, bytes) : fresh;
+}
+
 /* A new block of at least `bytes` becomes the one being filled: a later one that is large enough,
- * else a fresh one. */
+ * else a fresh one, for which those that are too small may have to go. */
 static bool next_block(struct scratch *s, size_t bytes)
 {
     size_t from = s->n_blocks ? s->block + 1 : 0;
@@ -207,9 +220,11 @@ static bool next_block(struct scratch *s, size_t bytes)
         s->offset = 0;
         return true;
     }
-    if (s->n_blocks == MAX_BLOCKS) return false;
-    unsigned char *fresh = buf_try(s->budget, bytes > s->block_bytes ? bytes : s->block_bytes);
-    if (!fresh && bytes < s->block_bytes) fresh = buf_try(s->budget, bytes);
+    unsigned char *fresh = fresh_block(s, bytes);
+    if (!fresh) {
+        keep_blocks(s, from);
+        fresh = fresh_block(s, bytes);
+    }
     if (!fresh) return false;
     s->blocks[s->n_blocks++] = fresh;
     unsigned char *displaced = s->blocks[from];
@@ -279,4 +294,13 @@ void scratch_release(struct scratch *s, struct scratch_mark m)
 void scratch_reset(struct scratch *s)
 {
     scratch_release(s, (struct scratch_mark){0, 0, NULL});
+}
+
+void scratch_trim(struct scratch *s, size_t keep_bytes)
+{
+    size_t n = 0, bytes = 0;
+    scratch_reset(s);
+    for (; n < s->n_blocks && bytes + buf_bytes(s->blocks[n]) <= keep_bytes; n++)
+        bytes += buf_bytes(s->blocks[n]);
+    keep_blocks(s, n);
 }

@@ -66,5 +66,7 @@ enum status scratch_hold(struct ctx *c, let_go_fn *let_go, void *owner, const vo
 struct scratch_mark scratch_mark(const struct scratch *s);
 void scratch_release(struct scratch *s, struct scratch_mark m);
 void scratch_reset(struct scratch *s);
+/* The same, and blocks beyond keep_bytes go back to the budget. */
+void scratch_trim(struct scratch *s, size_t keep_bytes);
 
 #endif

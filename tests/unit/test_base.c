@@ -75,6 +75,15 @@ static void test_scratch(void **state)
         else scratch_reset(c.scratch);
     }
     assert_int_equal(scratch_alloc(&c, 9 << 20, &p[0]), ERR_MEMORY);
+    for (int i = 0; i < 7; i++) /* seven blocks are too small for what comes then */
+        assert_int_equal(scratch_alloc(&c, 1000000, &p[i]), OK);
+    scratch_reset(c.scratch);
+    assert_int_equal(scratch_alloc(&c, 6 << 20, &p[0]), OK);
+    scratch_trim(c.scratch, 2 << 20);
+    assert_in_range(atomic_load(&b.used_bytes), 1 << 20, 2 << 20);
+    scratch_trim(c.scratch, 0);
+    assert_int_equal(atomic_load(&b.used_bytes), 0);
+    assert_int_equal(scratch_alloc(&c, 1000, &p[0]), OK);
     scratch_free(c.scratch);
     assert_int_equal(atomic_load(&b.used_bytes), 0);
 }
