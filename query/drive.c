@@ -304,7 +304,8 @@ static enum status run_cut(struct ctx *c, struct run *r, int workers)
 {
     int64_t total = r->cut.total;
     int64_t stored = stored_of(r->op, &r->cut.region, r->cut.grid);
-    if (stored) r->n_ahead = stored < READ_AHEAD_BYTES ? READ_AHEAD_BYTES / stored : 1;
+    if (stored && total > 1) /* one box is read at once */
+        r->n_ahead = stored < READ_AHEAD_BYTES ? READ_AHEAD_BYTES / stored : 1;
     atomic_store(&r->n_done, 0);
     r->next = 0;
     r->aborted = false;

@@ -3,6 +3,7 @@
 #include "query/agg.h"
 #include "storage/base/datetime.h"
 #include "storage/base/names.h"
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,23 +11,66 @@
 
 static const int UNFIT = 1000;
 
-const char *func_canonical(const char *name)
+/* ---- names ---- */
+
+/* A name, and where its overloads stand in the table: all of them one after another. */
+struct named {
+    const char *name, *means;
+    int first, n;
+};
+
+static struct named *index_of_names;
+static int n_index;
+static pthread_once_t index_once = PTHREAD_ONCE_INIT;
+
+static int order_of_named(const void *a, const void *b)
 {
-    for (int i = 0; i < n_func_aliases; i++)
-        if (strcmp(func_aliases[i].name, name) == 0) return func_aliases[i].means;
-    return name;
+    return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
 }
 
-static const struct func *first_overload(const char *name)
+static void make_index(void)
 {
-    for (int i = 0; i < n_func_table; i++)
-        if (strcmp(func_table[i].name, name) == 0) return &func_table[i];
-    return NULL;
+    struct named *all = calloc((size_t)(n_func_table + n_func_aliases), sizeof *all);
+    if (!all) abort();
+    for (int i = 0; i < n_func_table; i++) {
+        const char *name = func_table[i].name;
+        if (n_index && strcmp(all[n_index - 1].name, name) == 0)
+            all[n_index - 1].n++;
+        else
+            all[n_index++] = (struct named){name, name, i, 1};
+    }
+    for (int i = 0; i < n_func_aliases; i++)
+        all[n_index++] = (struct named){func_aliases[i].name, func_aliases[i].means, 0, 0};
+    qsort(all, (size_t)n_index, sizeof *all, order_of_named);
+    index_of_names = all; /* kept for good, as func_names() keeps its list */
+}
+
+static const struct named *find_named(const char *name)
+{
+    struct named key = {.name = name};
+    pthread_once(&index_once, make_index);
+    return bsearch(&key, index_of_names, (size_t)n_index, sizeof key, order_of_named);
+}
+
+const char *func_canonical(const char *name)
+{
+    const struct named *named = find_named(name);
+    return named ? named->means : name;
+}
+
+/* Those of a canonical name; *n 0: there is none. */
+static const struct func *overloads_of(const char *name, int *n)
+{
+    const struct named *named = find_named(name);
+    *n = named ? named->n : 0;
+    return named ? &func_table[named->first] : NULL;
 }
 
 bool func_exists(const char *name)
 {
-    return first_overload(func_canonical(name)) != NULL;
+    int n;
+    (void)overloads_of(func_canonical(name), &n);
+    return n > 0;
 }
 
 const char *func_name(const struct func *f)
@@ -180,7 +224,8 @@ static enum status no_such(struct ctx *c, const char *name, struct expr *const *
         const char *nearest = n_near ? nearest_name(name, near, n_near) : NULL;
         if (nearest) return hint(c, "Perhaps you meant \"%s\".", nearest);
     } else if (!op) {
-        const struct func *f = first_overload(func_canonical(name));
+        int n_all;
+        const struct func *f = overloads_of(func_canonical(name), &n_all);
         if (f->how == HOW_RANDOM) return hint(c, "Give the seed: %s(1).", name);
     }
     return hint(c, "No %s matches the given %s. You might need to add explicit type casts.",
@@ -191,14 +236,13 @@ static enum status no_such(struct ctx *c, const char *name, struct expr *const *
 static enum status find_overload(struct ctx *c, const char *name, struct expr *const *args, int n,
                                  int pos, const struct func **out)
 {
-    const char *known = func_canonical(name);
+    int n_all;
+    const struct func *all = overloads_of(func_canonical(name), &n_all);
     bool one_unknown = n == 2 && (args[0]->type == T_UNKNOWN) != (args[1]->type == T_UNKNOWN);
     const struct func *best = NULL;
     int best_cost = UNFIT, ties = 0;
     for (int as_other = one_unknown && is_operator_name(name); as_other >= 0 && !best; as_other--) {
-        for (int i = 0; i < n_func_table; i++) {
-            const struct func *f = &func_table[i];
-            if (strcmp(f->name, known) != 0) continue;
+        for (const struct func *f = all; f < all + n_all; f++) {
             int cost = as_other ? count_fits(f->args, 2) ? cost_as_other(f, args) : UNFIT
                                 : overload_cost(f, args, n);
             if (cost < best_cost) {

@@ -3,8 +3,8 @@ there, what was not is gone, and no array is torn.
 
     crash.py [CYCLES]
 
-Each transaction writes its number k into two arrays (a cell of each, and a block of the second one). After a crash both must
-hold exactly the same numbers: all that were acknowledged, and perhaps the one whose answer the crash swallowed. Between them a third
+Each transaction writes its number k into three arrays (a cell of the first and of the third, where it is a patch, and a block of the
+second). After a crash all must hold exactly the same numbers: all that were acknowledged, and perhaps the one whose answer the crash swallowed. Between them a fourth
 array gets other bounds, together with a cell that says which, and tiles of another shape, and the whole is backed up: a backup that
 was reported must open and be sound, one that the crash cut short must not open. Half of the cycles die at a random moment, the others
 at a named step of the commit protocol."""
@@ -71,6 +71,7 @@ def write(server, acknowledged, attempted):
             while True:
                 k = attempted[0] = max(attempted[0], *acknowledged, 0) + 1
                 conn.execute(f"INSERT INTO a VALUES ({k}, {k})")
+                conn.execute(f"INSERT INTO d VALUES ({k % 1000}, {k}) ON CONFLICT REPLACE")
                 conn.execute(f"INSERT INTO b SELECT [k], [j], k * 100 + j AS v FROM GRID [k => {k} : {k}, j => 0 : 99]")
                 conn.commit()
                 acknowledged.add(k)
@@ -90,9 +91,12 @@ def verify(server, count, acknowledged, attempted, cycle):
         a = {r[0] for r in conn.execute("SELECT i FROM a WHERE v = i").fetchall()}
         b = {r[0] for r in conn.execute("SELECT k FROM b WHERE v = k * 100 + j GROUP BY k HAVING count(*) = 100").fetchall()}
         cells = conn.execute("SELECT count(*) FROM b").fetchone()[0]
-        conn.execute("CHECK ARRAY a")
-        conn.execute("CHECK ARRAY b")
+        d = {r[0] for r in conn.execute("SELECT v FROM d WHERE v % 1000 = i AND v > 0").fetchall()}
+        for t in "abd":
+            conn.execute(f"CHECK ARRAY {t}")
         verify_shape(conn, count, cycle)
+    newest = {k for k in a if k + 1000 > max(a)}
+    count.check(d == newest, f"cycle {cycle}: only in d {sorted(d - newest)}, missing there {sorted(newest - d)}")
     lost, extra = acknowledged - a, a - acknowledged
     ok = not lost and a == b and cells == 100 * len(b) and extra <= {attempted}
     count.check(ok, f"cycle {cycle}: lost {sorted(lost)}, only in a {sorted(a - b)}, only in b {sorted(b - a)}, "
@@ -110,6 +114,8 @@ def main():
         conn.execute("CREATE ARRAY a (i BIGINT DIMENSION [0 : *] TILE 64, v BIGINT)")
         conn.execute("CREATE ARRAY c (i BIGINT DIMENSION [0 : 9] TILE 4, j BIGINT DIMENSION [0 : 9] TILE 4, v BIGINT)")
         conn.execute("INSERT INTO c SELECT [i], [j], 10 FROM GRID [i => 0 : 9, j => 0 : 9]")
+        conn.execute("CREATE ARRAY d (i BIGINT DIMENSION [0 : 999] TILE 500, v BIGINT)")
+        conn.execute("INSERT INTO d SELECT [i], 0 FROM GRID [i => 0 : 999] WHERE i % 2 = 0")
         conn.execute("CREATE ARRAY b (k BIGINT DIMENSION [0 : *] TILE 3, j BIGINT DIMENSION [0 : 99] TILE 37, v BIGINT)")
     server.stop()
     acknowledged = set()
