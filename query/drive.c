@@ -185,9 +185,9 @@ static void fit_slabs(struct ctx *c, const struct op *op, const struct sink *sin
         if (k == n - 1 || fits(c, op, sink, region, grid, workers)) break;
         grid[k] = 1;
     }
-    int k = 0;
-    while (k < n - 1 && grid[k + 1] != WHOLE)
-        k++;
+    int k = n - 1; /* the last that is cut */
+    while (k > 0 && grid[k] == WHOLE)
+        k--;
     while (n && grid[k] < box_extent(region, k) && cells_of(region, grid) <= GOOD_SLAB / 2 &&
            stored_of(op, region, grid) <= GOOD_STORED / 2) {
         grid[k] *= 2;
