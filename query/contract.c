@@ -4,7 +4,7 @@
 #include "query/rewrite_internal.h"
 
 #define SPLIT_RESULT (256 * 1024) /* cells: smaller results of long sums are made in parts */
-#define SPLIT_INNER (64 * 1024)   /* positions of the summed dimension in a part */
+#define SPLIT_INNER (16 * 1024)   /* positions of the summed dimension in a part */
 
 enum side { IN_BOTH, IN_LEFT, IN_RIGHT };
 
@@ -59,10 +59,97 @@ static enum status product_plan(struct ctx *c, const struct contraction *k, stru
     return OK;
 }
 
-/* From the product's order to the kept one. */
-static struct plan *in_kept_order(struct ctx *c, const struct contraction *k, struct plan *p)
+/* ---- long sums in parts ---- */
+
+static int64_t extent(const struct rel_dim *d)
 {
-    const int *had = p->dim_of;
+    return d->hi > d->lo ? d->hi - d->lo : 0;
+}
+
+/* The summed dimension to cut when the result is small and the sums long: -1: none. Parts are what
+ * workers share, and their number hangs on the shapes alone. */
+static int dim_to_split(const struct contraction *k, const struct plan *p)
+{
+    int64_t cells = 1;
+    for (int i = 0; i < p->rel.n_dims; i++) {
+        if (!dim_known(&p->rel.dims[i])) return -1;
+        if (__builtin_mul_overflow(cells, extent(&p->rel.dims[i]), &cells)) return -1;
+    }
+    for (int d = 0; d < k->pairs->rel.n_dims; d++) {
+        const struct rel_dim *dim = &k->pairs->rel.dims[d];
+        if (is_kept(k, d)) continue;
+        bool longer = dim_known(dim) && cells <= SPLIT_RESULT && p->rel.n_dims < MAX_DIMS &&
+                      extent(dim) / SPLIT_INNER * SPLIT_INNER >= 2 * SPLIT_INNER;
+        return longer ? d : -1;
+    }
+    return -1;
+}
+
+static void add_part_dim(struct ctx *c, struct plan *p, int64_t n)
+{
+    struct rel_dim *dims = arena_array(c->arena, struct rel_dim, p->rel.n_dims + 1);
+    int *dim_of = arena_array(c->arena, int, p->rel.n_dims + 1);
+    struct axis *a = arena_new_of(c->arena, struct axis);
+    *a = axis_count(n);
+    memcpy(dims + 1, p->rel.dims, sizeof *dims * (size_t)p->rel.n_dims);
+    memcpy(dim_of + 1, p->dim_of, sizeof *dim_of * (size_t)p->rel.n_dims);
+    dims[0] = (struct rel_dim){
+        .name = "part", .axis = a, .lo = a->lo, .hi = a->hi, .stride = 1, .tile = 1};
+    dim_of[0] = -1;
+    p->rel.dims = dims;
+    p->dim_of = dim_of;
+    p->rel.n_dims++;
+}
+
+static enum status add_call(struct ctx *c, struct plan *p, const char *name, struct expr *arg)
+{
+    struct agg_call *a = &p->aggs[p->n_aggs];
+    enum type t;
+    *a = (struct agg_call){.n_args = arg != NULL, .pos = p->pos};
+    a->args = arena_array(c->arena, struct expr *, 1);
+    a->args[0] = arg;
+    TRY(agg_resolve(c, name, a->args, a->n_args, false, false, p->pos, &a->agg, &t));
+    p->rel.cols[p->n_aggs++] = (struct rel_col){.name = name, .type = t};
+    return OK;
+}
+
+/* The sum of the parts; NULL where one is, when NULLs spread. */
+static enum status sum_of_parts(struct ctx *c, const struct contraction *k, struct plan *in,
+                                struct plan **out)
+{
+    struct plan *p = plan_new(c, P_AGGREGATE, k->pos, 1);
+    int n = in->rel.n_dims - 1;
+    p->in[0] = in;
+    p->by_dims = true;
+    p->n_keys = p->rel.n_dims = n;
+    p->keys = arena_array(c->arena, struct group_key, n + 1);
+    p->rel.dims = arena_dup(c->arena, in->rel.dims + 1, sizeof *p->rel.dims * (size_t)n);
+    for (int i = 0; i < n; i++)
+        p->keys[i] =
+            (struct group_key){.e = dim_ref(c, &in->rel, i + 1), .dim = i + 1, .plain = true};
+    p->aggs = arena_array(c->arena, struct agg_call, 3);
+    p->rel.cols = arena_array(c->arena, struct rel_col, 3);
+    TRY(add_call(c, p, "sum", col_ref(c, &in->rel, 0)));
+    if (k->nulls_spread) TRY(add_call(c, p, "count", col_ref(c, &in->rel, 0)));
+    if (k->nulls_spread) TRY(add_call(c, p, "count", NULL));
+    p->rel.n_cols = p->n_aggs;
+    struct expr *e = col_ref(c, &p->rel, 0), *same[2], *args[2];
+    if (k->nulls_spread) {
+        same[0] = col_ref(c, &p->rel, 1);
+        same[1] = col_ref(c, &p->rel, 2);
+        TRY(expr_make_call(c, "=", same, 2, k->pos, &args[0]));
+        args[1] = e;
+        TRY(expr_make_case(c, args, 2, NULL, k->pos, &e));
+    }
+    TRY(expr_make_cast(c, e, k->type, true, k->pos, &e));
+    *out = plan_map(c, p, &e, &k->name, 1);
+    return OK;
+}
+
+/* From the product's order to the kept one. */
+static struct plan *in_kept_order(struct ctx *c, const struct contraction *k, const int *had,
+                                  struct plan *p)
+{
     bool same = true;
     for (int i = 0; i < k->n_kept; i++)
         same = same && had[i] == k->kept[i];
@@ -83,7 +170,15 @@ enum status plan_contract(struct ctx *c, const struct contraction *k, struct pla
 {
     struct plan *p;
     TRY(product_plan(c, k, &p));
-    *out = in_kept_order(c, k, p);
+    const int *order = p->dim_of;
+    int d = dim_to_split(k, p);
+    if (d >= 0) {
+        p->split = SPLIT_INNER;
+        p->split_dim = d;
+        add_part_dim(c, p, (extent(&k->pairs->rel.dims[d]) + SPLIT_INNER - 1) / SPLIT_INNER);
+        TRY(sum_of_parts(c, k, p, &p));
+    }
+    *out = in_kept_order(c, k, order, p);
     return OK;
 }
 

@@ -40,7 +40,7 @@ static void note_parts(const struct op *op, struct matmul *m)
         left[m->side[0].from[r]] = true;
     for (int r = 0; r < p->in[1]->rel.n_dims; r++)
         right[m->side[1].from[r]] = true;
-    for (int i = 0; i < p->rel.n_dims; i++) {
+    for (int i = p->split > 0; i < p->rel.n_dims; i++) {
         int d = p->dim_of[i];
         m->part[d] = left[d] && right[d] ? PART_BATCH : left[d] ? PART_ROWS : PART_COLS;
     }
@@ -121,7 +121,9 @@ static void choose_steps(struct matmul *m)
 static void choose_grid(struct ctx *c, struct op *op, const struct matmul *m)
 {
     int64_t left[2] = {GOOD_SIDE, GOOD_SIDE}, batch = 1;
-    for (int i = op->plan->rel.n_dims - 1; i >= 0; i--) {
+    int first = op->plan->split > 0;
+    if (first) op->grid[0] = 1;
+    for (int i = op->plan->rel.n_dims - 1; i >= first; i--) {
         enum matmul_part part = m->part[op->plan->dim_of[i]];
         int64_t extent = box_extent(&op->box, i), *of = &left[part == PART_COLS];
         op->grid[i] = 1;
@@ -131,7 +133,7 @@ static void choose_grid(struct ctx *c, struct op *op, const struct matmul *m)
         if (*of < 1) *of = 1;
     }
     int width = pool_width(c);
-    for (int i = 0; i < op->plan->rel.n_dims && width > 1; i++) {
+    for (int i = first; i < op->plan->rel.n_dims && width > 1 && !first; i++) {
         if (m->part[op->plan->dim_of[i]] == PART_BATCH) {
             batch *= box_extent(&op->box, i);
             continue;
@@ -155,7 +157,7 @@ static enum status matmul_open(struct ctx *c, struct op *op)
     order_side(op, m, 0);
     order_side(op, m, 1);
     common_box(op, m);
-    for (int i = 0; i < p->rel.n_dims; i++) {
+    for (int i = p->split > 0; i < p->rel.n_dims; i++) {
         op->box.lo[i] = m->all.lo[p->dim_of[i]];
         op->box.hi[i] = m->all.hi[p->dim_of[i]];
     }
@@ -168,12 +170,21 @@ static enum status matmul_open(struct ctx *c, struct op *op)
 
 /* ---- panels ---- */
 
-/* The pair's box of a box of the result; the summed dimensions whole. */
+/* The pair's box of a box of the result; the summed dimensions whole, but for the parts wanted. */
 static void pair_box(const struct op *op, const struct box *want, struct box *out)
 {
     const struct matmul *m = op->state;
+    const struct plan *p = op->plan;
     *out = m->all;
-    for (int i = 0; i < want->n_dims; i++) {
+    if (p->split) {
+        int d = p->split_dim;
+        int64_t first = p->pairs->rel.dims[d].lo;
+        int64_t lo = first + want->lo[0] * p->split, hi = first + want->hi[0] * p->split;
+        if (out->lo[d] < lo) out->lo[d] = lo;
+        if (out->hi[d] > hi) out->hi[d] = hi;
+        if (out->hi[d] < out->lo[d]) out->hi[d] = out->lo[d];
+    }
+    for (int i = p->split > 0; i < want->n_dims; i++) {
         out->lo[op->plan->dim_of[i]] = want->lo[i];
         out->hi[op->plan->dim_of[i]] = want->hi[i];
     }
@@ -263,8 +274,9 @@ static enum status add_panel(struct ctx *c, struct op *op, const struct box *pan
 
 /* ---- the result ---- */
 
+/* first: the chunk's cell where the part begins. */
 static enum status product_make(struct ctx *c, const struct op *op, const struct box *whole,
-                                const struct chunk *ch, struct product *p)
+                                const struct chunk *ch, int64_t first, struct product *p)
 {
     const struct matmul *m = op->state;
     int64_t n[4] = {1, 1, 1, 1};
@@ -278,7 +290,8 @@ static enum status product_make(struct ctx *c, const struct op *op, const struct
                           .rows = n[PART_ROWS],
                           .cols = n[PART_COLS],
                           .row_words = bits_words(n[PART_COLS]),
-                          .values = ch->cols[0].values};
+                          .values =
+                              (char *)ch->cols[0].values + first * (int64_t)type_bytes(m->type)};
     size_t words = (size_t)(p->n_batch * p->rows * p->row_words) * 8 + 8;
     TRY(scratch_zeroed(c, words, &memory));
     p->met = memory;
@@ -286,9 +299,10 @@ static enum status product_make(struct ctx *c, const struct op *op, const struct
     p->told = memory;
     TRY(scratch_zeroed(c, (size_t)p->n_batch + 1, &memory));
     p->full = memory;
-    memset(p->values, 0, type_bytes(ch->cols[0].type) * (size_t)ch->n);
+    int64_t cells = p->n_batch * p->rows * p->cols;
+    memset(p->values, 0, type_bytes(m->type) * (size_t)cells);
     if (m->type != T_INT64) return OK;
-    TRY(scratch_zeroed(c, sizeof(i128) * (size_t)ch->n + 16, &memory));
+    TRY(scratch_zeroed(c, sizeof(i128) * (size_t)cells + 16, &memory));
     p->wide = memory;
     return OK;
 }
@@ -301,28 +315,27 @@ static bool all_full(const struct product *p)
 }
 
 /* Presence and validity from the rows of bits. */
-static enum status set_masks(struct ctx *c, const struct product *p, struct chunk *ch)
+static enum status set_masks(struct ctx *c, const struct product *p, int64_t first,
+                             struct chunk *ch)
 {
-    if (all_full(p) &&
-        bits_none(p->told, 0, p->nulls_spread ? p->n_batch * p->rows * p->row_words * 64 : 0))
-        return OK;
+    int64_t rows = p->n_batch * p->rows, words = rows * p->row_words;
+    bool nulls = p->nulls_spread && !bits_none(p->told, 0, words * 64);
+    if (!ch->present && all_full(p) && !nulls) return OK;
     TRY(chunk_need_present(c, ch));
     TRY(column_need_valid(c, &ch->cols[0], ch->n));
-    for (int64_t i = 0; i < p->n_batch * p->rows; i++) {
-        bits_copy(ch->present, i * p->cols, p->met, i * p->row_words * 64, p->cols);
-        bits_copy(ch->cols[0].valid, i * p->cols, p->told, i * p->row_words * 64, p->cols);
+    for (int64_t w = 0; w < words && p->nulls_spread; w++)
+        p->told[w] = ~p->told[w];
+    for (int64_t i = 0; i < rows; i++) {
+        bits_copy(ch->present, first + i * p->cols, p->met, i * p->row_words * 64, p->cols);
+        bits_copy(ch->cols[0].valid, first + i * p->cols, p->told, i * p->row_words * 64, p->cols);
     }
-    for (int64_t w = 0; w < bits_words(ch->n) && p->nulls_spread; w++)
-        ch->cols[0].valid[w] = ~ch->cols[0].valid[w];
-    ch->n_present = bits_count(ch->present, 0, ch->n);
     return OK;
 }
 
-static enum status take_wide(struct ctx *c, const struct op *op, const struct product *p,
-                             struct chunk *ch)
+static enum status take_wide(struct ctx *c, const struct op *op, const struct product *p)
 {
-    int64_t *to = ch->cols[0].values;
-    for (int64_t i = 0; i < ch->n; i++) {
+    int64_t *to = p->values;
+    for (int64_t i = 0; i < p->n_batch * p->rows * p->cols; i++) {
         to[i] = (int64_t)p->wide[i];
         if ((i128)to[i] != p->wide[i])
             return fail_at(c, ERR_OVERFLOW, op->plan->pos, "bigint out of range");
@@ -330,33 +343,55 @@ static enum status take_wide(struct ctx *c, const struct op *op, const struct pr
     return OK;
 }
 
-static enum status matmul_produce(struct ctx *c, struct op *op, const struct box *want,
-                                  struct chunk *out)
+static void read_ahead(struct ctx *c, const struct op *op, const struct box *panel)
+{
+    const struct matmul *m = op->state;
+    struct box ahead;
+    for (int side = 0; side < 2; side++) {
+        join_side_box(m->pairs, side, panel, &ahead);
+        if (box_intersect(&ahead, &op->in[side]->box, &ahead))
+            op_read_ahead(c, op->in[side], &ahead);
+    }
+}
+
+/* One part (all there is, unless it is split) into the chunk's cells from `first` on. */
+static enum status add_part(struct ctx *c, struct op *op, const struct box *want, int64_t first,
+                            struct chunk *ch)
 {
     const struct matmul *m = op->state;
     struct box whole, panel;
     struct product p;
-    struct chunk ch;
     pair_box(op, want, &whole);
-    TRY(chunk_alloc(c, &op->plan->rel, want, &ch));
-    TRY(product_make(c, op, &whole, &ch, &p));
+    TRY(product_make(c, op, &whole, ch, first, &p));
     bool more = first_panel(m, &whole, &panel);
     while (more) {
         struct scratch_mark mark = scratch_mark(c->scratch);
         struct box now = panel;
         more = next_panel(m, &whole, &panel);
-        for (int side = 0; side < 2 && more; side++) {
-            struct box ahead;
-            join_side_box(m->pairs, side, &panel, &ahead);
-            if (box_intersect(&ahead, &op->in[side]->box, &ahead))
-                op_read_ahead(c, op->in[side], &ahead);
-        }
+        if (more) read_ahead(c, op, &panel);
         TRY(add_panel(c, op, &now, &p));
         scratch_release(c->scratch, mark);
         TRY(check_cancel(c));
     }
-    TRY(set_masks(c, &p, &ch));
-    if (m->type == T_INT64) TRY(take_wide(c, op, &p, &ch));
+    TRY(set_masks(c, &p, first, ch));
+    return m->type == T_INT64 ? take_wide(c, op, &p) : OK;
+}
+
+static enum status matmul_produce(struct ctx *c, struct op *op, const struct box *want,
+                                  struct chunk *out)
+{
+    struct chunk ch;
+    TRY(chunk_alloc(c, &op->plan->rel, want, &ch));
+    int64_t parts = op->plan->split ? box_extent(want, 0) : 1;
+    for (int64_t i = 0; i < parts; i++) {
+        struct box part = *want;
+        if (op->plan->split) {
+            part.lo[0] = want->lo[0] + i;
+            part.hi[0] = part.lo[0] + 1;
+        }
+        TRY(add_part(c, op, &part, ch.n / parts * i, &ch));
+    }
+    if (ch.present) ch.n_present = bits_count(ch.present, 0, ch.n);
     *out = ch;
     return OK;
 }

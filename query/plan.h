@@ -273,6 +273,10 @@ struct plan {
      * never runs and says how they line up. Its other dimensions, which both inputs have, are summed
      * over. Each input has one column, of the result's type. */
     struct plan *pairs;
+    /* split > 0: the first dimension of the result is the number of a part, of so many positions, of
+     * dimension split_dim of the pairs; dim_of[0] is -1. */
+    int64_t split;
+    int split_dim;
     bool nulls_spread; /* a NULL makes what it goes into NULL; else it adds nothing */
     /* LINALG: matrix number `result` of those that the function gives of each input's last two
      * dimensions (one: a vector) after n_batch that all have. Inputs have one column, DOUBLE. */

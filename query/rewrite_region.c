@@ -129,7 +129,7 @@ static void follow(struct plan *p, const int64_t *old_lo)
         break;
     case P_MATMUL:
         join_region(p->pairs);
-        for (int i = 0; i < p->rel.n_dims; i++) {
+        for (int i = p->split > 0; i < p->rel.n_dims; i++) {
             const struct rel_dim *of = &p->pairs->rel.dims[p->dim_of[i]];
             narrow_dim(&p->rel.dims[i], of->lo, of->hi);
         }
@@ -181,7 +181,7 @@ static void narrow_inputs_of_product(struct plan *p, const struct box *want)
 {
     struct box all;
     rel_box(&p->pairs->rel, &all);
-    for (int i = 0; i < p->rel.n_dims; i++) {
+    for (int i = p->split > 0; i < p->rel.n_dims; i++) {
         all.lo[p->dim_of[i]] = want->lo[i];
         all.hi[p->dim_of[i]] = want->hi[i];
     }
