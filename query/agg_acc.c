@@ -2,6 +2,7 @@
  * blocks of them are compacted, so that kernels see values alone. */
 #include "query/agg_internal.h"
 #include "query/gather.h"
+#include "query/kernels.h"
 #include "query/rowset_internal.h"
 #include <stdlib.h>
 
@@ -133,12 +134,8 @@ static enum status mask_filter(struct ctx *c, struct masking *m, const struct co
     void *mem;
     TRY(mask_and(c, m, cond->valid));
     TRY(scratch_alloc(c, (size_t)bits_words(m->n) * 8, &mem));
-    uint64_t *bits = mem;
-    const uint8_t *v = cond->values; /* any byte where the condition is NULL */
-    memset(bits, 0, (size_t)bits_words(m->n) * 8);
-    for (int64_t i = 0; i < m->n; i++)
-        bits[i >> 6] |= (uint64_t)(v[i] & 1) << (i & 63);
-    return mask_and(c, m, bits);
+    kernels_get()->to_bits(mem, cond->values, m->n); /* any bit where the condition is NULL */
+    return mask_and(c, m, mem);
 }
 
 static enum status mask_nans(struct ctx *c, struct masking *m, const struct column *col)
@@ -146,18 +143,9 @@ static enum status mask_nans(struct ctx *c, struct masking *m, const struct colu
     if (!type_is_float(col->type)) return OK;
     void *mem;
     TRY(scratch_alloc(c, (size_t)bits_words(m->n) * 8, &mem));
-    uint64_t *bits = mem;
-    memset(bits, 0, (size_t)bits_words(m->n) * 8);
-    if (col->type == T_FLOAT32) {
-        const float *v = col->values;
-        for (int64_t i = 0; i < m->n; i++)
-            bits[i >> 6] |= (uint64_t)(v[i] == v[i]) << (i & 63);
-    } else {
-        const double *v = col->values;
-        for (int64_t i = 0; i < m->n; i++)
-            bits[i >> 6] |= (uint64_t)(v[i] == v[i]) << (i & 63);
-    }
-    return mask_and(c, m, bits);
+    kernels_get()->compare_bits[B_EQ - B_EQ][col->type][FORM_VV](mem, col->values, col->values,
+                                                                 m->n);
+    return mask_and(c, m, mem);
 }
 
 /* The column with 0 for NaN. */

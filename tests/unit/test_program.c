@@ -1,7 +1,9 @@
 /* Do programs run over chunks as they should: masks, EMPTY cells, branches, several dimensions,
  * random numbers, and what summaries tell of conditions? */
 #include "query/kernels.h"
+#include "query/pieces.h"
 #include "query/program.h"
+#include "storage/base/settings.h"
 #include "storage/summary.h"
 #include "tests/unit/expr_fixture.h"
 
@@ -330,6 +332,104 @@ static void test_truths(void **state)
     fixture_close(&f);
 }
 
+/* Pieces of any size hold what the whole has: values, validity, presence, positions. */
+static void test_pieces(void **state)
+{
+    (void)state;
+    static const char *const texts[4] = {"(+ (* d0 10000) (+ (* p1 100) d2))", "(nullif d1 2.0)",
+                                         "(cast text d2)", "(random 7)"};
+    static const int64_t sizes[] = {1, 61, 64, 100, 1000, 2048, 5000, INT64_MAX};
+    struct fixture f;
+    struct cube q;
+    fixture_open(&f);
+    cube_open(&q);
+    struct expr *es[4];
+    struct program *p;
+    struct column want[4];
+    struct box box = {.n_dims = 3, .lo = {3, 5, 7}, .hi = {13, 36, 68}};
+    struct chunk ch = {.box = box, .n = box_cells(&box), .rel = &q.rel};
+    uint64_t *present = arena_array(f.c.arena, uint64_t, bits_words(ch.n));
+    for (int64_t i = 0; i < ch.n; i++) /* some pieces have no cell */
+        bit_put(present, i, i % 3 != 0 && i / 3000 != 2);
+    ch.present = present;
+    ch.n_present = bits_count(present, 0, ch.n);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(sexpr(&f.c, &q.rel, texts[i], &es[i]), OK);
+    assert_int_equal(program_compile(&f.c, es, 4, &q.rel, &f.env, &p), OK);
+    assert_int_equal(program_run(&f.c, p, &ch, want), OK);
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        struct pieces *pieces;
+        const struct chunk *piece;
+        int64_t n_present = 0, most = sizes[k] < ch.n ? sizes[k] : ch.n;
+        assert_int_equal(pieces_open(&f.c, p, &ch, most, &pieces), OK);
+        for (;;) {
+            assert_int_equal(pieces_next(&f.c, pieces, &piece), OK);
+            if (!piece) break;
+            assert_true(piece->n <= (most < 64 ? 64 : most) && piece->n == box_cells(&piece->box));
+            n_present += piece->n_present;
+            for (int64_t i = 0; i < piece->n; i++) {
+                int64_t pos[3];
+                box_position(&piece->box, i, pos);
+                int64_t at = box_index(&box, pos);
+                bool is = !piece->present || bit_get(piece->present, i);
+                assert_int_equal(is, bit_get(present, at));
+                for (int o = 0; o < 4 && is; o++) {
+                    bool null = column_is_null(&piece->cols[o], i);
+                    assert_int_equal(null, column_is_null(&want[o], at));
+                    if (null) continue;
+                    struct value a = value_get(es[o]->type, piece->cols[o].values, i);
+                    struct value b = value_get(es[o]->type, want[o].values, at);
+                    assert_int_equal(value_compare(&a, &b), 0);
+                }
+            }
+        }
+        assert_int_equal(n_present, ch.n_present);
+    }
+    fixture_close(&f);
+}
+
+/* A product and a sum are one step, rounded twice unless fast_math is set; no step where the
+ * product is wanted for itself. */
+static void test_muladd(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"(+ (* c3 c3) -1.0)", "(- (* c3 c3) 1.0)",
+                                        "(- 1.0 (* c3 c3))"};
+    struct fixture f;
+    fixture_open(&f);
+    for (int fast = 0; fast < 2; fast++)
+        for (int i = 0; i < 3; i++) {
+            struct settings settings;
+            struct expr *e;
+            struct program *p;
+            struct column col;
+            const double x = 1 + 0x1p-30, sign[3] = {1, 1, -1}, add[3] = {-1, -1, 1};
+            settings_defaults(&settings);
+            assert_int_equal(settings_set(&f.c, &settings, "fast_math", fast ? "on" : "off", false),
+                             OK);
+            f.c.settings = &settings;
+            f.doubles[0] = x;
+            assert_int_equal(sexpr(&f.c, &f.rel, texts[i], &e), OK);
+            assert_int_equal(program_compile(&f.c, &e, 1, &f.rel, &f.env, &p), OK);
+            assert_int_equal(p->run.n_steps, 2);
+            assert_int_equal(program_run(&f.c, p, &f.chunk, &col), OK);
+            volatile double product = x * x, twice = sign[i] * product + add[i];
+            double once = fma(sign[i] * x, x, add[i]);
+            assert_true(once != twice);
+            assert_true(((double *)col.values)[0] == (fast ? once : twice));
+            f.c.settings = NULL;
+            settings_release(&settings);
+        }
+    struct expr *es[2];
+    struct program *p;
+    assert_int_equal(sexpr(&f.c, &f.rel, "(* c3 c3)", &es[0]), OK);
+    assert_int_equal(sexpr(&f.c, &f.rel, "(+ (* c3 c3) c3)", &es[1]), OK);
+    assert_int_equal(program_compile(&f.c, es, 2, &f.rel, &f.env, &p), OK);
+    assert_int_equal(p->run.n_steps, 3);
+    assert_int_equal(p->run.steps[2].kind, STEP_BINARY);
+    fixture_close(&f);
+}
+
 static void test_memory(void **state)
 {
     (void)state;
@@ -354,6 +454,7 @@ int main(void)
         cmocka_unit_test(test_empty_cells),  cmocka_unit_test(test_outputs),
         cmocka_unit_test(test_dimensions),   cmocka_unit_test(test_random),
         cmocka_unit_test(test_truths),       cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_pieces),       cmocka_unit_test(test_muladd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
