@@ -102,7 +102,7 @@ static enum status presence_part(struct ctx *c, struct writer *w, const struct w
     uint64_t *changed = bits;
     for (int64_t i = 0; i < n_words; i++) {
         changed[i] ^= t->present[i];
-        n += __builtin_popcountll(changed[i]);
+        if (changed[i]) n += __builtin_popcountll(changed[i]);
     }
     TRY(scratch_alloc(c, sizeof(uint32_t) * (size_t)(n + 1), &cells));
     uint32_t *to = cells;

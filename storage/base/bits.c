@@ -62,11 +62,24 @@ void bits_and(uint64_t *dst, const uint64_t *src, int64_t n)
         dst[w] &= src[w];
 }
 
+/* Adds neighbours up in ever wider fields (Warren, Hacker's Delight, 5-1): the plain instruction
+ * set counts by a table. */
+static int64_t ones(uint64_t v)
+{
+    v -= v >> 1 & UINT64_C(0x5555555555555555);
+    v = (v & UINT64_C(0x3333333333333333)) + (v >> 2 & UINT64_C(0x3333333333333333));
+    v = (v + (v >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    return (int64_t)(v * UINT64_C(0x0101010101010101) >> 56);
+}
+
 int64_t bits_count(const uint64_t *b, int64_t at, int64_t n)
 {
     int64_t count = 0;
+    if (at % 64 == 0)
+        for (; n >= 64; at += 64, n -= 64)
+            count += ones(b[at / 64]);
     for (; n > 0; at += 64, n -= 64)
-        count += __builtin_popcountll(load(b, at, n < 64 ? (int)n : 64));
+        count += ones(load(b, at, n < 64 ? (int)n : 64));
     return count;
 }
 
