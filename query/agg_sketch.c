@@ -36,17 +36,24 @@ static void hashes(enum type t, const struct agg_block *b, int64_t at, int64_t n
         out[i] = hash_mix(hash_mix(0, out[i]), UINT64_C(0x2545f4914f6cdd1d));
 }
 
-static enum status count_run(struct ctx *c, const struct agg_bound *k, struct text_heap *heap,
-                             void *state, const struct agg_block *b)
+/* Each cell into the state of its group g[i], or all into the one there is. */
+static void count_cells(const struct agg_bound *k, uint8_t *states, const int32_t *g,
+                        const struct agg_block *b)
 {
-    (void)c, (void)heap;
     uint64_t h[AGG_BLOCK];
     for (int64_t at = 0, n; at < b->n; at += n) {
         n = b->n - at < AGG_BLOCK ? b->n - at : AGG_BLOCK;
         hashes(k->types[0], b, at, n, h);
         for (int64_t i = 0; i < n; i++)
-            note(state, h[i]);
+            note(states + (g ? (size_t)g[at + i] * REGISTERS : 0), h[i]);
     }
+}
+
+static enum status count_run(struct ctx *c, const struct agg_bound *k, struct text_heap *heap,
+                             void *state, const struct agg_block *b)
+{
+    (void)c, (void)heap;
+    count_cells(k, state, NULL, b);
     return OK;
 }
 
@@ -54,13 +61,7 @@ static enum status count_scatter(struct ctx *c, const struct agg_bound *k, struc
                                  void *states, const int32_t *g, const struct agg_block *b)
 {
     (void)c, (void)heap;
-    uint64_t h[AGG_BLOCK];
-    for (int64_t at = 0, n; at < b->n; at += n) {
-        n = b->n - at < AGG_BLOCK ? b->n - at : AGG_BLOCK;
-        hashes(k->types[0], b, at, n, h);
-        for (int64_t i = 0; i < n; i++)
-            note((uint8_t *)states + (size_t)g[at + i] * REGISTERS, h[i]);
-    }
+    count_cells(k, states, g, b);
     return OK;
 }
 

@@ -444,6 +444,15 @@ enum status text_regexp_like(struct ctx *c, struct call *k)
     return OK;
 }
 
+/* What was matched, or NULL. */
+static void put_match(struct call *k, int64_t i, const struct search *s, const regmatch_t *m)
+{
+    if (m && m->rm_so >= 0)
+        ((struct text *)k->out)[i] = (struct text){s->t.s + m->rm_so, m->rm_eo - m->rm_so};
+    else
+        bit_clear(k->valid, i);
+}
+
 /* regexp_substr(text, pattern, start, n, flags, group) */
 enum status text_regexp_substr(struct ctx *c, struct call *k)
 {
@@ -453,10 +462,7 @@ enum status text_regexp_substr(struct ctx *c, struct call *k)
         const regmatch_t *m;
         TRY(begin_search(c, k, i, 2, 4, &s));
         TRY(nth_match(c, k, i, 3, 5, &s, &m));
-        if (m)
-            ((struct text *)k->out)[i] = (struct text){s.t.s + m->rm_so, m->rm_eo - m->rm_so};
-        else
-            bit_clear(k->valid, i);
+        put_match(k, i, &s, m);
     }
     return OK;
 }
@@ -469,10 +475,7 @@ enum status text_substring_match(struct ctx *c, struct call *k)
         struct search s;
         TRY(begin_search(c, k, i, 0, 0, &s));
         const regmatch_t *m = next_match(&s) ? &s.m[s.p->regex.re_nsub ? 1 : 0] : NULL;
-        if (m && m->rm_so >= 0)
-            ((struct text *)k->out)[i] = (struct text){s.t.s + m->rm_so, m->rm_eo - m->rm_so};
-        else
-            bit_clear(k->valid, i);
+        put_match(k, i, &s, m);
     }
     return OK;
 }
