@@ -15,6 +15,13 @@ TESSERAD = os.path.join(BUILD, "tesserad")
 PATIENCE_S = 120         # for what takes a moment: as long as the busiest machine may need
 
 
+class Text(psycopg.adapt.Loader):
+    """Values as the server writes them."""
+
+    def load(self, data):
+        return bytes(data).decode()
+
+
 class Server:
     """A tesserad on a data directory of its own (removed at the end unless `dir` is given)."""
 
@@ -43,6 +50,15 @@ class Server:
 
     def connect(self, **kwargs):
         return psycopg.connect(host=self.dir, port=5432, user="test", dbname="test", **{"autocommit": True, **kwargs})
+
+    def session(self, *settings, as_text=()):
+        """A connection for statements over arrays of one name that come and go, with settings; types with these OIDs come as Text."""
+        conn = self.connect(prepare_threshold=None)
+        for oid in as_text:
+            conn.adapters.register_loader(oid, Text)
+        for s in settings:
+            conn.execute(f"SET {s}")
+        return conn
 
     def stop(self, sig=signal.SIGTERM):
         """Stops it and returns the exit status."""

@@ -351,13 +351,6 @@ def large(count, sessions, rng):
         conn.execute("DROP ARRAY big")
 
 
-def connect(server, *settings):
-    conn = server.connect(prepare_threshold=None)  # arrays of one name come and go
-    for s in settings:
-        conn.execute("SET " + s)
-    return conn
-
-
 def main():
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 120
     rng = random.Random(seed())
@@ -365,9 +358,9 @@ def main():
     kinds = [accesses] * 8 + [self_join, filled, transpose, reshape, roll, concat, diff]
     empty = asked = 0
     with Server(sets=["workers=4"]) as roomy, Server(sets=["workers=1", "memory_limit=64MB"]) as small:
-        sessions = [("default", connect(roomy), False), ("one worker", connect(roomy, "max_workers = 1"), False),
-                    ("no optimizer", connect(roomy, "optimizer = off"), False), ("tiny tiles", connect(roomy), True),
-                    ("64MB", connect(small), False)]
+        sessions = [("default", roomy.session(), False), ("one worker", roomy.session("max_workers = 1"), False),
+                    ("no optimizer", roomy.session("optimizer = off"), False), ("tiny tiles", roomy.session(), True),
+                    ("64MB", small.session(), False)]
         while asked < n:
             array = Array(rng, "a")
             g = Grid.of(array)

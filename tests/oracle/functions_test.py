@@ -10,8 +10,8 @@ import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Count, Server  # noqa: E402
-from postgres_test import Postgres, Text, compare  # noqa: E402
+from harness import Count, Server, Text  # noqa: E402
+from postgres_test import Postgres, compare  # noqa: E402
 
 NUMBERS = ["0", "1", "-1", "0.5", "-0.1", "0.05", "12.34", "-12.34", "148.5", "485", "-485", "1485", "3148.5", "12454.8", "-12454.8",
            "0.1", "99.999", "123456789", "1e15", "-1e20"]

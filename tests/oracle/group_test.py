@@ -404,18 +404,8 @@ def row_key(row, n, last):
     return tuple((v is None, str(v)) for v in row[:n]) + ((row[-1],) if last else ())
 
 
-class Text(psycopg.adapt.Loader):
-    def load(self, data):
-        return bytes(data).decode()
-
-
 def connect(server, *settings):
-    conn = server.connect(prepare_threshold=None)  # arrays of one name come and go
-    for oid in (16, 20, 21, 23, 25, 700, 701, 1016, 1082, 1114, 1700):
-        conn.adapters.register_loader(oid, Text)
-    for s in settings:
-        conn.execute(f"SET {s}")
-    return conn
+    return server.session(*settings, as_text=(16, 20, 21, 23, 25, 700, 701, 1016, 1082, 1114, 1700))
 
 
 def run(conn, text):

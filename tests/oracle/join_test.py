@@ -9,8 +9,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Count, Server, seed  # noqa: E402
-from postgres_test import Postgres, Text, ask  # noqa: E402
+from harness import Count, Server, Text, seed  # noqa: E402
+from postgres_test import Postgres, ask  # noqa: E402
 
 KINDS = ["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]
 COLUMNS = [("i", "integer"), ("s", "smallint"), ("l", "bigint"), ("x", "real"), ("y", "double precision"), ("d", "date"),

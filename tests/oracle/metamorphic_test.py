@@ -21,7 +21,7 @@ from model.compositions import Relation, Unclear, column, comparable, grouped_by
 from model.expressions import BIGINT, Expressions  # noqa: E402
 from model.nesting import Nesting  # noqa: E402
 from model.queries import World, from_array, from_join, key_list  # noqa: E402
-from numpy_test import Names, Text, connect  # noqa: E402,F401
+from numpy_test import Names, connect  # noqa: E402,F401
 
 
 def rows(conn, sql):

@@ -21,11 +21,6 @@ from model.queries import Near, World  # noqa: E402
 from model.relations import relation  # noqa: E402
 
 
-class Text(psycopg.adapt.Loader):
-    def load(self, data):
-        return bytes(data).decode()
-
-
 def parse(text, kind):
     """A value as the server wrote it, in the form that queries.py gives."""
     if text is None:
@@ -83,12 +78,7 @@ def run(conn, sql):
 
 
 def connect(server, *settings):
-    conn = server.connect(prepare_threshold=None)  # arrays of one name come and go
-    for oid in (16, 20, 21, 23, 25, 700, 701, 1082, 1114, 1186, 1700):
-        conn.adapters.register_loader(oid, Text)
-    for s in settings:
-        conn.execute(f"SET {s}")
-    return conn
+    return server.session(*settings, as_text=(16, 20, 21, 23, 25, 700, 701, 1082, 1114, 1186, 1700))
 
 
 class Names(dict):

@@ -13,7 +13,7 @@ import tempfile
 import psycopg
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import Count, Server  # noqa: E402
+from harness import Count, Server, Text  # noqa: E402
 
 BIN = "/usr/lib/postgresql/15/bin/"
 
@@ -245,11 +245,6 @@ CHANGES = [
     "UPDATE w SET v = v + 1 WHERE g = 'p'", "DELETE FROM w WHERE k = 2", "INSERT INTO w SELECT k + 10, v * 2, g FROM w", "UPDATE w SET g = NULL, v = k WHERE v IS NULL",
     "INSERT INTO w (k) VALUES (77)", "DELETE FROM w WHERE g IS NULL AND v > 30", "UPDATE w SET v = CASE WHEN v > 10 THEN 0 ELSE v END", "DELETE FROM w WHERE v > (SELECT avg(v) FROM w)",
 ]
-
-
-class Text(psycopg.adapt.Loader):
-    def load(self, data):
-        return bytes(data).decode()
 
 
 def ask(conn, sql):

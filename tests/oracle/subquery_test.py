@@ -12,8 +12,8 @@ import psycopg
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import Count, Server, seed  # noqa: E402
-from postgres_test import Postgres, Text, ask  # noqa: E402
+from harness import Count, Server, Text, seed  # noqa: E402
+from postgres_test import Postgres, ask  # noqa: E402
 
 TABLES = {  # dimensions, then attributes
     "p": (("i", 0, 9), ("j", 0, 6), ("v", "int"), ("s", "text")),

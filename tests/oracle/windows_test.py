@@ -10,8 +10,8 @@ import psycopg
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from harness import Count, Server, seed  # noqa: E402
-from postgres_test import Postgres, Text  # noqa: E402
+from harness import Count, Server, Text, seed  # noqa: E402
+from postgres_test import Postgres  # noqa: E402
 
 COLUMNS = {"id": "integer", "g": "integer", "h": "text", "k": "integer", "a": "smallint", "b": "bigint", "x": "real",
            "y": "double precision", "s": "text", "d": "date", "ts": "timestamp", "f": "boolean"}
