@@ -4,6 +4,7 @@
 #include "query/blas.h"
 #include <cblas.h>
 #include <pthread.h>
+#include <string.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -46,6 +47,16 @@ static void add_by_vector(enum type t, const struct matrix *m, bool transposed, 
 void blas_on_one_thread(void)
 {
     pthread_once(&once, single_thread);
+}
+
+const char *blas_kernel(void)
+{
+    return openblas_get_corename();
+}
+
+bool blas_kernel_is_slow(void)
+{
+    return __builtin_cpu_supports("avx512f") && !strcmp(blas_kernel(), "Haswell");
 }
 
 void blas_add_product(enum type t, const struct matrix *a, const struct matrix *b, bool vector,

@@ -1,4 +1,5 @@
 /* tesserad: options, configuration, and the server's life from start to stop. */
+#include "query/blas.h"
 #include "server/loop.h"
 #include "storage/base/log.h"
 #include <getopt.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 static const char usage[] =
     "tesserad, the Tessera array database server\n\n"
@@ -135,12 +137,32 @@ static void set_log_level(const char *name)
         if (!strcasecmp(name, names[i])) log_set_level((enum log_level)i);
 }
 
-static enum status serve(struct ctx *c, const struct args *a, struct settings *s)
+/* OpenBLAS reads which kernels to take as it is loaded: to have others the program starts anew. */
+static enum status choose_blas_kernel(struct ctx *c, char **argv, struct settings *s)
+{
+    const char *wanted = s->blas_kernel.s, *is = getenv("OPENBLAS_CORETYPE");
+    if (strcasecmp(wanted, "auto") != 0 && (!is || strcasecmp(is, wanted) != 0)) {
+        setenv("OPENBLAS_CORETYPE", wanted, 1);
+        execv("/proc/self/exe", argv);
+        log_line(LOG_WARNING, "cannot start anew for blas_kernel = %s", wanted);
+    }
+    log_line(LOG_INFO, "matrices: OpenBLAS's kernels for %s", blas_kernel());
+    if (blas_kernel_is_slow())
+        log_line(
+            LOG_WARNING,
+            "matrices run at half the speed: OpenBLAS takes its kernels for Haswell on a processor "
+            "with AVX-512%s",
+            is ? ", as OPENBLAS_CORETYPE says; unset it, or set blas_kernel = SkylakeX" : "");
+    return settings_set(c, s, "blas_kernel", blas_kernel(), true);
+}
+
+static enum status serve(struct ctx *c, const struct args *a, char **argv, struct settings *s)
 {
     struct engine *e;
     char dir[PATH_MAX];
     TRY(read_settings(c, a, s));
     set_log_level(s->log_level.s);
+    TRY(choose_blas_kernel(c, argv, s));
     TRY(engine_open(c, a->dir, s, &e));
     if (!realpath(a->dir, dir)) snprintf(dir, sizeof dir, "%s", a->dir);
     struct loop_options o = {.dir = dir,
@@ -166,7 +188,7 @@ int main(int argc, char **argv)
     struct arena *arena = arena_new();
     struct ctx c = {.arena = arena};
     ctx_clear(&c);
-    enum status st = serve(&c, &a, &s);
+    enum status st = serve(&c, &a, argv, &s);
     if (st < 0) {
         fprintf(stderr, "tesserad: %s\n", c.err.message);
         if (c.err.detail[0]) fprintf(stderr, "DETAIL:  %s\n", c.err.detail);

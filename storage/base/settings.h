@@ -39,6 +39,9 @@ enum setting_scope { SCOPE_SERVER, /* at start only */ SCOPE_SESSION };
     X(instruction_set, SET_TEXT, SCOPE_SERVER, "auto", 0, 0,                                       \
       "Of kernels: auto (the processor's best), avx512, avx2, baseline; a better one than the "    \
       "processor's means its best.")                                                               \
+    X(blas_kernel, SET_TEXT, SCOPE_SERVER, "auto", 0, 0,                                           \
+      "OpenBLAS's kernels: auto (its own choice, or OPENBLAS_CORETYPE's), SkylakeX, Cooperlake, "  \
+      "Haswell, Zen ...; shown: those in use.")                                                    \
     X(fast_math, SET_BOOL, SCOPE_SESSION, "off", 0, 1,                                             \
       "Allows sin, log, ... to be off by 3.5 units in the last place instead of 1, and a * b + c " \
       "to be rounded once.")                                                                       \
