@@ -1,5 +1,6 @@
 /* Which loops do sums and extremes of windows run? */
 #include "query/op_window_kernels.h"
+#include "storage/base/isa.h"
 #include <math.h>
 #include <string.h>
 
@@ -250,10 +251,8 @@ STAMP(avx512,
 const struct window_kernels *window_kernels(void)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512bw"))
-        return &avx512_kernels;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &avx2_kernels;
+    if (isa_get() == ISA_AVX512) return &avx512_kernels;
+    if (isa_get() == ISA_AVX2) return &avx2_kernels;
 #endif
     return &base_kernels;
 }

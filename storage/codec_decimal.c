@@ -6,6 +6,7 @@
  * ROUND, in whose last place stands 1, both rounds and leaves the integer in the low bits. What
  * does not come back (NaN, infinities, -0.0, more digits) is an exception; its integer repeats the
  * one before. */
+#include "storage/base/isa.h"
 #include "storage/codec_parts.h"
 #include "storage/record.h"
 #include <string.h>
@@ -255,13 +256,7 @@ static const struct kernels *isa_kernels[] = {
 
 int decimal_isas(void)
 {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512bw"))
-        return 3;
-    if (__builtin_cpu_supports("avx2")) return 2;
-#endif
-    return 1;
+    return (int)isa_get() + 1;
 }
 
 /* ---- sizes ---- */

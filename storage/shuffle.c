@@ -1,6 +1,7 @@
 /* How bytes of values are gathered into planes, at the speed of the cache. AVX-512 was tried and is
  * slower than AVX2 here: its four-lane loads and stores cost more than the wider registers save. */
 #include "storage/shuffle.h"
+#include "storage/base/isa.h"
 #include <string.h>
 
 #define MAX_FAST_WIDTH 16
@@ -49,7 +50,7 @@ __attribute__((target("avx2"))) static inline void store256(uint8_t *p, ptrdiff_
 
 int shuffle_isas(void)
 {
-    return __builtin_cpu_supports("avx2") ? 3 : 2;
+    return isa_get() >= ISA_AVX2 ? 3 : 2;
 }
 
 static int64_t shuffle_fast(int isa, const uint8_t *src, int64_t n, size_t width, uint8_t *dst)
