@@ -4,31 +4,45 @@
 
 /* ---- arguments ---- */
 
+/* An argument as what it would be in FROM; NULL: it is no array. */
+static struct ast_from *from_of(struct ctx *c, const struct ast_expr *e)
+{
+    struct ast_from *f = arena_new_of(c->arena, struct ast_from);
+    f->pos = e->pos;
+    if (e->kind == X_CELL && e->args.n == 1) {
+        f->axes = e->axes;
+        f->has_axes = true;
+        e = e->args.v[0];
+    }
+    if (e->kind == X_NAME && !e->star) {
+        f->kind = FROM_NAME;
+        f->name = e->name;
+    } else if (e->kind == X_CALL) {
+        f->kind = FROM_FUNCTION;
+        f->call = arena_dup(c->arena, e, sizeof *e);
+    } else if (e->kind == X_SUBQUERY) {
+        f->kind = FROM_SELECT;
+        f->select = e->select;
+    } else if (e->kind == X_OP && e->args.n == 2 && !strcmp(e->op, "@")) {
+        f->kind = FROM_MATMUL;
+        f->left = from_of(c, e->args.v[0]);
+        f->right = from_of(c, e->args.v[1]);
+        if (!f->left || !f->right) return NULL;
+    } else {
+        return NULL;
+    }
+    return f;
+}
+
 enum status array_arg(struct binder *b, const struct ast_expr *call, int i, struct scope *out)
 {
     const struct ast_expr *e = i < call->args.n ? call->args.v[i] : NULL;
     const char *name = call->name.part[call->name.n - 1];
-    struct ast_from f = {.pos = e ? e->pos : call->pos};
-    if (e && e->kind == X_CELL && e->args.n == 1) {
-        f.axes = e->axes;
-        f.has_axes = true;
-        e = e->args.v[0];
-    }
-    if (e && e->kind == X_NAME && !e->star) {
-        f.kind = FROM_NAME;
-        f.name = e->name;
-    } else if (e && e->kind == X_CALL) {
-        f.kind = FROM_FUNCTION;
-        f.call = arena_dup(b->c->arena, e, sizeof *e);
-    } else if (e && e->kind == X_SUBQUERY) {
-        f.kind = FROM_SELECT;
-        f.select = e->select;
-    } else {
-        fail_at(b->c, ERR_UNDEFINED_FUNCTION, place(b, f.pos), "argument %d of %s must be an array",
-                i + 1, name);
-        return hint(b->c, "An array's name, name[slice], or (SELECT [i], [j], v FROM …).");
-    }
-    return bind_array_item(b, &f, name, out);
+    struct ast_from *f = e ? from_of(b->c, e) : NULL;
+    if (f) return bind_array_item(b, f, name, out);
+    fail_at(b->c, ERR_UNDEFINED_FUNCTION, place(b, e ? e->pos : call->pos),
+            "argument %d of %s must be an array", i + 1, name);
+    return hint(b->c, "An array's name, name[slice], a @ b, or (SELECT [i], [j], v FROM …).");
 }
 
 enum status bind_array_item(struct binder *b, const struct ast_from *f, const char *name,

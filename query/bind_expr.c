@@ -172,7 +172,11 @@ static enum status bind_op(struct binder *b, const struct expr_place *in, const 
                            struct expr **out)
 {
     struct expr **args;
-    if (!strcmp(e->op, "@")) return not_yet(b, e->pos, "matrix products (@) are");
+    if (!strcmp(e->op, "@")) {
+        fail_at(b->c, ERR_UNDEFINED_FUNCTION, place(b, e->pos),
+                "a matrix product is an array, not a value");
+        return hint(b->c, "It stands in FROM: SELECT * FROM a @ b.");
+    }
     if (e->args.n == 2 && (e->args.v[0]->kind == X_ROW || e->args.v[1]->kind == X_ROW))
         return bind_row_comparison(b, in, e, out);
     if (e->args.n == 1 && !strcmp(e->op, "-") &&
