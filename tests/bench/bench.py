@@ -54,14 +54,16 @@ def rows(bench, n, families=FAMILIES):
     return (row for family in families for row in family.rows(n, bench) if bench.matches(row))
 
 
-def run(bench, n, families=FAMILIES):
-    """Measures every row, a line each as it comes."""
+def run(bench, n, families=FAMILIES, after=None):
+    """Measures every row, a line each as it comes; `after` gets what is done so far: a run that is ended leaves a report."""
     done = []
     for row in rows(bench, n, families):
         results = bench.measure(row)
         done.append((row, results))
         times = "  ".join(f"{report.NAMES[who]} {report.took(r)} ({r.cpu_s * 1e3:.0f})" for who, r in results.items())
         print(f"{row.name:40} {times}  ratio {report.number(report.ratio(results))} (goal {row.goal:g})", flush=True)
+        if after:
+            after(done)
     return done
 
 
@@ -98,16 +100,16 @@ def main():
     with tempfile.TemporaryDirectory(dir=OUT) as dir, Server(dir=os.path.abspath(os.path.join(dir, "db")), port=workload.free_port(), sets=sets) as server:
         machine, said = limits(dir) if not only and not profiling else ({}, "")
         bench = workload.Bench(server, os.path.abspath(dir), only, sides.split(",") if sides else None)
+        intro = (f"{millions:g} million doubles an array, {os.cpu_count()} processors, {versions()}; Tessera with {', '.join(sets)}. "
+                 f"Milliseconds, medians of {workload.RUNS}; a ratio above 1 is in Tessera's favour.\n\n"
+                 f"The machine's limits:\n\n```\n{said}```")
         try:
             if profiling:
                 return profiles(bench, int(millions * 1e6))
-            done = run(bench, int(millions * 1e6))
+            done = run(bench, int(millions * 1e6), after=lambda d: report.write(OUT, intro, d, machine))
             grown = {} if only and "GROWTH" not in os.environ else grow(bench, millions, done)
         finally:
             bench.close()
-    intro = (f"{millions:g} million doubles an array, {os.cpu_count()} processors, {versions()}; Tessera with {', '.join(sets)}. "
-             f"Milliseconds, medians of {workload.RUNS}; a ratio above 1 is in Tessera's favour.\n\n"
-             f"The machine's limits:\n\n```\n{said}```")
     report.write(OUT, intro, done, machine, "## Growth\n\n" + growth.table(grown) if grown else "")
     print(f"{OUT}/report.md and {OUT}/chart.svg are written")
     if "--readme" in sys.argv:

@@ -56,7 +56,7 @@ def rows(n, bench):
         return run
 
     def row_of(what, sql, compute, limit="read_decimal", look=None, **others):
-        return row(f"{side * side * 8 / 1e9:.0f} GB: {what}", goal=2, limit=(limit, 8 * side * side), wanted=0.7, server=server, prepare=prepare,
+        return row(f"{side * side * 8 / 1e9:.1f} GB: {what}", goal=2, limit=(limit, 8 * side * side), wanted=0.7, server=server, prepare=prepare,
                    runs=RUNS, tessera=sql, dask=(dask(compute), look) if look else dask(compute), **others)
     yield row_of("scan, aggregate", "SELECT avg(v * 1.8 + 32), max(v * v) FROM big", scan)
     yield row_of("3×3 mean", f"""SELECT sum(m) FROM (SELECT [i], [j], avg(v) OVER [#i - 1 : #i + 1, #j - 1 : #j + 1] AS m FROM big)
@@ -69,6 +69,10 @@ def rows(n, bench):
     yield row_of("transpose and store", ("CREATE ARRAY turned AS SELECT * FROM transpose(big)", "SELECT sum(v) FROM turned[j => 5]"),
                  lambda d: to_zarr(out, d.T), "write_decimal", before={"tessera": "DROP ARRAY IF EXISTS turned"},
                  look=lambda: from_zarr(out)[5].sum().compute())
+    bench.use(None, None)
+    for name in ("tessera", "dask"):
+        if os.path.isdir(f"{GROUP}-{name}"):
+            os.rmdir(f"{GROUP}-{name}")
 
 
 def scan(d):

@@ -7,7 +7,7 @@ import numpy as np
 
 from data import Data, decimal, noise, relief, smooth
 from peers import evaluate, lazy
-from stores import (Values, duckdb_file, duckdb_loads, from_blosc2, from_hdf5, from_tiledb, from_zarr, made, open_zarr, storing, to_blosc2,
+from stores import (Values, duckdb_cells, duckdb_file, duckdb_loads, from_blosc2, from_hdf5, from_tiledb, from_zarr, made, open_zarr, storing, to_blosc2,
                     to_hdf5, to_tiledb, to_zarr)
 from workload import row
 
@@ -103,7 +103,8 @@ def load(n, at, kind, times=""):
     return row(f"load .npy, durable ({times}{kind})", [x], goal=1.5, limit=("write_" + maker.__name__, 8 * x.size), wanted=0.7, stored=False,
                before={"tessera": ready}, tessera=(lambda conn: conn.execute(f"COPY loaded FROM '{at('source.npy')}'"),
                                                    f"SELECT v FROM loaded[i => {k} : {k + 2}, j => {k} : {k + 2}]"),
-               duckdb=(lambda: duckdb_loads(at("duckdb"), source()), lambda: look(source())), **sides)
+               duckdb=(lambda: duckdb_loads(at("duckdb"), source()),
+                       lambda: duckdb_cells(at("duckdb"), [i * side + j for i in range(k, k + 3) for j in range(k, k + 3)])), **sides)
 
 
 def csv(n, at):

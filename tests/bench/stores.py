@@ -109,7 +109,7 @@ def made(path, make):
 
 @functools.cache
 def duckdb_file(path):
-    """A database on disk."""
+    """A new database on disk."""
     import duckdb
     return duckdb.connect(fresh(path))
 
@@ -120,6 +120,12 @@ def duckdb_loads(path, x):
     conn = duckdb_file(path)
     conn.execute("CREATE OR REPLACE TABLE t AS SELECT * FROM values")
     conn.execute("CHECKPOINT")
+
+
+def duckdb_cells(path, places):
+    """Of what was loaded, by their places."""
+    rows = duckdb_file(path).execute(f"SELECT * FROM t WHERE rowid IN ({', '.join(map(str, places))}) ORDER BY rowid").fetchall()
+    return [r[0] for r in rows]
 
 
 def storing(at, source, compute, dims, look):
