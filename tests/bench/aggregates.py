@@ -5,6 +5,8 @@ from data import Data, clustered, decimal, distinct, integers, noise
 from peers import evaluate, lazy, scratch
 from workload import row
 
+TILE = 180
+
 
 def rows(n, bench):
     yield from whole(n)
@@ -27,13 +29,13 @@ def whole(n):
               dask=lambda: of_dask(lazy(g["v"])), duckdb=f"SELECT {four} FROM field",
               numexpr=lambda: [evaluate("sum(v)", v=g["v"]), evaluate("min(v)", v=g["v"]), evaluate("max(v)", v=g["v"]),
                                evaluate("sum(v)", v=g["v"]) / g.size])
-    # Half of each axis, on bounds of the tiles that the engine chose (powers of two at most).
-    lo, hi = side // 4 // 512 * 512, side // 4 * 3 // 512 * 512
+    # Half of each axis, on the bounds of tiles.
+    t = Data("tiled", g.dims, tile=TILE, v=decimal)
+    lo, hi = side // 4 // TILE * TILE, side // 4 * 3 // TILE * TILE
     cut = (slice(lo, hi), slice(lo, hi))
-    yield row("the same of a region", [g], goal=50, note="bounds are multiples of 512",
-              tessera=f"SELECT {four} FROM field[i => {lo} : {hi - 1}, j => {lo} : {hi - 1}]",
-              numpy=lambda: of(g["v"][cut]), dask=lambda: of_dask(lazy(g["v"])[cut]),
-              duckdb=f"SELECT {four} FROM field WHERE i BETWEEN {lo} AND {hi - 1} AND j BETWEEN {lo} AND {hi - 1}")
+    yield row("the same of a tile-aligned region", [t], goal=50, tessera=f"SELECT {four} FROM tiled[i => {lo} : {hi - 1}, j => {lo} : {hi - 1}]",
+              numpy=lambda: of(t["v"][cut]), dask=lambda: of_dask(lazy(t["v"])[cut]),
+              duckdb=f"SELECT {four} FROM tiled WHERE i BETWEEN {lo} AND {hi - 1} AND j BETWEEN {lo} AND {hi - 1}")
 
 
 def by_axis(n):

@@ -68,7 +68,7 @@ def run(bench, n, families=FAMILIES, after=None):
 
 
 def profiles(bench, n):
-    found = []
+    found, bench.who = [], ["tessera"]
     for row in rows(bench, n):
         if "tessera" in row.sides:
             found.append((row.name, costs.top(bench, row)))

@@ -86,10 +86,11 @@ RELIEF = "/usr/share/ferret-vis/data/etopo5.cdf"
 
 class Data:
     """An array: its dimensions with their lengths, and for each attribute a function above. `axes`: for a dimension its definition
-    here and what it is in DuckDB, made of its position, where it is not BIGINT from 0."""
+    here and what it is in DuckDB, made of its position, where it is not BIGINT from 0. `tile`: its length in each dimension, where the
+    engine is not to choose."""
 
-    def __init__(self, name, dims, axes=None, **attrs):
-        self.name, self.dims, self.axes, self.attrs = name, dims, axes or {}, attrs
+    def __init__(self, name, dims, axes=None, tile=None, **attrs):
+        self.name, self.dims, self.axes, self.tile, self.attrs = name, dims, axes or {}, tile, attrs
         self.arrays, self.stored = {}, False
 
     shape = property(lambda self: tuple(self.dims.values()))
@@ -109,6 +110,7 @@ class Data:
     def definition(self, name=None, axes=None):
         axes = self.axes if axes is None else axes
         dims = ", ".join(f"{d} " + (axes[d][0] if d in axes else f"BIGINT DIMENSION [0 : {n - 1}]")
+                         + (f" TILE {self.tile}" if self.tile else "")
                          for d, n in self.dims.items())
         attrs = ", ".join(f"{a} {TYPES[x.dtype.name]} NOT NULL" for a, x in self.arrays.items())
         return f"CREATE ARRAY {name or self.name} ({dims}, {attrs})"

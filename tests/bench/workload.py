@@ -317,7 +317,21 @@ class Bench:
         finally:
             for side in sides:
                 side.end()
-        return {side.who: side.result for side in sides if side.who != row.judge}
+        results = {side.who: side.result for side in sides if side.who != row.judge}
+        if "tessera" in results and not results["tessera"].failure:
+            results["tessera"].said = self.tiles(row) or results["tessera"].said
+        return results
+
+    def tiles(self, row):
+        """What the server says of the tiles that a query needed, in a session of its own."""
+        sql, before = row.sides["tessera"], row.before.get("tessera", "")
+        if not isinstance(sql, str):
+            return ""
+        with psycopg.connect(host="127.0.0.1", port=(row.server or self.server).port, user="bench", dbname="bench", autocommit=True) as conn:
+            if before:
+                conn.execute(before)
+            lines = [r[0] for r in conn.execute("EXPLAIN ANALYZE " + sql)]
+        return ", ".join(line for line in lines if line.startswith("tiles"))
 
 
 IN_MEMORY = ("numpy", "numexpr", "dask", "xarray")
