@@ -105,6 +105,7 @@ void engine_close(struct engine *e)
     pool_free(e->pool);
     sys_provide(e->db, NULL, NULL);
     db_close(e->db);
+    source_forget();
     settings_release(&e->settings);
     pthread_mutex_destroy(&e->lock);
     free(e);

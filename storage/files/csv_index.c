@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#define LEAST_OFFSETS 64
 #define MAX_OFFSETS 65536
 #define CACHED 16
 #define LINE_PIECE_BYTES (8 << 20)
@@ -31,9 +32,42 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static void entry_free(struct entry *e)
 {
     csv_text_close(e->index.text);
-    free(e->index.offsets);
+    buf_free(e->index.offsets);
     free(e->path);
     free(e);
+}
+
+void source_forget(void)
+{
+    struct entry *unused[CACHED];
+    int n = 0;
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < CACHED; i++) {
+        if (!cache[i] || cache[i]->refs > 0) continue;
+        unused[n++] = cache[i];
+        cache[i] = NULL;
+    }
+    pthread_mutex_unlock(&lock);
+    while (n > 0)
+        entry_free(unused[--n]);
+}
+
+enum status csv_index_alloc(struct ctx *c, size_t bytes, void **out)
+{
+    struct budget *all = c->budget;
+    while (all && all->parent)
+        all = all->parent;
+    void *p = buf_try(all, bytes);
+    if (!p) {
+        source_forget();
+        p = buf_try(all, bytes);
+    }
+    if (!p) {
+        fail(c, ERR_MEMORY, "out of memory: where the rows of a file start does not fit");
+        return hint(c, "Raise memory_limit.");
+    }
+    *out = p;
+    return OK;
 }
 
 /* ---- scanning ---- */
@@ -53,8 +87,15 @@ static enum status add_offset(struct ctx *c, struct csv_index *x, int64_t offset
         x->n_offsets = MAX_OFFSETS / 2;
         x->interval *= 2;
     }
-    if (!x->offsets) x->offsets = malloc(MAX_OFFSETS * sizeof(int64_t));
-    if (!x->offsets) return fail(c, ERR_MEMORY, "out of memory");
+    if (x->n_offsets == x->cap_offsets) {
+        int64_t cap = x->cap_offsets ? 2 * x->cap_offsets : LEAST_OFFSETS;
+        void *grown;
+        TRY(csv_index_alloc(c, (size_t)cap * sizeof *x->offsets, &grown));
+        if (x->n_offsets) memcpy(grown, x->offsets, (size_t)x->n_offsets * sizeof *x->offsets);
+        buf_free(x->offsets);
+        x->offsets = grown;
+        x->cap_offsets = cap;
+    }
     x->offsets[x->n_offsets++] = offset;
     return OK;
 }

@@ -10,7 +10,7 @@ struct csv_index {
     int64_t n_bytes;  /* of text */
     int64_t n_rows;   /* the header's included */
     int64_t interval; /* offsets[i] is where record i × interval starts */
-    int64_t n_offsets;
+    int64_t n_offsets, cap_offsets;
     int64_t *offsets;
 };
 
@@ -19,6 +19,9 @@ struct csv_index {
 enum status csv_index_get(struct ctx *c, const char *path, const struct csv_dialect *d,
                           struct csv_index **out);
 void csv_index_release(struct csv_index *x); /* NULL allowed */
+/* Memory of an index, for buf_free. As it outlives the statement it is charged to the budget above
+ * all others; when that refuses, indexes that nobody uses are dropped. */
+enum status csv_index_alloc(struct ctx *c, size_t bytes, void **out);
 /* Offset of the first byte of record `row`'s interval, and of the text behind that of `row_end`. */
 int64_t csv_index_start(const struct csv_index *x, int64_t row, int64_t *first_row);
 int64_t csv_index_end(const struct csv_index *x, int64_t row_end);

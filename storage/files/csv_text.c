@@ -1,5 +1,6 @@
 /* How is the text of a plain or gzipped file read at any place? After zlib's example zran.c. */
 #include "storage/files/csv_text.h"
+#include "storage/files/csv_index.h"
 #include "storage/files/source_parts.h"
 #include <stdlib.h>
 #include <unistd.h>
@@ -50,7 +51,7 @@ void csv_text_close(struct csv_text *t)
 {
     if (!t) return;
     for (int i = 0; i < t->n_points; i++)
-        free(t->points[i].window);
+        buf_free(t->points[i].window);
     free(t->points);
     csv_text_suspend(t);
     free(t);
@@ -182,8 +183,9 @@ static enum status add_point(struct ctx *c, struct csv_text *t, struct inflating
     }
     if (in_member) {
         uInt n = WINDOW_BYTES;
-        p.window = calloc(1, WINDOW_BYTES);
-        if (!p.window) return fail(c, ERR_MEMORY, "out of memory");
+        void *window;
+        TRY(csv_index_alloc(c, WINDOW_BYTES, &window));
+        p.window = memset(window, 0, WINDOW_BYTES);
         inflateGetDictionary(&f->z, p.window, &n);
         /* inflate wants the dictionary at the end of the window. */
         if (n < WINDOW_BYTES) {

@@ -50,6 +50,9 @@ void source_grid(const struct source *s, int64_t *extents);
 enum status source_read(struct ctx *c, struct source *s, const struct box *want, const int *attrs,
                         int n, struct column *cols, uint64_t **present, int64_t *n_present);
 void source_close(struct source *s); /* NULL allowed */
+/* Drops what is kept of files between statements, in memory charged to the server's budget: before
+ * that ends. */
+void source_forget(void);
 
 /* CSV text to rows for COPY FROM STDIN: the caller feeds bytes as they come. */
 struct csv_parser;

@@ -397,13 +397,50 @@ static void test_field(void **unused)
     }
 }
 
+/* What is known of a file is charged to the budget above the statement's, and given back. */
+static void indexes_are_charged(void **state)
+{
+    (void)state;
+    struct budget all, own;
+    struct budget *before = c.budget;
+    struct strbuf text = STRBUF_INIT;
+    struct source_options o = {.format = "csv"};
+    struct source *s;
+    for (int i = 0; i < 300000; i++)
+        strbuf_addf(&text, "%d,%d\n", i, i * 7);
+    budget_init(&all, NULL, 0);
+    budget_init(&own, &all, 0);
+    source_forget();
+    const char *names[] = {"charged.csv", "charged.csv.gz"};
+    for (int k = 0; k < 2; k++) {
+        const char *name = file(names[k], text.s, text.len);
+        c.budget = &own;
+        s = open_source(name, &o);
+        assert_in_range(atomic_load(&all.used_bytes), 100000, 2000000);
+        source_close(s);
+        assert_int_equal(atomic_load(&own.used_bytes), 0);
+        assert_true(atomic_load(&all.used_bytes) > 0); /* the next statement finds it */
+        source_forget();
+        assert_int_equal(atomic_load(&all.used_bytes), 0);
+        all.limit_bytes = 200000;
+        ctx_clear(&c);
+        assert_int_equal(source_open(&c, name, &o, &s), ERR_MEMORY);
+        assert_int_equal(atomic_load(&all.used_bytes), 0);
+        all.limit_bytes = 0;
+    }
+    c.budget = before;
+    ctx_clear(&c);
+    strbuf_release(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_types),  cmocka_unit_test(test_target),
-        cmocka_unit_test(test_errors), cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_gzip),   cmocka_unit_test(test_parallel),
-        cmocka_unit_test(test_feed),   cmocka_unit_test(test_field)};
+        cmocka_unit_test(indexes_are_charged), cmocka_unit_test(test_types),
+        cmocka_unit_test(test_target),         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_ranges),         cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_parallel),       cmocka_unit_test(test_feed),
+        cmocka_unit_test(test_field)};
     budget_init(&budget, NULL, 0);
     c = (struct ctx){.arena = arena_new(), .budget = &budget, .scratch = scratch_new(&budget)};
     if (!mkdtemp(dir)) return 1;
