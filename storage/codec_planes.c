@@ -26,9 +26,8 @@ static bool repeats(const uint8_t *piece, size_t n)
     return hits > n / 32;
 }
 
-/* About what zstd would leave of a plane, judged by pieces; n: it is not worth trying. From the sum
- * of squares of how often each byte occurs (Rényi's entropy, at most Shannon's), unless the bytes
- * repeat. */
+/* About what zstd would leave of a plane, judged by pieces: Shannon's entropy of its bytes, or
+ * less when they repeat. n: it is not worth trying. */
 static size_t estimate(const uint8_t *plane, size_t n)
 {
     if (memcmp(plane, plane + 1, n - 1) == 0) return 1;
@@ -41,15 +40,14 @@ static size_t estimate(const uint8_t *plane, size_t n)
             counts[1][piece[i + 1]]++;
         }
     }
-    uint32_t squares = 0;
+    float bits = 0;
     for (size_t i = 0; i < 256; i++) {
-        uint32_t count = (uint32_t)counts[0][i] + counts[1][i];
-        squares += count * count;
+        float share = (float)(counts[0][i] + counts[1][i]) / (PIECES * PIECE_BYTES);
+        if (share > 0) bits -= share * log2f(share);
     }
-    const uint32_t all = PIECES * PIECE_BYTES, least = all * (all / 256) + all;
-    if (repeats(plane + n / 2, PIECE_BYTES)) return 2;
-    if (squares <= least * 5 / 2) return n;
-    return 2 + (size_t)((float)n / 8 * -log2f((float)squares / ((float)all * (float)all)));
+    size_t left = 2 + (size_t)((float)n / 8 * bits);
+    if (left <= n - n / LEAST_GAIN) return left;
+    return repeats(plane + n / 2, PIECE_BYTES) ? 2 : n;
 }
 
 /* One plane to `to`, which has room for n bytes. */
@@ -83,7 +81,7 @@ enum status planes_encode(struct ctx *c, const void *values, int64_t n, size_t w
     for (size_t k = 0; k < width; k++)
         all += estimated[k] = estimate((uint8_t *)planes + k * (size_t)n, (size_t)n);
     *out = 0;
-    bool worth = codec_gains((size_t)n * width, all);
+    bool worth = codec_gains((size_t)n * width, all + all / 64); /* Huffman's codes are longer */
     for (size_t k = 0; worth && k < width; k++, head += PLANE_HEAD_BYTES) {
         enum plane kind;
         size_t bytes;
