@@ -156,7 +156,7 @@ double window_bytes(const struct op *op, const struct box *box)
 {
     const struct window_state *st = op->state;
     struct box in;
-    double bytes = (double)st->work_bytes;
+    double bytes = 2 * (double)st->work_bytes; /* states or words, and cells that pieces read */
     if (window_reach(op, box, &in)) bytes += (double)box_cells(&in) * (st->slot_bytes + 0.25);
     return bytes;
 }
