@@ -154,8 +154,8 @@ enum status program_filter(struct ctx *c, const struct program *p, struct chunk 
 enum status expr_eval_const(struct ctx *c, const struct expr *e, const struct env *env,
                             struct value *out);
 
-/* What a predicate can still be over a region with these summaries: bits 1 false, 2 true, 4 NULL.
- */
+/* What a predicate can still be over a region with these summaries. */
+enum truth { TRUTH_FALSE = 1, TRUTH_TRUE = 2, TRUTH_NULL = 4 };
 struct summary;
 typedef const struct summary *summary_of_fn(void *self, int column,
                                             const struct axis **axis); /* NULL: nothing known */

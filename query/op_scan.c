@@ -63,17 +63,10 @@ static enum status scan_open(struct ctx *c, struct op *op)
 
 /* ---- pruning ---- */
 
-struct tile_facts {
-    const struct scan *s;
-    struct summary *of; /* by column; those used */
-    bool *known;
-};
-
 static const struct summary *fact(void *self, int column, const struct axis **axis)
 {
-    struct tile_facts *f = self;
     if (axis) *axis = NULL;
-    return f->known[column] ? &f->of[column] : NULL;
+    return ((const struct summary **)self)[column];
 }
 
 /* The range of coordinates of a dimension over positions [lo, hi). False when it is not known. */
@@ -87,43 +80,45 @@ static bool coordinate_range(const struct axis *axis, int64_t lo, int64_t hi, st
     return true;
 }
 
-/* Can a cell of one tile satisfy the condition? `part` is the tile's part of the box. */
-static enum status tile_may_match(struct ctx *c, const struct op *op, const int64_t *tile,
-                                  const struct box *part, bool *out)
+enum status scan_truths(struct ctx *c, const struct op *op, struct summaries *w,
+                        const int64_t *tile, const struct box *part, int *out)
 {
     const struct plan *p = op->plan;
     const struct scan *s = op->state;
     struct value least[MAX_DIMS], most[MAX_DIMS];
-    void *of, *known;
-    size_t n = (size_t)p->rel.n_cols + 1;
-    TRY(scratch_alloc(c, sizeof(struct summary) * n, &of));
-    TRY(scratch_alloc(c, n, &known));
-    struct tile_facts f = {s, of, known};
-    memset(known, 0, n);
-    for (int i = 0; i < p->rel.n_cols; i++) {
-        if (!s->used[i]) continue;
-        TRY(array_summary(c, p->array, p->attrs[i], tile, &f.of[i], &f.known[i]));
-    }
+    void *memory;
+    TRY(scratch_zeroed(c, sizeof(struct summary *) * (size_t)(p->rel.n_cols + 1), &memory));
+    const struct summary **known = memory;
+    for (int i = 0; i < p->rel.n_cols; i++)
+        if (s->used[i]) TRY(summaries_at(c, w, p->attrs[i], tile, &known[i]));
     for (int d = 0; d < part->n_dims; d++) {
         if (coordinate_range(p->rel.dims[d].axis, part->lo[d], part->hi[d], &least[d], &most[d]))
             continue;
         enum type t = p->rel.dims[d].axis ? p->rel.dims[d].axis->type : T_INT64;
         least[d] = most[d] = value_null(t);
     }
-    *out = expr_truths(p->prune, exec_env(op->exec), fact, &f, least, most) & 2;
+    *out = expr_truths(p->prune, exec_env(op->exec), fact, known, least, most);
     return OK;
 }
 
-static enum status part_needed(struct ctx *c, const struct op *op, const int64_t *tile,
-                               const struct box *part, bool *needed)
+bool scan_prunes(const struct op *op)
 {
+    return ((const struct scan *)op->state)->prunes;
+}
+
+/* Can a cell of the tile satisfy the condition? `part` is the tile's part of the box. *n_pruned
+ * counts those that can't. */
+static enum status part_needed(struct ctx *c, const struct op *op, struct summaries *w,
+                               const int64_t *tile, const struct box *part, bool *needed,
+                               int64_t *n_pruned)
+{
+    int truths;
     TRY(array_may_have(c, op->plan->array, part, needed));
     if (!*needed) return OK;
-    struct scratch_mark m = scratch_mark(c->scratch);
-    enum status st = tile_may_match(c, op, tile, part, needed);
-    scratch_release(c->scratch, m);
-    if (st == OK && !*needed) COUNT(c, tiles_pruned, 1);
-    return st;
+    TRY(scan_truths(c, op, w, tile, part, &truths));
+    *needed = truths & TRUTH_TRUE;
+    *n_pruned += !*needed;
+    return OK;
 }
 
 /* Walks the tiles under a box. */
@@ -215,12 +210,15 @@ static enum status read_pruned(struct ctx *c, struct op *op, const struct box *w
     void *memory;
     TRY(scratch_alloc(c, (size_t)t.n + 1, &memory));
     bool *needed = memory;
-    int64_t tile[MAX_DIMS], n_needed = 0;
+    int64_t tile[MAX_DIMS], n_needed = 0, n_pruned = 0;
     struct box part;
+    struct summaries *w;
+    TRY(summaries_open(c, op->plan->array, &w));
     while (tiles_next(&t, tile, &part)) {
-        TRY(part_needed(c, op, tile, &part, &needed[t.at - 1]));
+        TRY(part_needed(c, op, w, tile, &part, &needed[t.at - 1], &n_pruned));
         n_needed += needed[t.at - 1];
     }
+    COUNT(c, tiles_pruned, n_pruned);
     if (n_needed == t.n) return read_box(c, op, want, out);
     return n_needed ? read_some(c, op, &t, needed, out) : OK;
 }
@@ -250,22 +248,20 @@ void scan_read_ahead(struct ctx *c, const struct op *op, const struct box *box)
         array_read_ahead(c, p->array, box, p->attrs, p->rel.n_cols);
         return;
     }
+    struct scratch_mark m = scratch_mark(c->scratch);
+    struct summaries *w = NULL;
     struct tiles t;
-    int64_t tile[MAX_DIMS];
+    int64_t tile[MAX_DIMS], n_pruned = 0;
     struct box part;
+    bool may = false;
     tiles_init(&t, s, box);
-    while (tiles_next(&t, tile, &part)) {
-        struct scratch_mark m = scratch_mark(c->scratch);
-        bool may = true;
-        enum status st = array_may_have(c, p->array, &part, &may);
-        if (st == OK && may) st = tile_may_match(c, op, tile, &part, &may);
-        scratch_release(c->scratch, m);
-        if (st < 0) { /* the scan itself will meet it and report it */
-            ctx_clear(c);
-            return;
-        }
-        if (may) array_read_ahead(c, p->array, &part, p->attrs, p->rel.n_cols);
+    enum status st = summaries_open(c, p->array, &w);
+    while (st == OK && tiles_next(&t, tile, &part)) {
+        st = part_needed(c, op, w, tile, &part, &may, &n_pruned);
+        if (st == OK && may) array_read_ahead(c, p->array, &part, p->attrs, p->rel.n_cols);
     }
+    if (st < 0) ctx_clear(c); /* the scan itself will meet it and report it */
+    scratch_release(c->scratch, m);
 }
 
 const struct op_class op_scan_class = {"scan", scan_open, scan_produce, NULL};

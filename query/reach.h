@@ -60,6 +60,12 @@ double matmul_bytes(const struct op *op, const struct box *want);
 /* Rows of the reached box that a regrid asks for at once. */
 int64_t regrid_slab(const struct box *reach);
 void scan_read_ahead(struct ctx *c, const struct op *op, const struct box *box); /* op_scan.c */
+/* What the condition above a scan can be on the cells of a tile's part, as expr_truths() says it;
+ * for scans that prune. */
+struct summaries;
+bool scan_prunes(const struct op *op);
+enum status scan_truths(struct ctx *c, const struct op *op, struct summaries *w,
+                        const int64_t *tile, const struct box *part, int *out);
 /* op_window.c: about what a box's windows are made from; bytes that they take besides. */
 bool window_reach(const struct op *op, const struct box *want, struct box *out);
 double window_bytes(const struct op *op, const struct box *box);

@@ -4,7 +4,7 @@
 #include "storage/summary.h"
 #include <math.h>
 
-enum { FALSE_BIT = 1, TRUE_BIT = 2, NULL_BIT = 4, ANY = 7 };
+#define ANY (TRUTH_FALSE | TRUTH_TRUE | TRUTH_NULL)
 
 struct region {
     const struct env *env;
@@ -129,17 +129,17 @@ static int numbers_compared(int kernel, const struct range *a, const struct rang
     bool single = order(&a->lo, &a->hi) == 0 && order(&b->lo, &b->hi) == 0;
     switch (kernel) {
     case B_EQ:
-        return apart ? FALSE_BIT : single ? TRUE_BIT : FALSE_BIT | TRUE_BIT;
+        return apart ? TRUTH_FALSE : single ? TRUTH_TRUE : TRUTH_FALSE | TRUTH_TRUE;
     case B_NE:
-        return apart ? TRUE_BIT : single ? FALSE_BIT : FALSE_BIT | TRUE_BIT;
+        return apart ? TRUTH_TRUE : single ? TRUTH_FALSE : TRUTH_FALSE | TRUTH_TRUE;
     case B_LT:
-        return (hi_lo < 0 ? 0 : FALSE_BIT) | (lo_hi < 0 ? TRUE_BIT : 0);
+        return (hi_lo < 0 ? 0 : TRUTH_FALSE) | (lo_hi < 0 ? TRUTH_TRUE : 0);
     case B_LE:
-        return (hi_lo <= 0 ? 0 : FALSE_BIT) | (lo_hi <= 0 ? TRUE_BIT : 0);
+        return (hi_lo <= 0 ? 0 : TRUTH_FALSE) | (lo_hi <= 0 ? TRUTH_TRUE : 0);
     case B_GT:
-        return (lo_hi > 0 ? 0 : FALSE_BIT) | (hi_lo > 0 ? TRUE_BIT : 0);
+        return (lo_hi > 0 ? 0 : TRUTH_FALSE) | (hi_lo > 0 ? TRUTH_TRUE : 0);
     default:
-        return (lo_hi >= 0 ? 0 : FALSE_BIT) | (hi_lo >= 0 ? TRUE_BIT : 0);
+        return (lo_hi >= 0 ? 0 : TRUTH_FALSE) | (hi_lo >= 0 ? TRUTH_TRUE : 0);
     }
 }
 
@@ -152,9 +152,9 @@ static int comparable(const struct range *a, const struct range *b)
 static int compared(int kernel, const struct range *a, const struct range *b)
 {
     if (!a->known || !b->known || !comparable(a, b)) return ANY;
-    int t = a->nulls || b->nulls ? NULL_BIT : 0;
+    int t = a->nulls || b->nulls ? TRUTH_NULL : 0;
     bool a_some = a->any || a->nans, b_some = b->any || b->nans;
-    if ((a->nans && b_some) || (b->nans && a_some)) t |= kernel == B_NE ? TRUE_BIT : FALSE_BIT;
+    if ((a->nans && b_some) || (b->nans && a_some)) t |= kernel == B_NE ? TRUTH_TRUE : TRUTH_FALSE;
     if (a->any && b->any) t |= numbers_compared(kernel, a, b);
     return t ? t : ANY;
 }
@@ -164,19 +164,21 @@ static int truths(const struct expr *e, const struct region *g);
 /* Every pair of what the operands can be. */
 static int combined(int a, int b, bool is_and)
 {
-    int decided = is_and ? FALSE_BIT : TRUE_BIT, other = is_and ? TRUE_BIT : FALSE_BIT, t = 0;
+    int decided = is_and ? TRUTH_FALSE : TRUTH_TRUE, other = is_and ? TRUTH_TRUE : TRUTH_FALSE,
+        t = 0;
     if ((a | b) & decided) t |= decided;
     if (a & b & other) t |= other;
-    if (((a & NULL_BIT) && (b & ~decided)) || ((b & NULL_BIT) && (a & ~decided))) t |= NULL_BIT;
+    if (((a & TRUTH_NULL) && (b & ~decided)) || ((b & TRUTH_NULL) && (a & ~decided)))
+        t |= TRUTH_NULL;
     return t;
 }
 
 static int of_in(const struct expr *e, const struct region *g)
 {
     struct range a = range_of(e->args[0], g);
-    int t = FALSE_BIT;
+    int t = TRUTH_FALSE;
     if (!a.known) return ANY;
-    if (e->n_args == 1) return (a.nulls ? NULL_BIT : 0) | FALSE_BIT;
+    if (e->n_args == 1) return (a.nulls ? TRUTH_NULL : 0) | TRUTH_FALSE;
     for (int i = 1; i < e->n_args; i++) {
         struct range b = range_of(e->args[i], g);
         t = combined(t, compared(B_EQ, &a, &b), false);
@@ -187,9 +189,9 @@ static int of_in(const struct expr *e, const struct region *g)
 static int of_is_null(const struct expr *e, const struct region *g)
 {
     struct range a = range_of(e->args[0], g);
-    int t = ANY & ~NULL_BIT;
-    if (a.known) t = (a.nulls ? TRUE_BIT : 0) | (a.any || a.nans ? FALSE_BIT : 0);
-    if (e->negated) t = (t & TRUE_BIT ? FALSE_BIT : 0) | (t & FALSE_BIT ? TRUE_BIT : 0);
+    int t = ANY & ~TRUTH_NULL;
+    if (a.known) t = (a.nulls ? TRUTH_TRUE : 0) | (a.any || a.nans ? TRUTH_FALSE : 0);
+    if (e->negated) t = (t & TRUTH_TRUE ? TRUTH_FALSE : 0) | (t & TRUTH_FALSE ? TRUTH_TRUE : 0);
     return t ? t : ANY;
 }
 
@@ -202,10 +204,10 @@ static int of_lookup(const struct expr *e, const struct region *g)
         e->subquery->slot >= env->n_subqueries ||
         !subquery_range(env->subqueries[e->subquery->slot], &b.lo, &b.hi, &b.any))
         return ANY;
-    if (!b.any) return FALSE_BIT;
+    if (!b.any) return TRUTH_FALSE;
     a = range_of(e->args[0], g);
-    bool may = !a.known || (compared(B_EQ, &a, &b) & TRUE_BIT);
-    return may ? FALSE_BIT | TRUE_BIT : FALSE_BIT;
+    bool may = !a.known || (compared(B_EQ, &a, &b) & TRUTH_TRUE);
+    return may ? TRUTH_FALSE | TRUTH_TRUE : TRUTH_FALSE;
 }
 
 /* A BOOLEAN column or constant that stands as a condition. */
@@ -213,8 +215,8 @@ static int of_boolean(const struct expr *e, const struct region *g)
 {
     struct range a = range_of(e, g);
     if (!a.known) return ANY;
-    int t = a.nulls ? NULL_BIT : 0;
-    if (a.any) t |= (a.lo.i == 0 ? FALSE_BIT : 0) | (a.hi.i != 0 ? TRUE_BIT : 0);
+    int t = a.nulls ? TRUTH_NULL : 0;
+    if (a.any) t |= (a.lo.i == 0 ? TRUTH_FALSE : 0) | (a.hi.i != 0 ? TRUTH_TRUE : 0);
     return t ? t : ANY;
 }
 
@@ -230,7 +232,8 @@ static int truths(const struct expr *e, const struct region *g)
     }
     case E_NOT: {
         int t = truths(e->args[0], g);
-        return (t & NULL_BIT) | (t & TRUE_BIT ? FALSE_BIT : 0) | (t & FALSE_BIT ? TRUE_BIT : 0);
+        return (t & TRUTH_NULL) | (t & TRUTH_TRUE ? TRUTH_FALSE : 0) |
+               (t & TRUTH_FALSE ? TRUTH_TRUE : 0);
     }
     case E_IS_NULL:
         return of_is_null(e, g);

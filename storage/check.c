@@ -44,7 +44,7 @@ static bool same_summary(const struct summary *a, const struct summary *b)
 static enum status check_attr(struct ctx *c, struct check *ck, const struct tile_key *presence,
                               int k, const uint64_t *bits)
 {
-    const struct array *a = ck->array;
+    struct array *a = ck->array;
     const struct attr *attr = &a->def->s.attrs[k];
     struct tile_key key = *presence;
     struct tile_ref ref;
@@ -68,7 +68,7 @@ static enum status check_attr(struct ctx *c, struct check *ck, const struct tile
 static enum status check_tile(struct ctx *c, void *self, int worker, int64_t task)
 {
     struct check *ck = self;
-    const struct array *a = ck->array;
+    struct array *a = ck->array;
     const struct tile_key *key = &ck->keys[task];
     struct tile_ref presence;
     struct summary stored;

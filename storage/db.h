@@ -145,6 +145,13 @@ void array_read_ahead(struct ctx *c, struct array *a, const struct box *box, con
  * false: the tile has no cell. */
 enum status array_summary(struct ctx *c, struct array *a, int attr, const int64_t *tile,
                           struct summary *out, bool *found);
+/* The same for many tiles, those beside one another at little cost. Summaries and what they lie in
+ * stay as long as memory from c->scratch: none that was asked for since summaries_open() may be
+ * released in between. *out NULL: the tile has no cell. */
+struct summaries;
+enum status summaries_open(struct ctx *c, struct array *a, struct summaries **out);
+enum status summaries_at(struct ctx *c, struct summaries *w, int attr, const int64_t *tile,
+                         const struct summary **out);
 /* Does any cell exist in the box? Answered from summaries: may say true for a box that has none. */
 enum status array_may_have(struct ctx *c, struct array *a, const struct box *box, bool *out);
 

@@ -291,6 +291,8 @@ struct tile_ref {
 enum status tile_fetch(struct ctx *c, const struct array *a, uint16_t attr, enum type type,
                        const int64_t *coords, enum fetch how, struct tile_ref *out);
 void tile_done(const struct array *a, struct tile_ref *r);
+/* Keeps it as long as memory from c->scratch, without tile_done(). */
+enum status tile_hold(struct ctx *c, const struct array *a, struct tile_ref *r);
 /* The tile's box of positions. */
 void tile_box(const struct array *a, const int64_t *coords, struct box *out);
 /* Boxes in stored positions that make up a logical box, one at a time. */
@@ -305,7 +307,7 @@ void stored_runs_init(struct stored_runs *r, const struct array *a, const struct
 bool stored_runs_next(struct stored_runs *r);
 
 /* ---- summaries.c ---- */
-enum status summary_fetch(struct ctx *c, const struct array *a, int attr, const int64_t *tile,
+enum status summary_fetch(struct ctx *c, struct array *a, int attr, const int64_t *tile,
                           struct summary *out, bool *found);
 
 /* ---- patches.c ---- */

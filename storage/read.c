@@ -96,6 +96,18 @@ void tile_done(const struct array *a, struct tile_ref *r)
     *r = (struct tile_ref){0};
 }
 
+static void let_tile_go(void *cache, const void *tile)
+{
+    cache_release(cache, tile);
+}
+
+enum status tile_hold(struct ctx *c, const struct array *a, struct tile_ref *r)
+{
+    if (r->pinned) TRY(scratch_hold(c, let_tile_go, a->db->cache, r->tile));
+    r->pinned = false;
+    return OK;
+}
+
 /* ---- logical and stored order ---- */
 
 /* The end of the run of logical positions from `at` whose labels are stored one after another. */
@@ -430,11 +442,6 @@ static int64_t first_of_run(const struct share *sh)
     return box_index(&sh->tile, sh->part.lo);
 }
 
-static void let_tile_go(void *cache, const void *tile)
-{
-    cache_release(cache, tile);
-}
-
 /* The column's values are the tile's own, which stays where it is as long as the scratch's memory.
  * Its bits are few and copied: others may write to theirs. */
 static enum status lend_attr(struct ctx *c, struct read *r, int k, const struct share *sh,
@@ -445,7 +452,7 @@ static enum status lend_attr(struct ctx *c, struct read *r, int k, const struct 
     TRY(tile_fetch(c, r->array, attr->id, attr->type, sh->coords, fetch_how(r, sh), &ref));
     const struct tile *t = ref.tile;
     if (!t) return missing_tile(c, r->array, attr, sh->coords);
-    if (ref.pinned) TRY(scratch_hold(c, let_tile_go, r->array->db->cache, t));
+    TRY(tile_hold(c, r->array, &ref));
     r->cols[k] = (struct column){
         .type = attr->type, .values = (char *)t->values + (size_t)first * type_bytes(attr->type)};
     if (!t->bits) return OK;

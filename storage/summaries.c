@@ -159,27 +159,112 @@ static enum status patched_summary(struct ctx *c, const struct array *a, int att
     return s;
 }
 
-enum status summary_fetch(struct ctx *c, const struct array *a, int attr, const int64_t *tile,
-                          struct summary *out, bool *found)
+/* ---- many tiles ---- */
+
+#define KEPT 8 /* blocks: one an attribute, for a few */
+
+struct summaries {
+    struct array *array;
+    int next; /* whose place the next block takes */
+    struct kept {
+        bool used;
+        uint16_t attr;
+        int64_t at[MAX_DIMS];
+        const struct summary_block *block; /* NULL: there is none */
+    } kept[KEPT];
+};
+
+enum status summaries_open(struct ctx *c, struct array *a, struct summaries **out)
 {
-    struct summary presence;
-    bool patched = false;
-    TRY(fetch_slot(c, a, ATTR_PRESENCE, tile, &presence, found));
-    if (*found && presence.n_cells == 0) *found = false;
-    if (!*found) return OK;
-    if (a->patched) TRY(patched_summary(c, a, attr, tile, out, &patched));
-    if (patched) return OK;
-    if (attr < 0) {
-        *out = presence;
+    void *memory;
+    TRY(scratch_zeroed(c, sizeof(struct summaries), &memory));
+    *out = memory;
+    (*out)->array = a;
+    return OK;
+}
+
+static enum status kept_block(struct ctx *c, struct summaries *w, uint16_t attr, const int64_t *at,
+                              const struct summary_block **out)
+{
+    const struct array *a = w->array;
+    size_t bytes = sizeof(*at) * (size_t)a->def->s.n_dims;
+    for (int i = 0; i < KEPT; i++) {
+        const struct kept *k = &w->kept[i];
+        if (!k->used || k->attr != attr || memcmp(k->at, at, bytes)) continue;
+        *out = k->block;
         return OK;
     }
-    const struct attr *at = &a->def->s.attrs[attr];
-    bool has;
-    TRY(fetch_slot(c, a, at->id, tile, out, &has));
-    if (has) return OK;
-    if (at->added_later) return summary_of_default(c, at, presence.n_cells, out);
-    return fail(c, ERR_CORRUPT, "a summary of attribute \"%s\" of array \"%s\" is missing",
-                at->name, a->def->s.name);
+    struct tile_ref ref;
+    struct kept *k = &w->kept[w->next];
+    TRY(fetch_block(c, a, attr, at, &ref));
+    TRY(tile_hold(c, a, &ref));
+    w->next = (w->next + 1) % KEPT;
+    *k = (struct kept){.used = true, .attr = attr, .block = ref.tile ? ref.tile->values : NULL};
+    memcpy(k->at, at, bytes);
+    *out = k->block;
+    return OK;
+}
+
+static enum status kept_summary(struct ctx *c, struct summaries *w, uint16_t attr,
+                                const int64_t *tile, const struct summary **out)
+{
+    int64_t at[MAX_DIMS];
+    int slot;
+    const struct summary_block *b;
+    summary_block_of(w->array->def->s.n_dims, tile, at, &slot);
+    TRY(kept_block(c, w, attr, at, &b));
+    *out = b && bit_get(b->set, slot) ? &b->slots[slot] : NULL;
+    return OK;
+}
+
+/* The summary of a tile that has cells, when it is not as stored; else *out stays. */
+static enum status made_summary(struct ctx *c, const struct array *a, int attr, const int64_t *tile,
+                                const struct summary *presence, const struct summary **out)
+{
+    void *memory;
+    bool patched = false;
+    const struct attr *at = attr < 0 ? NULL : &a->def->s.attrs[attr];
+    if (a->patched) {
+        TRY(scratch_alloc(c, sizeof(struct summary), &memory));
+        TRY(patched_summary(c, a, attr, tile, memory, &patched));
+        if (patched) *out = memory;
+    }
+    if (patched || *out || attr < 0) return OK;
+    if (!at->added_later)
+        return fail(c, ERR_CORRUPT, "a summary of attribute \"%s\" of array \"%s\" is missing",
+                    at->name, a->def->s.name);
+    TRY(scratch_alloc(c, sizeof(struct summary), &memory));
+    *out = memory;
+    return summary_of_default(c, at, presence->n_cells, memory);
+}
+
+/* As stored, of an array that is. */
+static enum status stored_summary(struct ctx *c, struct summaries *w, int attr, const int64_t *tile,
+                                  const struct summary **out)
+{
+    const struct array *a = w->array;
+    const struct summary *presence;
+    *out = NULL;
+    TRY(kept_summary(c, w, ATTR_PRESENCE, tile, &presence));
+    if (!presence || presence->n_cells == 0) return OK;
+    if (attr < 0)
+        *out = presence;
+    else
+        TRY(kept_summary(c, w, a->def->s.attrs[attr].id, tile, out));
+    return *out && !a->patched ? OK : made_summary(c, a, attr, tile, presence, out);
+}
+
+enum status summary_fetch(struct ctx *c, struct array *a, int attr, const int64_t *tile,
+                          struct summary *out, bool *found)
+{
+    struct scratch_mark mark = scratch_mark(c->scratch);
+    struct summaries w = {.array = a};
+    const struct summary *s = NULL;
+    enum status st = stored_summary(c, &w, attr, tile, &s);
+    *found = s != NULL;
+    if (s) *out = *s;
+    scratch_release(c->scratch, mark);
+    return st;
 }
 
 /* A logical tile of an axis stored in another order is no stored tile: its cells are read. */
@@ -207,6 +292,19 @@ enum status array_summary(struct ctx *c, struct array *a, int attr, const int64_
     atomic_store_explicit(&a->txn->has_read, true, memory_order_relaxed);
     if (a->permuted) return summary_by_reading(c, a, attr, tile, out, found);
     return summary_fetch(c, a, attr, tile, out, found);
+}
+
+enum status summaries_at(struct ctx *c, struct summaries *w, int attr, const int64_t *tile,
+                         const struct summary **out)
+{
+    void *memory;
+    bool found;
+    atomic_store_explicit(&w->array->txn->has_read, true, memory_order_relaxed);
+    if (!w->array->permuted) return stored_summary(c, w, attr, tile, out);
+    TRY(scratch_alloc(c, sizeof(struct summary), &memory));
+    TRY(summary_by_reading(c, w->array, attr, tile, memory, &found));
+    *out = found ? memory : NULL;
+    return OK;
 }
 
 static enum status tile_may_have(struct ctx *c, const struct array *a, const int64_t *coords,
