@@ -46,12 +46,7 @@ static bool answerable(const struct aggregate *a, const struct op *scan)
     const struct plan *p = a->op->plan, *s = scan->plan;
     if (s->kind != P_SCAN || (scan == a->op->in[0] ? s->prune != NULL : !scan_prunes(scan)))
         return false;
-    const struct schema *schema = array_schema(s->array);
-    if (schema->n_dims != s->rel.n_dims) return false;
-    for (int d = 0; d < s->rel.n_dims; d++) {
-        const struct labels *labels = schema->dims[d].axis.labels;
-        if (s->rel.dims[d].stride > 1 || (labels && labels->stored)) return false;
-    }
+    if (!scan_has_tiles(s)) return false;
     for (int i = 0; i < a->set.n; i++)
         if (!call_answerable(&a->set.calls[i], &p->aggs[i])) return false;
     return true;

@@ -1,27 +1,33 @@
 /* Rows in an order: the input's columns, then sort keys that are no column, then each row's
  * row-major number, which breaks ties, so that threads do not show. With a limit each worker keeps
  * little more than its first rows. */
+#include "query/op_sort.h"
 #include "query/op_classes.h"
 #include "query/op_rowset.h"
 #include "query/rowset_internal.h"
+#include "query/sortkey.h"
 #include "storage/base/pool.h"
 #include <stdlib.h>
 
 #define TOP_ROWS 4096 /* a worker's rows are cut to the limit when there are so many more */
 
-struct sorting {
-    struct sink sink;
-    struct op *op;
-    const struct program *program; /* computed keys; NULL: none */
-    int n_computed;
-    int n_types, rank_col;
-    enum type *types; /* of the rowset */
-    struct rowset_key *keys;
-    int n_keys;
-    int64_t limit;        /* -1: none */
-    struct rowset **tops; /* one a worker, when there is a limit; else tops[0] is everybody's */
-    int n_tops;
-};
+/* The last of so many rows as are wanted is a bound for all workers'. */
+static enum status learn_bound(struct ctx *c, struct sorting *s, const struct rowset *top)
+{
+    struct scratch_mark mark = scratch_mark(c->scratch);
+    struct column key;
+    uint64_t word, old = atomic_load(&s->bound);
+    if (s->limit < 1 || rowset_rows(top) < s->limit) return OK;
+    TRY(rowset_read(c, top, s->limit - 1, s->limit, &s->keys[0].column, 1, &key));
+    bool null = column_is_null(&key, 0);
+    sortkey_encode(key.type, key.values, 1, &word);
+    scratch_release(c->scratch, mark);
+    if (null) return OK;
+    if (s->keys[0].desc) word = ~word;
+    while (word < old && !atomic_compare_exchange_weak(&s->bound, &old, word)) {
+    }
+    return OK;
+}
 
 static enum status cut_to_limit(struct ctx *c, struct sorting *s, struct rowset **rows)
 {
@@ -29,6 +35,30 @@ static enum status cut_to_limit(struct ctx *c, struct sorting *s, struct rowset 
     TRY(rowset_sort(c, *rows, s->keys, s->n_keys, s->limit, &top));
     rowset_free(*rows);
     *rows = top;
+    return learn_bound(c, s, top);
+}
+
+/* Of the chunk's rows those that may be among the ones wanted. */
+static enum status within_bound(struct ctx *c, const struct sorting *s, const struct chunk *ch,
+                                const struct column *key, int64_t **rows, int64_t *n)
+{
+    uint64_t bound = atomic_load_explicit(&s->bound, memory_order_relaxed);
+    uint64_t flip = s->keys[0].desc ? UINT64_MAX : 0;
+    bool nulls = s->keys[0].nulls_first;
+    void *mem;
+    if (bound == UINT64_MAX) return OK;
+    TRY(scratch_alloc(c, (size_t)ch->n * sizeof(uint64_t) + 8, &mem));
+    uint64_t *words = mem;
+    sortkey_encode(key->type, key->values, ch->n, words);
+    TRY(scratch_alloc(c, (size_t)(*n + 1) * sizeof(int64_t), &mem));
+    int64_t *kept = mem, m = 0;
+    for (int64_t i = 0; i < *n; i++) {
+        int64_t row = *rows ? (*rows)[i] : i;
+        kept[m] = row;
+        m += column_is_null(key, row) ? nulls : (words[row] ^ flip) <= bound;
+    }
+    *rows = kept;
+    *n = m;
     return OK;
 }
 
@@ -38,18 +68,20 @@ static enum status consume(struct ctx *c, struct sink *sink, int worker, int64_t
     (void)seq;
     struct sorting *s = (struct sorting *)sink;
     void *mem;
-    int64_t *rows;
+    int64_t *rows, n = ch->n_present;
     TRY(scratch_alloc(c, sizeof(struct column) * (size_t)s->n_types, &mem));
     struct column *cols = mem;
     for (int i = 0; i < ch->n_cols; i++)
         cols[i] = ch->cols[i];
     if (s->program) TRY(program_run(c, s->program, ch, cols + ch->n_cols));
+    TRY(chunk_rows(c, ch, &rows));
+    TRY(within_bound(c, s, ch, &cols[s->keys[0].column], &rows, &n));
+    if (!n) return OK;
     TRY(column_alloc(c, T_INT64, ch->n, &cols[s->rank_col]));
     chunk_ranks(ch, &s->op->in[0]->box, cols[s->rank_col].values);
-    TRY(chunk_rows(c, ch, &rows));
     struct rowset **top = &s->tops[s->limit >= 0 ? worker : 0];
     if (!*top) TRY(rowset_new(c, s->types, s->n_types, exec_tmp_dir(s->op->exec), top));
-    TRY(rowset_append(c, *top, cols, rows, ch->n_present));
+    TRY(rowset_append(c, *top, cols, rows, n));
     if (s->limit >= 0 && (rowset_rows(*top) - TOP_ROWS) / 2 > s->limit)
         TRY(cut_to_limit(c, s, top));
     return OK;
@@ -132,7 +164,10 @@ static enum status sort_open(struct ctx *c, struct op *op)
     if (!s.tops) return fail(c, ERR_MEMORY, "out of memory");
     enum status st = OK;
     if (s.limit < 0) st = rowset_new(c, s.types, s.n_types, exec_tmp_dir(op->exec), &s.tops[0]);
-    if (st == OK && s.limit != 0) st = exec_run(c, op->in[0], NULL, &s.sink);
+    bool done = s.limit == 0;
+    atomic_init(&s.bound, UINT64_MAX);
+    if (st == OK && !done) st = sort_tiles(c, &s, &done);
+    if (st == OK && !done) st = exec_run(c, op->in[0], NULL, &s.sink);
     if (st == OK) st = collect(c, &s);
     if (st == OK) st = rowset_sort(c, s.tops[0], s.keys, s.n_keys, s.limit, &sorted);
     for (int i = 0; i < s.n_tops; i++)

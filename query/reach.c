@@ -368,3 +368,14 @@ enum status chunk_mask_strides(struct ctx *c, const struct rel *rel, struct chun
     ch->n_present = bits_count(mask, 0, ch->n);
     return OK;
 }
+
+bool scan_has_tiles(const struct plan *scan)
+{
+    const struct schema *schema = array_schema(scan->array);
+    if (schema->n_dims != scan->rel.n_dims) return false;
+    for (int d = 0; d < scan->rel.n_dims; d++) {
+        const struct labels *labels = schema->dims[d].axis.labels;
+        if (scan->rel.dims[d].stride > 1 || (labels && labels->stored)) return false;
+    }
+    return true;
+}

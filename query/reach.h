@@ -85,4 +85,7 @@ int64_t grid_cells(const struct op *op);
 /* Clears the presence of the cells that a strided dimension of the relation leaves out. */
 enum status chunk_mask_strides(struct ctx *c, const struct rel *rel, struct chunk *ch);
 
+/* Are the scan's positions those that its tiles are stored by, one after another? */
+bool scan_has_tiles(const struct plan *scan);
+
 #endif
