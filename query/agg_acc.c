@@ -441,6 +441,55 @@ void acc_add_columns(struct acc *a, int64_t base, const int32_t *g, const struct
     }
 }
 
+/* ---- many short runs, each of another group ---- */
+
+#define LINES 32     /* runs at a time */
+#define LINE_ROWS 64 /* of their cells at a time */
+
+/* to[c × LINES + r] = from[r × stride + c] */
+static void turn(void *to, const void *from, size_t width, int64_t stride, int64_t n, int64_t len)
+{
+    typedef double two __attribute__((vector_size(16)));
+    int64_t pairs = width == sizeof(double) ? n / 2 * 2 : 0, even = len / 2 * 2;
+    for (int64_t r = 0; r < pairs; r += 2)
+        for (int64_t c = 0; c < even; c += 2) {
+            two a, b;
+            memcpy(&a, (const double *)from + r * stride + c, sizeof a);
+            memcpy(&b, (const double *)from + (r + 1) * stride + c, sizeof b);
+            two first = __builtin_shufflevector(a, b, 0, 2);
+            two second = __builtin_shufflevector(a, b, 1, 3);
+            memcpy((double *)to + c * LINES + r, &first, sizeof first);
+            memcpy((double *)to + (c + 1) * LINES + r, &second, sizeof second);
+        }
+    for (int64_t r = 0; r < n; r++)
+        for (int64_t c = r < pairs ? even : 0; c < len; c++)
+            memcpy((char *)to + (size_t)(c * LINES + r) * width,
+                   (const char *)from + (size_t)(r * stride + c) * width, width);
+}
+
+void acc_add_lines(struct acc *a, const int32_t *g, const struct agg_input *in, int64_t n,
+                   int64_t len)
+{
+    _Alignas(64) char turned[LINES * LINE_ROWS * 8];
+    for (int64_t r = 0; r < n; r += LINES) {
+        struct agg_rows rows = {turned, 0, LINES, n - r < LINES ? n - r : LINES};
+        for (int64_t i = r; i < r + rows.n; i++)
+            if (g[i] >= 0) a->cells[g[i]] += len;
+        for (int i = 0; i < a->set->n; i++) {
+            const struct agg_bound *k = &a->set->calls[i];
+            for (int64_t c = 0; c < len; c += LINE_ROWS) {
+                rows.n_rows = len - c < LINE_ROWS ? len - c : LINE_ROWS;
+                const struct column *col = k->n_args ? in->calls[i].args[0] : NULL;
+                if (col && type_bytes(col->type) <= sizeof(double)) { /* others are only counted */
+                    turn(turned, values_from(col, r * len + c), type_bytes(col->type), len, rows.n,
+                         rows.n_rows);
+                }
+                k->ops->columns(a->states[i], g + r, &rows);
+            }
+        }
+    }
+}
+
 static enum status scatter_call(struct ctx *c, struct acc *a, int call, const int32_t *g,
                                 bool all_in, const struct agg_input *in, int64_t at, int64_t n,
                                 struct block_space *s)

@@ -250,6 +250,10 @@ enum status acc_add_rows(struct ctx *c, struct acc *a, int64_t group, const stru
 bool acc_takes_columns(const struct acc *a, const struct agg_input *in);
 void acc_add_columns(struct acc *a, int64_t base, const int32_t *g, const struct agg_input *in,
                      int64_t at, int64_t n_rows, int64_t stride, int64_t n);
+/* The chunk as n runs of len cells one after another, run i into group g[i], negative: left out.
+ * Under the same condition. */
+void acc_add_lines(struct acc *a, const int32_t *g, const struct agg_input *in, int64_t n,
+                   int64_t len);
 /* Cell at + i into group g[i], negative: left out. */
 enum status acc_add_scatter(struct ctx *c, struct acc *a, const int32_t *g,
                             const struct agg_input *in, int64_t at, int64_t n);

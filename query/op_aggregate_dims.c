@@ -11,6 +11,8 @@
 
 #define SHORT_RUN 24   /* cells of one group that lie together: fewer are added column by column */
 #define SHORT_COLUMN 4 /* or one by one */
+#define SHORT_LINE 8   /* cells of the dimensions behind the last key's: as many at least, */
+#define LONG_LINE 256  /* and fewer, are added run beside run */
 
 /* ---- which group ---- */
 
@@ -218,6 +220,23 @@ static enum status add_columns(struct ctx *c, struct acc *acc, const struct shap
     return OK;
 }
 
+/* Every position of the dimensions that have keys is a run of its own. */
+static enum status add_lines(struct ctx *c, struct acc *acc, const struct shape *sh,
+                             const struct agg_input *in)
+{
+    void *mem;
+    int64_t width = sh->row / sh->run, n = in->chunk->n / sh->run;
+    TRY(scratch_alloc(c, (size_t)n * sizeof(int32_t), &mem));
+    int32_t *g = mem;
+    for (int64_t at = 0, r = 0; at < n; at += width, r++) {
+        int64_t base = outer_share(sh, &in->chunk->box, r);
+        for (int64_t i = 0; i < width; i++)
+            g[at + i] = base < 0 || sh->row_shares[i] < 0 ? -1 : (int32_t)base + sh->row_shares[i];
+    }
+    acc_add_lines(acc, g, in, n, sh->run);
+    return OK;
+}
+
 /* ---- consuming ---- */
 
 static enum status no_room(struct ctx *c)
@@ -292,10 +311,13 @@ static enum status add_piece(struct ctx *c, struct dim_sink *s, int worker, cons
     struct bundle u = bundle_of(s, sh, &piece->box);
     int32_t *g = NULL;
     bool runs = goes_by_runs(sh);
+    bool lines = runs && sh->row_shares && sh->run >= SHORT_LINE &&
+                 u.n_rows * sh->run < LONG_LINE && acc_takes_columns(acc, &in);
     bool columns = !runs && u.n_rows >= SHORT_COLUMN && acc_takes_columns(acc, &in);
     bool cells = !runs && !columns;
     if (cells || (any_holistic(s->a) && s->a->op->plan->n_keys)) TRY(cell_groups(c, sh, piece, &g));
     if (any_holistic(s->a)) TRY(add_holistic(c, s, worker, &in, g));
+    if (lines) return add_lines(c, acc, sh, &in);
     if (cells) return acc_add_scatter(c, acc, g, &in, 0, piece->n);
     return runs ? add_runs(c, acc, sh, &u, &in) : add_columns(c, acc, sh, &u, &in);
 }

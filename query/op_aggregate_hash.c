@@ -74,7 +74,7 @@ static enum status consume(struct ctx *c, struct sink *sink, int worker, int64_t
     struct hash_sink *s = (struct hash_sink *)sink;
     struct pieces *pieces;
     const struct chunk *piece;
-    TRY(pieces_open(c, s->a->program, ch, PIECE_NEAR, &pieces));
+    TRY(pieces_open(c, s->a->program, ch, PIECE_WIDE, &pieces));
     for (;;) {
         TRY(pieces_next(c, pieces, &piece));
         if (!piece) return OK;
