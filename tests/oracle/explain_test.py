@@ -81,7 +81,8 @@ tiles read: 10"""),
 -> limit (3)
   -> sort by v desc first (3)
     -> scan a [i 0:100, j 0:100] attributes (v)
-tiles read: 40"""),
+tiles read: 17
+tiles pruned: 23"""),
 ]
 
 
