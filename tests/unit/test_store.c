@@ -169,22 +169,22 @@ static void put_in_long_segments(struct fixture *f, const struct tile_key *key, 
 static void records_in_long_segments_are_read_and_swept(void **state)
 {
     struct fixture *f = *state;
-    const size_t sizes[] = {4000, 4072, 4073, 5000, 9000, 65512, 65513, 200000};
-    const int n = (int)(sizeof sizes / sizeof *sizes);
+    const size_t lengths[] = {4000, 4072, 4073, 5000, 9000, 65512, 65513, 200000};
+    const int n = (int)(sizeof lengths / sizeof *lengths);
     const int64_t dead = 1, kept = 2;
     int64_t removed;
     for (int i = 0; i < n; i++) {
         struct tile_key old = key2(1, i, 0, 1), kept_one = key2(1, i, 1, 2);
-        put_in_long_segments(f, &old, sizes[i]);
-        put_in_long_segments(f, &kept_one, sizes[n - 1 - i]);
-        put_now(f, key2(1, i, 2, 2), sizes[i]);
-        check_get(&f->t.c, f->store, old, sizes[i]);
+        put_in_long_segments(f, &old, lengths[i]);
+        put_in_long_segments(f, &kept_one, lengths[n - 1 - i]);
+        put_now(f, key2(1, i, 2, 2), lengths[i]);
+        check_get(&f->t.c, f->store, old, lengths[i]);
     }
     assert_int_equal(store_sweep(&f->t.c, f->store, 3, 2, &dead, 1, &kept, 1, &removed), OK);
     assert_int_equal(removed, n);
     for (int i = 0; i < n; i++) {
-        check_get(&f->t.c, f->store, key2(1, i, 1, 2), sizes[n - 1 - i]);
-        check_get(&f->t.c, f->store, key2(1, i, 2, 2), sizes[i]);
+        check_get(&f->t.c, f->store, key2(1, i, 1, 2), lengths[n - 1 - i]);
+        check_get(&f->t.c, f->store, key2(1, i, 2, 2), lengths[i]);
     }
 }
 
