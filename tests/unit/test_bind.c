@@ -120,10 +120,15 @@ static const struct mistake mistakes[] = {
     {"SELECT * FROM kelvin VERSION 1", "42809", "\"kelvin\" is a view: only arrays have versions",
      NULL, "kelvin"},
     {"SELECT celsius(1, 2)", "42883", "function celsius takes 1 argument, not 2", NULL, "celsius"},
-    {"SELECT * FROM half @ half", "0A000", "the matrix product (@) is not available yet", NULL,
+    {"SELECT * FROM half @ half", "22000",
+     "shapes do not chain: dimension \"lon\" of the left has 180 positions from 0, \"lat\" of the "
+     "right has 45 from 1",
+     "Matrices meet by coordinate: slice or rename so that both have the same ones, or write "
+     "sum(a.v "
+     "* b.v) over a JOIN.",
      "half"},
-    {"SELECT * FROM inverse(half)", "0A000", "inverse in FROM is not available yet", NULL,
-     "inverse"},
+    {"SELECT * FROM inverse(half)", "22000", "inverse needs a square matrix, and this is 45 × 180",
+     NULL, "half"},
     {"SELECT * FROM pg_catalog.pg_class", "0A000", "the catalog pg_catalog is not available yet",
      NULL, "pg_catalog"},
     {"SELECT * FROM sys.array", "42P01", "relation \"sys.array\" does not exist",

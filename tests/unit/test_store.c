@@ -565,7 +565,7 @@ static void the_quota_holds(void **state)
     for (int round = 0; round < 3; round++) {
         assert_int_equal(store_batch_new(c, f->store, &b), OK);
         assert_int_equal(put_until_full(f, b, &n), ERR_DISK_FULL);
-        assert_true(n > 40 && n < 90);
+        assert_true(n > 40 && n < 170); /* noticed while the next batch is being filled */
         assert_int_equal(store_batch_flush(c, b), ERR_DISK_FULL);
         ctx_clear(c);
         assert_int_equal(store_batch_flush(c, b), ERR_DISK_FULL); /* it stays failed */

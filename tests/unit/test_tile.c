@@ -311,7 +311,7 @@ static void another_tile_is_refused(void **state)
     assert_string_equal(c->err.message, "tile (-5, 12) of array 7, attribute 3, version 9 is "
                                         "damaged: its type or size is another one");
     ctx_clear(c);
-    record_seal(record, n, "TSTL", 2);
+    record_seal(record, n, "TSTL", 3);
     assert_int_equal(tile_open(c, record, n, &some_key, T_INT32, 4, &r), ERR_FORMAT_VERSION);
 }
 
