@@ -350,8 +350,11 @@ static enum status need_valid(struct ctx *c, struct rowset *r, struct segment *s
     return OK;
 }
 
-static enum status need_heap(struct ctx *c, struct rowset *r, struct part *p, int64_t more)
+/* *ok false: refused. */
+static enum status need_heap(struct ctx *c, struct rowset *r, struct part *p, int64_t more,
+                             bool *ok)
 {
+    *ok = true;
     if (p->heap_used + more <= p->heap_cap) return OK;
     int64_t cap = p->heap_cap ? p->heap_cap : MIN_HEAP_BYTES;
     while (cap < p->heap_used + more)
@@ -360,7 +363,8 @@ static enum status need_heap(struct ctx *c, struct rowset *r, struct part *p, in
         cap = p->heap_used + more > r->heap_limit ? p->heap_used + more : r->heap_limit;
     void *fresh;
     TRY(grow(c, r, p->heap, p->heap_used, cap, &fresh));
-    if (!fresh) return refused(c);
+    *ok = fresh != NULL;
+    if (!fresh) return OK;
     p->heap = fresh;
     p->heap_cap = cap;
     return OK;
@@ -378,21 +382,20 @@ static void put_values(struct segment *s, struct part *p, const struct column *c
     gather_picked_long((char *)p->values + (size_t)s->n * width, col->values, width, sel, n);
 }
 
-static enum status put_texts(struct ctx *c, struct rowset *r, struct segment *s, struct part *p,
-                             const struct column *col, const int64_t *sel, int64_t at, int64_t n)
+/* The heap has room for them. */
+static void put_texts(struct rowset *r, struct segment *s, struct part *p, const struct column *col,
+                      const int64_t *sel, int64_t at, int64_t n)
 {
     const struct text *from = col->values;
     struct text *to = (struct text *)p->values + s->n;
     for (int64_t i = 0; i < n; i++) {
         int64_t j = sel ? sel[i] : at + i;
         struct text t = column_is_null(col, j) ? (struct text){NULL, 0} : from[j];
-        TRY(need_heap(c, r, p, t.len));
         if (t.len) memcpy(p->heap + p->heap_used, t.s, (size_t)t.len);
         to[i] = (struct text){(const char *)(intptr_t)p->heap_used, t.len};
         p->heap_used += t.len;
         r->heap_total += t.len;
     }
-    return OK;
 }
 
 static enum status put_valid(struct ctx *c, struct rowset *r, struct segment *s, struct part *p,
@@ -428,6 +431,34 @@ static int64_t rows_with_room(const struct rowset *r, const struct segment *s,
     return n || s->n ? n : 1;
 }
 
+static int64_t text_bytes(const struct column *col, const int64_t *sel, int64_t at, int64_t n)
+{
+    const struct text *t = col->values;
+    int64_t bytes = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t j = sel ? sel[i] : at + i;
+        if (!column_is_null(col, j)) bytes += t[j].len;
+    }
+    return bytes;
+}
+
+/* Memory for the texts of *n rows; of fewer when it is refused: none, if the segment has rows
+ * already, since the next one's may be had by spilling this one. */
+static enum status need_heaps(struct ctx *c, struct rowset *r, struct segment *s,
+                              const struct column *cols, const int64_t *sel, int64_t at, int64_t *n)
+{
+    bool ok = false;
+    while (!ok && *n) {
+        ok = true;
+        for (int k = 0; k < r->n_cols && ok; k++)
+            if (type_is_varlen(r->types[k]))
+                TRY(need_heap(c, r, &s->parts[k], text_bytes(&cols[k], sel, at, *n), &ok));
+        if (!ok && *n == 1 && !s->n) return refused(c);
+        if (!ok) *n = s->n ? 0 : *n / 2;
+    }
+    return OK;
+}
+
 /* Rows [at, at + n) of the columns, or those that sel[0 … n) names. */
 static enum status put_rows(struct ctx *c, struct rowset *r, const struct column *cols,
                             const int64_t *sel, int64_t at, int64_t n)
@@ -437,6 +468,7 @@ static enum status put_rows(struct ctx *c, struct rowset *r, const struct column
         int64_t m = 0;
         TRY(tail_with_room(c, r, n, &s, &m));
         int64_t fit = rows_with_room(r, s, cols, sel, at, m);
+        TRY(need_heaps(c, r, s, cols, sel, at, &fit));
         if (fit < m) {
             s->full = true;
             m = fit;
@@ -445,7 +477,7 @@ static enum status put_rows(struct ctx *c, struct rowset *r, const struct column
             struct part *p = &s->parts[k];
             assert(cols[k].type == r->types[k]);
             if (type_is_varlen(r->types[k]))
-                TRY(put_texts(c, r, s, p, &cols[k], sel, at, m));
+                put_texts(r, s, p, &cols[k], sel, at, m);
             else
                 put_values(s, p, &cols[k], sel, at, m);
             TRY(put_valid(c, r, s, p, &cols[k], sel, at, m));

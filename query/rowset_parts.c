@@ -29,6 +29,7 @@ struct parts {
     int64_t piece_rows;
     struct rowset **buckets;      /* of each run; later of the whole: in order of keys */
     bool *wanted;                 /* the bucket has rows before the limit */
+    bool *left;                   /* it was refused memory beside others */
     struct rowset *open, *sorted; /* the first of buckets, of sorted ones; both stay empty */
 };
 
@@ -104,7 +105,7 @@ static int splitters_wanted(struct ctx *c, const struct parts *p)
 {
     int64_t rows = rowset_rows(p->in), good = batch_rows(p->s, p->in) / 2;
     int64_t drawn = memory_share(c, 8) / (OVERSAMPLE * rowset_row_bytes(p->in));
-    int64_t open = memory_share(c, 8) / (p->n_runs * rowset_open_bytes(p->in));
+    int64_t open = memory_share(c, 8) / (2 * p->n_runs * rowset_open_bytes(p->in)) - 1;
     good = good > GOOD_ROWS ? GOOD_ROWS : good;
     int64_t n = rows / good;
     n = n > drawn ? drawn : n;
@@ -203,7 +204,8 @@ static enum status take_apart(struct ctx *c, struct parts *p)
     TRY(rowset_share(c, p->open, bytes));
     p->buckets = calloc((size_t)n, sizeof *p->buckets);
     p->wanted = calloc((size_t)p->n_buckets, sizeof *p->wanted);
-    if (!p->buckets || !p->wanted) return fail(c, ERR_MEMORY, "out of memory");
+    p->left = calloc((size_t)p->n_buckets, sizeof *p->left);
+    if (!p->buckets || !p->wanted || !p->left) return fail(c, ERR_MEMORY, "out of memory");
     for (int64_t i = 0; i < n; i++)
         TRY(rowset_new_beside(c, p->open, bytes / 2 / n, &p->buckets[i]));
     TRY(pool_run(c, p->n_runs, 0, take_run_apart, p));
@@ -223,14 +225,13 @@ static enum status take_apart(struct ctx *c, struct parts *p)
 
 /* ---- each bucket ---- */
 
-static enum status sort_bucket(struct ctx *c, void *self, int worker, int64_t k)
+static enum status sort_bucket(struct ctx *c, struct parts *p, int64_t k)
 {
-    (void)worker;
-    struct parts *p = self;
     struct rowset *in = p->buckets[k], *out;
     int64_t n = rowset_rows(in);
     if (k % 2 || n < 2 || !p->wanted[k]) return OK;
-    TRY(rowset_new_beside(c, p->sorted, n * rowset_row_bytes(in), &out));
+    int64_t bytes = n * rowset_row_bytes(in), share = memory_share(c, 16);
+    TRY(rowset_new_beside(c, p->sorted, bytes < share ? bytes : share, &out));
     enum status s = n <= batch_rows(p->s, in) ? rowset_sort_whole(c, p->s, in, out)
                                               : rowset_sort_parts(c, p->s, in, out);
     if (s < 0) {
@@ -242,12 +243,28 @@ static enum status sort_bucket(struct ctx *c, void *self, int worker, int64_t k)
     return OK;
 }
 
+/* What other workers hold now may be what is missing: such a bucket is left for later. */
+static enum status try_bucket(struct ctx *c, void *self, int worker, int64_t k)
+{
+    (void)worker;
+    struct parts *p = self;
+    struct scratch_mark mark = scratch_mark(c->scratch);
+    enum status s = sort_bucket(c, p, k);
+    if (s != ERR_MEMORY) return s;
+    scratch_release(c->scratch, mark);
+    ctx_clear(c);
+    p->left[k] = true;
+    return OK;
+}
+
 static enum status sort_parts(struct ctx *c, struct parts *p, struct rowset *out)
 {
     TRY(take_apart(c, p));
     TRY(rowset_new_like(c, p->in, memory_share(c, 4), &p->sorted));
     TRY(rowset_share(c, p->sorted, memory_share(c, 4)));
-    TRY(pool_run(c, p->n_buckets, 0, sort_bucket, p));
+    TRY(pool_run(c, p->n_buckets, 0, try_bucket, p));
+    for (int k = 0; k < p->n_buckets; k++)
+        if (p->left[k]) TRY(sort_bucket(c, p, k));
     for (int k = 0; k < p->n_buckets; k++) {
         if (p->wanted[k]) TRY(rowset_adopt(c, out, p->buckets[k]));
         rowset_free(p->buckets[k]);
@@ -274,6 +291,7 @@ enum status rowset_sort_parts(struct ctx *c, const struct sorter *s, const struc
         rowset_free(p.buckets[i]);
     free(p.buckets);
     free(p.wanted);
+    free(p.left);
     rowset_free(p.open);
     rowset_free(p.sorted);
     rowset_free(drawn);

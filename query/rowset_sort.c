@@ -207,7 +207,7 @@ int64_t batch_rows(const struct sorter *s, const struct rowset *in)
 {
     int64_t row = rowset_row_bytes(in) + 8 * s->n_words + 2 * (int64_t)sizeof(struct entry);
     int64_t rows = s->batch_bytes / row;
-    return rows < 256 ? 256 : rows;
+    return rows < 16 ? 16 : rows;
 }
 
 enum status rowset_sort_whole(struct ctx *c, const struct sorter *s, const struct rowset *in,

@@ -554,7 +554,7 @@ static void spilling(void **state)
     run_plan(&w, &p, 1, 0, &a);
     assert_int_equal(atomic_load(&w.counters.bytes_spilled), 0);
     for (int threads = 1; threads <= 4; threads += 3) {
-        run_plan(&w, &p, threads, INT64_C(10) << 20, &b);
+        run_plan(&w, &p, threads, INT64_C(24) << 20, &b);
         assert_true(atomic_load(&w.counters.bytes_spilled) > 0);
         atomic_store(&w.counters.bytes_spilled, 0);
         assert_same(&a, &b);
