@@ -69,15 +69,18 @@ static enum status open_axes(struct ctx *c, struct windows *w, struct window_cal
     return OK;
 }
 
-/* Boxes at least as long as the blocks of long windows, and as half the short ones. */
+/* Boxes at least as long as the blocks of long windows, and as half the short ones. Long windows
+ * that memory allows no blocks of have boxes as long as they are, however large: each box reads
+ * what it covers, and the driver cuts it along the other dimensions. */
 static void window_grid(struct op *op, const struct windows *w)
 {
     for (int i = 0; i < w->n; i++)
         for (int n = 0; n < w->calls[i].n_axes; n++) {
             const struct window_axis *a = &w->calls[i].axes[n];
             const struct far *f = w->calls[i].far[n];
-            int64_t good = f ? far_block(f) : a->longest / 2;
-            while (op->grid[a->dim] < good && grid_cells(op) <= GOOD_BOX / 2)
+            bool whole = !f && far_is_worth_it(w, a);
+            int64_t good = f ? far_block(f) : whole ? a->longest : a->longest / 2;
+            while (op->grid[a->dim] < good && (whole || grid_cells(op) <= GOOD_BOX / 2))
                 op->grid[a->dim] *= 2;
         }
 }
@@ -116,6 +119,13 @@ static void window_close(struct op *op)
 
 /* ---- what a box is made from ---- */
 
+static bool all_near(const struct window_call *k)
+{
+    for (int i = 0; i < k->n_axes; i++)
+        if (k->far[i]) return false;
+    return true;
+}
+
 /* Of an axis, as near as can be told without evaluating bounds. */
 static void axis_reach(const struct window_axis *a, const struct far *f, struct box *b)
 {
@@ -152,23 +162,36 @@ bool window_reach(const struct op *op, const struct box *want, struct box *out)
     return box_intersect(out, &op->in[0]->box, out);
 }
 
+/* Of boxes as large as this one, the most that any reads at once: the first one's windows end
+ * early. Where there are blocks, pieces read their ends. */
+void window_most(const struct op *op, const struct box *want, struct box *out)
+{
+    const struct window_state *st = op->state;
+    const struct box *in = &op->in[0]->box;
+    *out = *want;
+    for (int i = 0; i < st->w.n; i++) {
+        const struct window_call *k = &st->w.calls[i];
+        for (int n = 0; n < k->n_axes && all_near(k); n++) {
+            int d = k->axes[n].dim;
+            int64_t most = box_extent(in, d), extent = box_extent(want, d);
+            extent = k->axes[n].longest < most - extent ? extent + k->axes[n].longest : most;
+            if (extent <= box_extent(out, d)) continue;
+            if (out->lo[d] > in->hi[d] - extent) out->lo[d] = in->hi[d] - extent;
+            out->hi[d] = out->lo[d] + extent;
+        }
+    }
+}
+
 double window_bytes(const struct op *op, const struct box *box)
 {
     const struct window_state *st = op->state;
     struct box in;
-    double bytes = 2 * (double)st->work_bytes; /* states or words, and cells that pieces read */
-    if (window_reach(op, box, &in)) bytes += (double)box_cells(&in) * (st->slot_bytes + 0.25);
-    return bytes;
+    window_most(op, box, &in);
+    /* States or words, and cells that pieces read; arguments. */
+    return 2 * (double)st->work_bytes + (double)box_cells(&in) * (st->slot_bytes + 0.25);
 }
 
 /* ---- producing ---- */
-
-static bool all_near(const struct window_call *k)
-{
-    for (int i = 0; i < k->n_axes; i++)
-        if (k->far[i]) return false;
-    return true;
-}
 
 static bool past_edges(const struct window_call *k, const struct box *hull)
 {
@@ -253,10 +276,15 @@ static double piece_bytes(const struct task *t, const struct box *box, bool word
     const struct window_call *k = t->source.k;
     struct box hull = *box;
     for (int i = 0; i < k->n_axes; i++) {
-        axis_reach(&k->axes[i], k->far[i], &hull);
-        if (k->axes[i].edge >= EDGE_NEAREST && !k->far[i])
-            hull.hi[k->axes[i].dim] =
-                hull.lo[k->axes[i].dim] + box_extent(box, k->axes[i].dim) + k->axes[i].longest;
+        const struct window_axis *a = &k->axes[i];
+        const struct far *f = k->far[i];
+        int64_t extent = box_extent(box, a->dim);
+        axis_reach(a, f, &hull);
+        if (f) /* ends of windows, wherever they lie */
+            hull.hi[a->dim] =
+                hull.lo[a->dim] + extent + far_block(f) * (a->from_first || a->to_last ? 1 : 2);
+        else if (a->edge >= EDGE_NEAREST)
+            hull.hi[a->dim] = hull.lo[a->dim] + extent + a->longest;
     }
     if (words) return (double)box_cells(&hull) * (k->n_axes > 2 ? 2 : 1) * WORDS_BYTES;
     return ((double)box_cells(&hull) + 3.0 * (double)box_cells(box)) *

@@ -133,6 +133,8 @@ int64_t far_start(const struct far *f, int64_t block); /* its first position */
  * From c->scratch. */
 enum status far_between(struct ctx *c, const struct window_call *k, const struct far *f,
                         int64_t from, int64_t to, const struct box *box, char **states);
+/* Is the axis one whose windows are so much longer than the input's boxes? */
+bool far_is_worth_it(const struct windows *w, const struct window_axis *a);
 /* Sums up blocks along axis i, if they are worth it and memory allows; else *out stays NULL. */
 enum status far_open(struct ctx *c, const struct windows *w, struct window_call *k, int i);
 void far_free(struct far *f);

@@ -224,12 +224,16 @@ static struct box region_of(const struct windows *w, const struct window_call *k
     return region;
 }
 
+bool far_is_worth_it(const struct windows *w, const struct window_axis *a)
+{
+    return a->longest / LONGER >= w->op->in[0]->grid[a->dim];
+}
+
 enum status far_open(struct ctx *c, const struct windows *w, struct window_call *k, int i)
 {
     const struct window_axis *a = &k->axes[i];
     struct box region = region_of(w, k, i);
-    int64_t grid = w->op->in[0]->grid[a->dim];
-    if (a->longest / LONGER < grid || box_empty(&region) || !a->monotone) return OK;
+    if (!far_is_worth_it(w, a) || box_empty(&region) || !a->monotone) return OK;
     int64_t block = block_length(c, w, k, i, &region);
     if (!block || a->longest < 2 * block) return OK;
     struct far *f = calloc(1, sizeof *f);

@@ -203,6 +203,7 @@ static double cost(const struct op *op, const struct box *box)
     int n = op_reaches(op, box, r);
     for (int i = 0; i < n; i++) {
         if (op->plan->kind == P_REGRID) r[i].box.hi[0] = r[i].box.lo[0] + regrid_slab(&r[i].box);
+        if (op->plan->kind == P_WINDOW_CELLS) window_most(op, box, &r[i].box);
         bytes += cost(op->in[r[i].input], &r[i].box);
     }
     if (op->plan->kind == P_FETCH) bytes += fetch_cost(op, box);

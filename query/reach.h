@@ -66,8 +66,10 @@ struct summaries;
 bool scan_prunes(const struct op *op);
 enum status scan_truths(struct ctx *c, const struct op *op, struct summaries *w,
                         const int64_t *tile, const struct box *part, int *out);
-/* op_window.c: about what a box's windows are made from; bytes that they take besides. */
+/* op_window.c: about what a box's windows are made from; the most that those of any such box are,
+ * wherever it lies; bytes that they take besides. */
 bool window_reach(const struct op *op, const struct box *want, struct box *out);
+void window_most(const struct op *op, const struct box *want, struct box *out);
 double window_bytes(const struct op *op, const struct box *box);
 
 /* Cuts the operator's box to the region that its relation says, where that is known: a rule may
