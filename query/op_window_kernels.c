@@ -89,20 +89,18 @@ INLINE void larger_inline(int64_t *to, const int64_t *x, const int64_t *y, int64
 /* Eight at a time: each word takes those one, two, four places before it. */
 INLINE void sums_inline(const int64_t *restrict x, int64_t n, int64_t *restrict sums)
 {
-    const lanes zero = {0}, by1 = {7, 8, 9, 10, 11, 12, 13, 14};
-    const lanes by2 = {6, 7, 8, 9, 10, 11, 12, 13}, by4 = {4, 5, 6, 7, 8, 9, 10, 11};
-    const lanes last = {7, 7, 7, 7, 7, 7, 7, 7};
+    const lanes zero = {0};
     lanes before = zero, v;
     int64_t i = 0;
     *sums++ = 0;
     for (; i + LANES <= n; i += LANES) {
         memcpy(&v, x + i, sizeof v);
-        v += __builtin_shuffle(zero, v, by1);
-        v += __builtin_shuffle(zero, v, by2);
-        v += __builtin_shuffle(zero, v, by4);
+        v += __builtin_shufflevector(zero, v, 7, 8, 9, 10, 11, 12, 13, 14);
+        v += __builtin_shufflevector(zero, v, 6, 7, 8, 9, 10, 11, 12, 13);
+        v += __builtin_shufflevector(zero, v, 4, 5, 6, 7, 8, 9, 10, 11);
         lanes out = v + before;
         memcpy(sums + i, &out, sizeof out);
-        before += __builtin_shuffle(v, last);
+        before += __builtin_shufflevector(v, v, 7, 7, 7, 7, 7, 7, 7, 7);
     }
     for (; i < n; i++)
         sums[i] = sums[i - 1] + x[i];
@@ -243,9 +241,8 @@ INLINE void exchange_inline(int64_t *rows, int64_t stride, int64_t n, const uint
 
 STAMP(base, )
 #if defined(__x86_64__)
-STAMP(avx2, __attribute__((target("avx2,fma"))))
-STAMP(avx512,
-      __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma,prefer-vector-width=512"))))
+STAMP(avx2, TARGET_AVX2)
+STAMP(avx512, TARGET_AVX512)
 #endif
 
 const struct window_kernels *window_kernels(void)

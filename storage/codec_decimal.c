@@ -242,8 +242,8 @@ struct kernels {
 
 STAMP(base, )
 #if defined(__x86_64__)
-STAMP(avx2, __attribute__((target("avx2"))))
-STAMP(avx512, __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,prefer-vector-width=512"))))
+STAMP(avx2, TARGET_AVX2)
+STAMP(avx512, TARGET_AVX512)
 #endif
 
 static const struct kernels *isa_kernels[] = {

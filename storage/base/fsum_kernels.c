@@ -43,7 +43,7 @@ static inline pair cut(pair x)
 #define TO_ZERO (_MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC)
 
 #define NAME(x) avx2_##x
-#define TARGET __attribute__((target("avx2,fma")))
+#define TARGET TARGET_AVX2
 #define BYTES 32
 #define MAX(a, b) _mm256_max_pd(a, b)
 #define MIN(a, b) _mm256_min_pd(a, b)
@@ -51,8 +51,7 @@ static inline pair cut(pair x)
 #include "storage/base/fsum_kernels.inc"
 
 #define NAME(x) avx512_##x
-#define TARGET                                                                                     \
-    __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma,prefer-vector-width=512")))
+#define TARGET TARGET_AVX512
 #define BYTES 64
 #define MAX(a, b) _mm512_max_pd(a, b)
 #define MIN(a, b) _mm512_min_pd(a, b)

@@ -4,6 +4,7 @@
  * sum. Digits are added up in 64 bits beside the sums and go into them at the end, or before a
  * sum's window moves up. */
 #include "storage/base/fsum.h"
+#include "storage/base/isa.h"
 #include <assert.h>
 #include <string.h>
 
@@ -208,22 +209,15 @@ INLINE void spread_inline(const struct spread *s, const int32_t *g, const double
 
 STAMP(base, , digits_by_halves)
 #if defined(__x86_64__)
-STAMP(avx2, __attribute__((target("avx2,fma"))), digits_by_halves)
-STAMP(avx512,
-      __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma,prefer-vector-width=512"))),
-      digits_by_pairs)
+STAMP(avx2, TARGET_AVX2, digits_by_halves)
+STAMP(avx512, TARGET_AVX512, digits_by_pairs)
 #endif
 
 static void spread_all(const struct spread *s, const int32_t *g, const double *x, int64_t n)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512bw")) {
-        spread_avx512(s, g, x, n);
-        return;
-    }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-        spread_avx2(s, g, x, n);
+    if (isa_get() != ISA_BASELINE) {
+        (isa_get() == ISA_AVX512 ? spread_avx512 : spread_avx2)(s, g, x, n);
         return;
     }
 #endif

@@ -5,6 +5,16 @@
 
 enum isa { ISA_BASELINE, ISA_AVX2, ISA_AVX512 };
 
+/* Attributes of functions for an instruction set. (clang ignores the whole of one that has a word
+ * it doesn't know.) */
+#define TARGET_AVX2 __attribute__((target("avx2,fma")))
+#ifdef __clang__
+#define TARGET_AVX512 __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma")))
+#else
+#define TARGET_AVX512                                                                              \
+    __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma,prefer-vector-width=512")))
+#endif
+
 enum isa isa_get(void);
 const char *isa_name(enum isa i);
 /* At most this one from now on; for the whole process, before it runs statements. */
