@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from harness import Count, Server, seed  # noqa: E402
 
 ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 60
-SETTINGS = [["SET max_workers = 1"], ["SET tile_cache = off"], ["SET query_memory_limit = '1MB'"]]
+SETTINGS = [["SET max_workers = 1"], ["SET tile_cache = off"], ["SET query_memory_limit = '8MB'"]]
 TYPES = ["DOUBLE", "REAL", "BIGINT", "INTEGER"]
 
 
