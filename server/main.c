@@ -183,7 +183,7 @@ int main(int argc, char **argv)
     /* Few arenas and early returns to the system keep the process near what the budget accounts
      * for. */
     mallopt(M_ARENA_MAX, 4);
-    mallopt(M_MMAP_THRESHOLD, 1 << 20); /* fixed: else it grows with what is freed */
+    mallopt(M_MMAP_THRESHOLD, 256 << 10); /* fixed: else it grows with what is freed */
     struct settings s;
     settings_defaults(&s);
     struct arena *arena = arena_new();
