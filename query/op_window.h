@@ -113,6 +113,8 @@ enum status window_planes(struct ctx *c, const struct window_source *s, int n_ax
                           const struct box *box, const struct ranges *last,
                           const struct window_planes **out);
 void window_planes_state(const struct window_planes *p, int64_t i, void *state);
+/* n values of the column as doubles, int64s, uint64s. */
+void window_widen(const struct column *col, int64_t at, int64_t n, void *out);
 
 /* op_window_words.c: results of the cells of a box, without states; out lies over out_box. *done
  * false: states have to be taken. */

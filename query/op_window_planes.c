@@ -72,15 +72,15 @@ static enum status zero_plane(struct ctx *c, int64_t n, uint64_t **out)
 
 #define WIDEN(ctype, wide)                                                                         \
     do {                                                                                           \
-        const ctype *v = (const ctype *)values + at;                                               \
-        wide *to = (wide *)(void *)out;                                                            \
+        const ctype *v = (const ctype *)col->values + at;                                          \
+        wide *to = out;                                                                            \
         for (int64_t i = 0; i < n; i++)                                                            \
             to[i] = (wide)v[i];                                                                    \
     } while (0)
 
-static void widen(enum type t, const void *values, int64_t at, int64_t n, uint64_t *out)
+void window_widen(const struct column *col, int64_t at, int64_t n, void *out)
 {
-    switch (t) {
+    switch (col->type) {
     case T_FLOAT32:
         WIDEN(float, double);
         break;
@@ -130,7 +130,7 @@ static void take_row(struct window_planes *p, const struct call_input *in, int64
                      int64_t n)
 {
     uint64_t none = neutral(p), *v = p->v[0], *count = p->v[COUNT];
-    if (p->k->n_args && v) widen(in->args[0]->type, in->args[0]->values, from, n, v + at);
+    if (p->k->n_args && v) window_widen(in->args[0], from, n, v + at);
     if (!in->mask) return;
     for (int64_t i = 0; i < n; i++) {
         bool counts = bit_get(in->mask, from + i);

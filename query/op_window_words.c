@@ -96,48 +96,6 @@ struct part {
     bool none; /* counts */
 };
 
-#define WIDEN(ctype, wide)                                                                         \
-    do {                                                                                           \
-        const ctype *v = (const ctype *)col->values + at;                                          \
-        wide *to = out;                                                                            \
-        for (int64_t i = 0; i < n; i++)                                                            \
-            to[i] = (wide)v[i];                                                                    \
-    } while (0)
-
-/* n values as doubles, int64s, uint64s. */
-static void widen(const struct column *col, int64_t at, int64_t n, void *out)
-{
-    switch (col->type) {
-    case T_FLOAT32:
-        WIDEN(float, double);
-        break;
-    case T_INT8:
-        WIDEN(int8_t, int64_t);
-        break;
-    case T_INT16:
-        WIDEN(int16_t, int64_t);
-        break;
-    case T_INT32:
-    case T_DATE:
-        WIDEN(int32_t, int64_t);
-        break;
-    case T_BOOL:
-    case T_UINT8:
-        WIDEN(uint8_t, uint64_t);
-        break;
-    case T_UINT16:
-        WIDEN(uint16_t, uint64_t);
-        break;
-    case T_UINT32:
-        WIDEN(uint32_t, uint64_t);
-        break;
-    default:
-        WIDEN(uint64_t, uint64_t);
-        break;
-    }
-}
-#undef WIDEN
-
 /* Calls fn for each row of the part: its cells in the chunk and in the part. */
 #define EACH_ROW(t, from, to, row)                                                                 \
     for (int64_t to = 0, from, row = box_extent(&(t)->box, (t)->box.n_dims - 1),                   \
@@ -184,7 +142,7 @@ static enum status take_floats(struct ctx *c, struct words *w, const struct part
     double *x = (double *)(void *)copy;
     EACH_ROW(t, from, to, row)
     {
-        widen(col, from, row, x + to);
+        window_widen(col, from, row, x + to);
         for (int64_t i = to; i < to + row; i++) {
             if (p->v[WORD_COUNT] && !p->v[WORD_COUNT][i]) x[i] = 0;
             if (isfinite(x[i])) continue;
@@ -218,10 +176,10 @@ static enum status take_whole(struct ctx *c, const struct words *w, const struct
         if (keys && col->type == T_FLOAT64) {
             w->kernels->keys((const double *)col->values + from, row, w->flip, v + to);
         } else if (keys && w->is_float) {
-            widen(col, from, row, v + to);
+            window_widen(col, from, row, v + to);
             w->kernels->keys((const double *)(const void *)(v + to), row, w->flip, v + to);
         } else {
-            widen(col, from, row, v + to);
+            window_widen(col, from, row, v + to);
         }
         for (int64_t i = to; keys && !w->is_float && i < to + row; i++)
             v[i] = (w->is_unsigned ? v[i] ^ INT64_MIN : v[i]) ^ w->flip;
