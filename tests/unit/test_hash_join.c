@@ -239,7 +239,7 @@ static __attribute__((unused)) void test_partitions(void **state)
     (void)state;
     every_kind((struct joining){.left = {150000, 150001},
                                 .right = {140000, 160011},
-                                .limit_bytes = 32 << 20},
+                                .limit_bytes = 24 << 20},
                true);
 }
 
@@ -247,10 +247,10 @@ static __attribute__((unused)) void test_partitions(void **state)
 static __attribute__((unused)) void test_skew(void **state)
 {
     (void)state;
-    every_kind((struct joining){.left = {20, 2}, .right = {150000, 2}, .limit_bytes = 32 << 20},
+    every_kind((struct joining){.left = {20, 2}, .right = {150000, 2}, .limit_bytes = 24 << 20},
                false);
     every_kind(
-        (struct joining){.left = {150000, 2}, .right = {140000, 140001}, .limit_bytes = 32 << 20},
+        (struct joining){.left = {150000, 2}, .right = {140000, 140001}, .limit_bytes = 24 << 20},
         true);
 }
 
