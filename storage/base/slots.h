@@ -40,7 +40,7 @@ struct slot_rule { /* copy it as you like */
     const struct zone *zone;
     struct interval every, offset; /* every: all zero for CRON */
     struct cron cron;
-    int64_t start, end; /* cut to the years 1 to 9999 */
+    int64_t start, end; /* no slot is before or after; in the years 1 to 9999 */
     bool has_start;
     int64_t origin; /* where EVERY counts from: a local time, or for hours or less an instant */
 };
@@ -53,7 +53,7 @@ enum status slots_parse(struct ctx *c, const struct slot_text *text, struct slot
 bool slot_next(const struct slot_rule *r, int64_t after, int64_t *out);
 /* The last slot before an instant; false: there is none. */
 bool slot_prev(const struct slot_rule *r, int64_t before, int64_t *out);
-/* Where a slot's window begins: the slot before it, START notwithstanding. (The window ends at the
+/* Where a slot's window begins: the slot before it, START or not. (The window ends at the
  * slot.) */
 int64_t slot_window_start(const struct slot_rule *r, int64_t slot);
 /* How many slots lie strictly between two instants; stops counting at most. */

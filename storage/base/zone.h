@@ -2,14 +2,15 @@
  *
  * Read from the system's zoneinfo (TZif, RFC 8536): the listed changes, then for ever the footer's
  * rule. Instants and local times are microseconds since 1970-01-01 00:00 (datetime.h); a local time
- * is counted as if it were UTC.
+ * is counted as if it were UTC. Both lie in the years 1 to 9999.
  *
  * A clock that is set forward never shows some times, one that is set back shows some twice. Both
  * are settled by one idea: a time is REACHED at the first instant at which the clock shows it or a
  * later one. That is the change itself for a time left out, and the first of two for a time shown
  * twice; and it never runs backward.
  *
- * A zone is read once and lives as long as the process; any thread may use it. */
+ * A zone is read once and lives as long as the process; any thread may use it. UTC needs no file.
+ */
 #ifndef TESSERA_ZONE_H
 #define TESSERA_ZONE_H
 #include "storage/base/ctx.h"
