@@ -125,7 +125,7 @@ check: packages
 crash: all
 	build/venv/bin/python tests/crash/crash.py 5000
 memory: all
-	build/venv/bin/python tests/memory.py 64 long
+	for mib in 64 256 1024; do build/venv/bin/python tests/memory.py $$mib long || exit 1; done
 churn: $(B)/unit/test_churn
 	TESSERA_CHURN_MB=4096 $(B)/unit/test_churn
 random: all venv

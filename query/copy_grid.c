@@ -140,7 +140,8 @@ static enum status keep_list(struct ctx *c, struct grid_copy *g, struct exec *x)
     for (int k = 0; k < g->q->n_outs; k++)
         types[k] = g->q->outs[k].type;
     TRY(rowset_new(c, types, g->q->n_outs, exec_tmp_dir(x), &g->rows));
-    g->sink = (struct sink){.consume = keep_rows, .ordered = true};
+    g->sink = (struct sink){
+        .consume = keep_rows, .ordered = true, .cell_bytes = output_cell_bytes(g->q) + 8};
     return exec_run(c, g->root, NULL, &g->sink);
 }
 
@@ -164,7 +165,8 @@ static enum status get_box(struct ctx *c, struct grid_copy *g, const struct box 
     TRY(op_produce(c, g->root, &want, &ch));
     *present = ch.present;
     *n = ch.n_present;
-    return ch.n_present ? output_columns(c, g->q, &ch, cols) : OK;
+    if (ch.n_present) output_attributes(g->q, &ch, cols);
+    return OK;
 }
 
 static enum status write_chunk(struct ctx *c, void *self, int worker, int64_t task)

@@ -60,7 +60,8 @@ static enum status write_npy(struct ctx *c, struct sink *sink, int worker, int64
     if (list && ch->n_present == 0) return OK;
     TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(q->n_outs + 1), &mem));
     struct column *cols = mem;
-    if (ch->n_present) TRY(output_columns(c, q, ch, cols));
+    if (list) TRY(output_columns(c, q, ch, cols));
+    if (!list && ch->n_present) output_attributes(q, ch, cols);
     for (int64_t i = 0; i < ch->n; i++) {
         bool exists = ch->n_present && (!ch->present || bit_get(ch->present, i));
         if (list && !exists) continue;
@@ -146,6 +147,7 @@ enum status copy_out_npy(struct ctx *c, struct run *r, struct copy_sink *s, stru
     size_t width = s->out.len;
     TRY(copy_flush(c, s));
     s->sink.consume = write_npy;
+    if (s->q->is_array) s->sink.cell_bytes = 0;
     TRY(exec_run(c, exec_root(x), NULL, &s->sink));
     TRY(copy_flush(c, s));
     if (s->q->is_array || raw) return OK;
@@ -237,7 +239,8 @@ static enum status write_npz(struct ctx *c, struct sink *sink, int worker, int64
     TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(s->q->n_outs + 1), &mem));
     struct column *cols = mem;
     if (list && ch->n_present == 0) return OK;
-    if (ch->n_present) TRY(output_columns(c, s->q, ch, cols));
+    if (list) TRY(output_columns(c, s->q, ch, cols));
+    if (!list && ch->n_present) output_attributes(s->q, ch, cols);
     for (int k = 0; k < s->n; k++) {
         struct npz_member *m = &s->members[k];
         for (int64_t i = 0; m->out >= 0 && i < ch->n; i++) {
@@ -400,6 +403,7 @@ enum status copy_out_npz(struct ctx *c, struct run *r, const struct copy_options
     }
     TRY(copy_target_open(c, r, COPY_AS_FILE, &t));
     enum status st = add_members(c, &s, x, r->stmt->pos);
+    if (!q->is_array) s.sink.cell_bytes = output_cell_bytes(q);
     if (st == OK) st = exec_run(c, exec_root(x), NULL, &s.sink);
     if (st == OK) st = pack(c, &s, t.temporary);
     for (int k = 0; k < s.n; k++) {

@@ -171,7 +171,8 @@ static enum status to_file(struct ctx *c, struct run *r, struct copy_sink *s, st
 enum status copy_out(struct ctx *c, struct run *r, const struct copy_options *o,
                      const struct query *q, struct exec *x, int64_t *n_rows)
 {
-    struct copy_sink s = {.sink = {.ordered = true}, .o = o, .q = q, .fd = -1};
+    struct copy_sink s = {
+        .sink = {.ordered = true, .cell_bytes = output_cell_bytes(q)}, .o = o, .q = q, .fd = -1};
     if (!strcmp(o->format, "zarr") || !strcmp(o->format, "netcdf") || !strcmp(o->format, "tile"))
         return copy_out_grid(c, r, o, q, x, n_rows);
     if (!strcmp(o->format, "npz")) return copy_out_npz(c, r, o, q, x, n_rows);

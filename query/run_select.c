@@ -18,19 +18,31 @@ enum status open_query(struct ctx *c, struct run *r, const struct ast_select *se
     return exec_open(c, q, r->params, r->n_params, r->s->txn, x);
 }
 
+void output_attributes(const struct query *q, const struct chunk *ch, struct column *cols)
+{
+    for (int k = 0; k < q->n_outs; k++)
+        if (!q->outs[k].is_dim) cols[k] = ch->cols[q->outs[k].index];
+}
+
 enum status output_columns(struct ctx *c, const struct query *q, const struct chunk *ch,
                            struct column *cols)
 {
+    output_attributes(q, ch, cols);
     for (int k = 0; k < q->n_outs; k++) {
         const struct out_col *o = &q->outs[k];
-        if (!o->is_dim) {
-            cols[k] = ch->cols[o->index];
-            continue;
-        }
+        if (!o->is_dim) continue;
         TRY(column_alloc(c, o->type, ch->n, &cols[k]));
         chunk_coords(ch, o->index, ch->rel->dims[o->index].axis, cols[k].values);
     }
     return OK;
+}
+
+int64_t output_cell_bytes(const struct query *q)
+{
+    int64_t bytes = 0;
+    for (int k = 0; k < q->n_outs; k++)
+        if (q->outs[k].is_dim) bytes += (int64_t)type_bytes(q->outs[k].type);
+    return bytes;
 }
 
 /* ---- rows to a client ---- */
@@ -69,6 +81,7 @@ enum status run_select(struct ctx *c, struct run *r, const struct ast_select *se
     struct exec *x = NULL;
     enum status st = open_query(c, r, sel, false, &q, &x);
     struct row_sink s = {.sink = {.consume = send_rows, .ordered = true}, .q = &q, .cl = r->cl};
+    s.sink.cell_bytes = st == OK ? output_cell_bytes(&q) : 0;
     if (st == OK) st = send_description(c, r->cl, &q);
     if (st == OK) st = exec_run(c, exec_root(x), NULL, &s.sink);
     exec_close(x);

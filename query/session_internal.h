@@ -135,9 +135,13 @@ enum status run_select(struct ctx *c, struct run *r, const struct ast_select *se
  * becomes an array or a file of one. */
 enum status open_query(struct ctx *c, struct run *r, const struct ast_select *sel, bool stored,
                        struct query *q, struct exec **x);
-/* Columns of a bound query's outputs over a chunk, in order, from c->scratch. */
+/* Columns of a bound query's outputs over a chunk, in order: coordinates from c->scratch, of which
+ * output_cell_bytes() for a cell; the others are the chunk's, and all that output_attributes()
+ * sets. */
 enum status output_columns(struct ctx *c, const struct query *q, const struct chunk *ch,
                            struct column *cols);
+int64_t output_cell_bytes(const struct query *q);
+void output_attributes(const struct query *q, const struct chunk *ch, struct column *cols);
 /* A result of text lines under one column: SHOW, EXPLAIN. */
 enum status send_lines(struct ctx *c, struct client *cl, const char *column, const char *text);
 enum status run_dml(struct ctx *c, struct run *r);

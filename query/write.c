@@ -313,6 +313,8 @@ static enum status run_sink(struct ctx *c, struct write_sink *s, struct exec *x)
     else
         TRY(keep_returned(c, s));
     s->sink.ordered = needs_order(s);
+    if (!s->dense) /* coordinates, their positions, rows without the cells that are not there */
+        s->sink.cell_bytes = output_cell_bytes(j->query) + 8 * (target->n_dims + j->query->n_outs);
     TRY(exec_run(c, exec_root(x), NULL, &s->sink));
     if (s->to.held) {
         int64_t n = 0;
