@@ -11,6 +11,8 @@ struct copy_options {
     char delimiter, quote, escape;
     const char *null_text;
     enum conflict conflict;
+    bool new_only;    /* files that were loaded before, as they are, are not again */
+    bool skip_errors; /* a file that fails is left out, not all of them */
 };
 
 /* Defaults filled in; the format by the file's name when none is given (csv then has a header, as
@@ -21,10 +23,30 @@ enum status copy_options_read(struct ctx *c, const struct ast_stmt *stmt, struct
 enum status copy_columns(struct ctx *c, const struct ast_stmt *stmt, const struct schema *target,
                          const char *const **names, int *n);
 enum type copy_column_type(const struct schema *target, const char *name);
+/* Files that come in together. */
+struct copy_files {
+    const char *const *names;
+    int n;
+    const char *changed; /* one of them that was another when it was loaded before; NULL: none */
+    int64_t *cells;      /* filled in: how many cells each has; -1: what was loaded of it */
+    bool *opened;        /* set when all were opened as one */
+};
+/* ---- copy_files.c ---- */
+/* The files that the statement names. */
+enum status copy_from_files(struct ctx *c, struct run *r, const struct copy_options *o,
+                            struct array *array, int64_t *n);
+/* ---- run_copy.c ---- */
+enum status copy_from_source(struct ctx *c, struct run *r, const struct copy_options *o,
+                             struct array *array, const struct copy_files *files, int64_t *n);
+/* Rows without coordinates cannot tell what has changed. */
+enum status copy_refuse_changed(struct ctx *c, const struct copy_files *files, bool numbered);
+/* Is the error at hand the statement's or the server's, rather than that of a file? */
+bool copy_ends_statement(const struct ctx *c);
+
 struct source_options copy_source_options(const struct copy_options *o);
-/* csv, text or binary from the client, binary from files. */
+/* csv, text or binary from the client; binary from files (NULL: from the client). */
 enum status copy_from_rows(struct ctx *c, struct run *r, const struct copy_options *o,
-                           struct array *array, int64_t *n);
+                           struct array *array, const struct copy_files *files, int64_t *n);
 
 /* ---- copy_binary.c ---- */
 struct binary_parser;

@@ -31,6 +31,8 @@ struct stream_load {
     const struct rel *rel;  /* of the rows' columns */
     struct program *filter; /* WHERE; NULL: none */
     struct row_target to;
+    const struct copy_files *files; /* NULL: from the client */
+    int64_t n_rows;                 /* that came */
     const struct schema *target;
     int *order; /* writer's column i is the rows' column order[i]; -1: it takes its default */
     int n_cols; /* of the rows */
@@ -90,6 +92,7 @@ static enum status feed(struct ctx *c, struct stream_load *l, const char *bytes,
         TRY(csv_parser_feed(c, l->csv, bytes, len, last, cols, &rows));
     else
         TRY(binary_parser_feed(c, l->binary, bytes, len, last, cols, &rows, more));
+    l->n_rows += rows;
     if (l->filter && rows) TRY(filter_rows(c, l, cols, &rows));
     for (int i = 0; i < l->to.n_cols; i++) {
         if (l->order[i] >= 0)
@@ -153,16 +156,17 @@ static enum status read_file(struct ctx *c, struct stream_load *l, const char *p
 }
 
 /* Each has a header and an end of its own. */
-static enum status read_files(struct ctx *c, struct run *r, struct stream_load *l,
-                              const struct schema *columns, int64_t *n)
+static enum status read_files(struct ctx *c, struct stream_load *l, const struct schema *columns,
+                              int64_t *n)
 {
-    struct paths paths;
-    TRY(source_paths(c, r->stmt->file, r->s->settings.file_root.s, &paths));
-    for (int i = 0; i < paths.n; i++) {
+    TRY(copy_refuse_changed(c, l->files, l->to.numbered));
+    for (int i = 0; i < l->files->n; i++) {
         binary_parser_free(l->binary);
         l->binary = NULL;
+        l->n_rows = 0;
         TRY(binary_parser_new(c, columns, &l->binary));
-        TRY(read_file(c, l, paths.v[i], n));
+        TRY(read_file(c, l, l->files->names[i], n));
+        l->files->cells[i] = l->n_rows;
     }
     return OK;
 }
@@ -270,14 +274,14 @@ static enum status make_parser(struct ctx *c, const struct copy_options *o,
     return csv_parser_new(c, &so, columns, &l->csv);
 }
 
-static enum status load_rows(struct ctx *c, struct run *r, struct stream_load *l,
-                             const struct schema *columns, int64_t *n)
+static enum status load_rows(struct ctx *c, struct stream_load *l, const struct schema *columns,
+                             int64_t *n)
 {
     struct rowset *none;
-    if (r->stmt->end_kind == COPY_FILE) {
-        TRY(read_files(c, r, l, columns, n));
+    if (l->files) {
+        TRY(read_files(c, l, columns, n));
     } else {
-        TRY(r->cl->copy_in_begin(c, r->cl, l->n_cols, l->binary != NULL));
+        TRY(l->cl->copy_in_begin(c, l->cl, l->n_cols, l->binary != NULL));
         TRY(stream_rows(c, l, n));
     }
     if (l->to.held) TRY(held_write(c, l->to.held, n, &none));
@@ -285,7 +289,7 @@ static enum status load_rows(struct ctx *c, struct run *r, struct stream_load *l
 }
 
 enum status copy_from_rows(struct ctx *c, struct run *r, const struct copy_options *o,
-                           struct array *array, int64_t *n)
+                           struct array *array, const struct copy_files *files, int64_t *n)
 {
     const struct schema *target = array_schema(array);
     const char *const *names;
@@ -294,7 +298,7 @@ enum status copy_from_rows(struct ctx *c, struct run *r, const struct copy_optio
     struct bind_env env = session_bind_env(r);
     TRY(copy_columns(c, r->stmt, target, &names, &n_cols));
     TRY(bind_checks(c, &env, target, &row));
-    struct stream_load l = {.cl = r->cl, .target = target, .n_cols = n_cols};
+    struct stream_load l = {.cl = r->cl, .target = target, .n_cols = n_cols, .files = files};
     l.to.numbered =
         target->is_table || (schema_numbers(target) && !named(names, n_cols, target->dims[0].name));
     int most = n_cols + target->n_attrs + 1;
@@ -307,7 +311,7 @@ enum status copy_from_rows(struct ctx *c, struct run *r, const struct copy_optio
     enum status st =
         writer_open(c, r->s->txn, target->name, o->conflict, attrs, n_attrs, &l.to.writer);
     if (st == OK) st = prepare_rows(c, r, o, array, &row, attrs, n_attrs, &l.to);
-    if (st == OK) st = load_rows(c, r, &l, columns, n);
+    if (st == OK) st = load_rows(c, &l, columns, n);
     held_free(l.to.held);
     writer_free(l.to.writer);
     csv_parser_free(l.csv);

@@ -38,6 +38,22 @@ static enum status want_conflict(struct ctx *c, const struct ast_option *o, enum
     return OK;
 }
 
+static enum status want_new_only(struct ctx *c, const struct ast_option *o, bool *out)
+{
+    if (!strcmp(o->name, "new_only")) return want_flag(c, o, out);
+    *out = o->value && !strcasecmp(o->value, "only");
+    return *out ? OK : fail_at(c, ERR_SYNTAX, o->pos, "the option is NEW ONLY");
+}
+
+/* PostgreSQL's ON_ERROR ignore leaves out rows; here a file is whole or not there. */
+static enum status want_on_error(struct ctx *c, const struct ast_option *o, bool *skip)
+{
+    *skip = o->value && !strcasecmp(o->value, "skip");
+    if (*skip || (o->value && !strcasecmp(o->value, "stop"))) return OK;
+    fail_at(c, ERR_SYNTAX, o->pos, "ON ERROR takes STOP or SKIP");
+    return hint(c, "SKIP leaves out a file that fails, whole; single rows are not left out.");
+}
+
 static enum status want_version(struct ctx *c, const struct ast_option *o, int *out)
 {
     if (!o->value || (strcmp(o->value, "2") != 0 && strcmp(o->value, "3") != 0))
@@ -82,6 +98,9 @@ static enum status read_option(struct ctx *c, const struct ast_option *o, struct
     if (!strcmp(o->name, "null")) return out->null_text = o->value ? o->value : "", OK;
     if (!strcmp(o->name, "on conflict") || !strcmp(o->name, "on_conflict"))
         return want_conflict(c, o, &out->conflict);
+    if (!strcmp(o->name, "new") || !strcmp(o->name, "new_only"))
+        return want_new_only(c, o, &out->new_only);
+    if (!strcmp(o->name, "on_error")) return want_on_error(c, o, &out->skip_errors);
     if (!strcmp(o->name, "version")) return want_version(c, o, &out->version);
     if (!strcmp(o->name, "freeze")) return OK;
     if (!strcmp(o->name, "encoding")) {
@@ -90,8 +109,21 @@ static enum status read_option(struct ctx *c, const struct ast_option *o, struct
         return fail_at(c, ERR_UNSUPPORTED, o->pos, "COPY reads and writes UTF8 only");
     }
     fail_at(c, ERR_SYNTAX, o->pos, "option \"%s\" not recognized", o->name);
-    return hint(c, "There are format, header, delimiter, quote, escape, null, encoding, version "
-                   "and ON CONFLICT.");
+    return hint(c, "There are format, header, delimiter, quote, escape, null, encoding, version, "
+                   "ON CONFLICT, ON ERROR and NEW ONLY.");
+}
+
+static enum status check_for_files(struct ctx *c, const struct ast_stmt *stmt)
+{
+    for (int i = 0; i < stmt->options.n; i++) {
+        const struct ast_option *a = &stmt->options.v[i];
+        bool fresh = !strncmp(a->name, "new", 3);
+        if ((fresh || !strcmp(a->name, "on_error")) &&
+            (!stmt->copy_from || stmt->end_kind != COPY_FILE))
+            return fail_at(c, ERR_SYNTAX, a->pos, "%s is for COPY FROM files",
+                           fresh ? "NEW ONLY" : "ON ERROR");
+    }
+    return OK;
 }
 
 /* Options of text formats say nothing about others. */
@@ -132,6 +164,7 @@ enum status copy_options_read(struct ctx *c, const struct ast_stmt *stmt, struct
     if (!out->format) out->format = "text";
     TRY(check_format(c, stmt, out->format));
     TRY(check_options(c, stmt, out));
+    TRY(check_for_files(c, stmt));
     if (!strcmp(out->format, "text")) {
         if (!out->delimiter) out->delimiter = '\t';
         if (!out->null_text) out->null_text = "\\N";

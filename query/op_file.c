@@ -18,10 +18,10 @@ static bool is_as_planned(const struct plan *p, const struct schema *s)
 static enum status file_open(struct ctx *c, struct op *op)
 {
     const struct plan *p = op->plan;
-    struct source *source;
+    struct source *source = p->opened;
     notice_fn *say = c->notice;
     c->notice = NULL; /* the binder passed on what there is to say */
-    enum status st = source_open(c, p->label, p->source_options, &source);
+    enum status st = source ? OK : source_open(c, p->label, p->source_options, &source);
     c->notice = say;
     TRY(at(c, st, p->pos));
     op->state = source;
@@ -53,7 +53,7 @@ static enum status file_produce(struct ctx *c, struct op *op, const struct box *
 
 static void file_close(struct op *op)
 {
-    source_close(op->state);
+    if (!op->plan->opened) source_close(op->state);
     op->state = NULL;
 }
 

@@ -132,6 +132,7 @@ copt(A) ::= optkey(N) signum(X).        { A = tree_option(p, N.text, N.pos, X); 
 copt(A) ::= optkey(N) STAR.             { A = tree_option(p, N.text, N.pos, "*"); }
 copt(A) ::= optkey(N) LP namelist(L) RP. { A = tree_option(p, N.text, N.pos, NULL); A->list = L; }
 copt(A) ::= ON(W) CONFLICT conflact(C). { A = tree_option(p, "on_conflict", W.pos, C.text); }
+copt(A) ::= ON(W) ERROR colid(X).       { A = tree_option(p, "on_error", W.pos, X.text); }
 optkey(A) ::= colid(X).                 { A = X; }
 optkey(A) ::= ANALYZE|VERBOSE|FREEZE|NULL|DEFAULT(X). { A = X; }
 

@@ -189,6 +189,7 @@ struct plan {
     /* FILE: label names the files. The executor opens them, and closes them: a plan owns nothing.
      */
     const struct source_options *source_options;
+    struct source *opened; /* the caller's; NULL: the operator opens and closes its own */
     int *source_attrs; /* rel.cols[i] is attribute source_attrs[i] of the source's schema */
     /* SYS */
     int sys_view; /* index of query/sysview.h's list */

@@ -217,6 +217,7 @@ static enum status plan_load(struct ctx *c, struct run *r, struct source *src,
     l->scan.kind = P_FILE;
     l->scan.source_options = so;
     l->scan.label = file;
+    l->scan.opened = src;
     l->map.kind = P_MAP;
     l->map.n_in = 1;
     l->map.in = arena_array(c->arena, struct plan *, 1);
@@ -257,9 +258,27 @@ static enum status load_source(struct ctx *c, struct run *r, const struct copy_o
     return st;
 }
 
-/* The file is opened here for its schema alone; the executor opens it again to read. */
-static enum status copy_from_file(struct ctx *c, struct run *r, const struct copy_options *o,
-                                  struct array *array, const char *file, int64_t *n)
+enum status copy_refuse_changed(struct ctx *c, const struct copy_files *files, bool numbered)
+{
+    if (!files->changed || !numbered) return OK;
+    fail(c, ERR_NOT_IN_STATE, "file \"%s\" has changed since it was loaded", files->changed);
+    return hint(c, "Its rows have no coordinates that tell which of them are new.");
+}
+
+bool copy_ends_statement(const struct ctx *c)
+{
+    static const enum status ends[] = {ERR_INTERNAL, ERR_CORRUPT,      ERR_SERIALIZATION,
+                                       ERR_DEADLOCK, ERR_LOCK_TIMEOUT, ERR_CANCELLED,
+                                       ERR_SHUTDOWN, ERR_MEMORY,       ERR_DISK_FULL,
+                                       ERR_IO,       ERR_READ_ONLY,    ERR_CONNECTION};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (c->err.code == ends[i]) return true;
+    return c->err.position >= 0;
+}
+
+/* The files are opened here, and read by the executor. */
+static enum status copy_from_arrays(struct ctx *c, struct run *r, const struct copy_options *o,
+                                    struct array *array, const struct copy_files *files, int64_t *n)
 {
     const struct schema *target = array_schema(array);
     struct bind_env env = session_bind_env(r);
@@ -268,6 +287,8 @@ static enum status copy_from_file(struct ctx *c, struct run *r, const struct cop
     so->root = r->s->settings.file_root.s;
     so->tmp_dir = db_tmp(r->s->engine->db);
     so->target = target;
+    so->files = files->names;
+    so->n_files = files->n;
     TRY(copy_columns(c, r->stmt, target, &so->columns, &so->n_columns));
     if (r->stmt->columns.n == 0 && o->header) so->n_columns = 0; /* the header names them */
     struct file_load *l = arena_new_of(c->arena, struct file_load);
@@ -275,10 +296,22 @@ static enum status copy_from_file(struct ctx *c, struct run *r, const struct cop
     l->target = target;
     l->array = array;
     TRY(bind_checks(c, &env, target, &l->row));
-    TRY(source_open(c, file, so, &src));
-    enum status st = plan_load(c, r, src, so, file, l);
+    TRY(source_open(c, files->names[0], so, &src));
+    *files->opened = true;
+    for (int i = 0; i < files->n; i++)
+        files->cells[i] = source_file_cells(src, files->n, files->names[i]);
+    enum status st = plan_load(c, r, src, so, files->names[0], l);
+    if (st == OK) st = copy_refuse_changed(c, files, target->is_table || l->numbered);
+    if (st == OK) st = load_source(c, r, o, l, n);
     source_close(src);
-    return st < 0 ? st : load_source(c, r, o, l, n);
+    return st;
+}
+
+enum status copy_from_source(struct ctx *c, struct run *r, const struct copy_options *o,
+                             struct array *array, const struct copy_files *files, int64_t *n)
+{
+    return !strcmp(o->format, "binary") ? copy_from_rows(c, r, o, array, files, n)
+                                        : copy_from_arrays(c, r, o, array, files, n);
 }
 
 /* ---- either way ---- */
@@ -308,7 +341,10 @@ static enum status copy_from_sent(struct ctx *c, struct run *r, const struct cop
         st = copy_write_all(c, fd, bytes, len);
     }
     close(fd);
-    if (st == OK) st = copy_from_file(c, r, o, array, path, n);
+    int64_t cells;
+    bool opened;
+    struct copy_files file = {.names = &path, .n = 1, .cells = &cells, .opened = &opened};
+    if (st == OK) st = copy_from_arrays(c, r, o, array, &file, n);
     unlink(path);
     return st;
 }
@@ -321,10 +357,10 @@ static enum status run_copy_from(struct ctx *c, struct run *r, const struct copy
     TRY(want_write(c, r->s, "COPY FROM"));
     TRY(need_txn(c, r->s));
     TRY(array_open(c, r->s->txn, &ref, &a));
-    if (is_of_rows(o->format) && (r->stmt->end_kind != COPY_FILE || !strcmp(o->format, "binary")))
-        TRY(copy_from_rows(c, r, o, a, &n));
-    else if (r->stmt->end_kind == COPY_FILE)
-        TRY(copy_from_file(c, r, o, a, r->stmt->file, &n));
+    if (r->stmt->end_kind == COPY_FILE)
+        TRY(copy_from_files(c, r, o, a, &n));
+    else if (is_of_rows(o->format))
+        TRY(copy_from_rows(c, r, o, a, NULL, &n));
     else
         TRY(copy_from_sent(c, r, o, a, &n));
     return tag(r, "COPY %lld", (long long)n);

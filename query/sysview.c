@@ -29,6 +29,7 @@ static const struct {
     {{"attributes", NULL, 0}, FROM_CATALOG, SYS_ATTRIBUTES},
     {{"versions", NULL, 0}, FROM_CATALOG, SYS_VERSIONS},
     {{"tiles", NULL, 0}, FROM_CATALOG, SYS_TILES},
+    {{"files", NULL, 0}, FROM_CATALOG, SYS_FILES},
     {{"objects", NULL, 0}, FROM_CATALOG, SYS_OBJECTS},
     {{"settings", COLUMNS(setting_columns)}, FROM_SETTINGS, 0},
     {{"sessions", COLUMNS(session_columns)}, FROM_PROVIDER, SYS_SESSIONS},

@@ -11,13 +11,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CATALOG_FORMAT 2
+#define CATALOG_FORMAT 3
 
 /* What format 2 has beyond 1: small writes, cells of a tile that lie beside it (patch.h). */
 static const char patches_ddl[] =
     "CREATE TABLE patches (array INTEGER, coords BLOB, version INTEGER, body BLOB NOT NULL,"
     " PRIMARY KEY (array, coords, version)) WITHOUT ROWID;"
     "PRAGMA user_version = 2;";
+
+/* What format 3 has beyond 2: which files an array was loaded from. */
+static const char format3_ddl[] =
+    "CREATE TABLE files (array INTEGER, name TEXT, n_bytes INTEGER, modified_ns INTEGER,"
+    " changed_ns INTEGER, loaded_us INTEGER, cells INTEGER, reason TEXT, schedule TEXT,"
+    " slot_us INTEGER, PRIMARY KEY (array, name)) WITHOUT ROWID;"
+    "PRAGMA user_version = 3;";
 
 static const char ddl[] =
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
@@ -51,8 +58,8 @@ static const char *const query_text[N_QUERIES] = {
     STATEMENT_LIST(X)
 #undef X
 };
-static const char *const purged[] = {"versions", "arrays",  "dims",     "attrs",
-                                     "labels",   "strings", "counters", "patches"};
+static const char *const purged[] = {"versions", "arrays",   "dims",    "attrs", "labels",
+                                     "strings",  "counters", "patches", "files"};
 
 const char *version_state_name(enum version_state s)
 {
@@ -220,20 +227,15 @@ static enum status open_database(struct ctx *c, struct catalog *cat, const char 
     TRY(exec_text(c, cat, sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = OFF"));
     int format = 0;
     TRY(read_format(c, cat, &format));
-    if (format == 0) {
-        TRY(exec_text(c, cat, "BEGIN"));
-        TRY(exec_text(c, cat, ddl));
-        TRY(exec_text(c, cat, patches_ddl));
-        TRY(exec_text(c, cat, "COMMIT"));
-    } else if (format == 1) {
-        TRY(exec_text(c, cat, "BEGIN"));
-        TRY(exec_text(c, cat, patches_ddl));
-        TRY(exec_text(c, cat, "COMMIT"));
-    } else if (format != CATALOG_FORMAT) {
+    if (format < 0 || format > CATALOG_FORMAT)
         return fail(c, ERR_FORMAT_VERSION, "the catalog has format %d, this program reads %d",
                     format, CATALOG_FORMAT);
-    }
-    return OK;
+    if (format == CATALOG_FORMAT) return OK;
+    static const char *const steps[CATALOG_FORMAT] = {ddl, patches_ddl, format3_ddl};
+    TRY(exec_text(c, cat, "BEGIN"));
+    for (int i = format; i < CATALOG_FORMAT; i++)
+        TRY(exec_text(c, cat, steps[i]));
+    return exec_text(c, cat, "COMMIT");
 }
 
 enum status catalog_open(struct ctx *c, const char *path, bool sync, struct catalog **out)

@@ -119,6 +119,13 @@ struct patch_range {
 enum status catalog_drop_patches(struct ctx *c, struct catalog *cat, const struct patch_range *r,
                                  int n);
 
+/* ---- files ---- */
+/* What is remembered of a file of an array, and of all of them, by name. */
+enum status catalog_file(struct ctx *c, struct catalog *cat, uint32_t array, const char *name,
+                         struct arena *a, struct loaded_file *out, bool *found);
+enum status catalog_files(struct ctx *c, struct catalog *cat, uint32_t array, struct arena *a,
+                          struct loaded_file **files, int *n);
+
 /* ---- writing, each its own durable transaction ---- */
 /* The row of a version about to be written, and the counters past it. */
 enum status catalog_pending(struct ctx *c, struct catalog *cat, uint32_t array, int64_t version);
@@ -148,6 +155,9 @@ enum status catalog_put_schema(struct ctx *c, struct catalog *cat, const struct 
 /* A patch of the version key->version: its record. */
 enum status catalog_put_patch(struct ctx *c, struct catalog *cat, const struct tile_key *key,
                               const void *bytes, size_t n_bytes);
+enum status catalog_put_file(struct ctx *c, struct catalog *cat, uint32_t array,
+                             const struct loaded_file *f);
+enum status catalog_forget_files(struct ctx *c, struct catalog *cat, uint32_t array);
 /* text NULL: the object goes. */
 enum status catalog_put_object(struct ctx *c, struct catalog *cat, enum object_kind kind,
                                const char *name, const char *text);

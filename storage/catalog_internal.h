@@ -8,6 +8,9 @@
 #define AS_OF "from_version <= ?2 AND (to_version IS NULL OR to_version > ?2)"
 #define VERSION_ROW                                                                                \
     "SELECT array, version, state, committed_us, tiles, cells, bytes, digest FROM versions"
+#define FILE_ROW                                                                                   \
+    "SELECT name, n_bytes, modified_ns, changed_ns, loaded_us, cells, reason, schedule, slot_us"   \
+    " FROM files"
 #define CLOSE(table) "UPDATE " table " SET to_version = ?2 WHERE array = ?1 AND to_version IS NULL"
 /* Parameters of a put are in the order of the table's columns, but for to_version. */
 #define STATEMENT_LIST(X)                                                                          \
@@ -67,6 +70,10 @@
                       " ORDER BY coords LIMIT 1")                                                  \
     X(Q_DROP_PATCHES, "DELETE FROM patches WHERE array = ?1 AND coords = ?2 AND version > ?3"      \
                       " AND version <= ?4")                                                        \
+    X(Q_FILE, FILE_ROW " WHERE array = ?1 AND name = ?2")                                          \
+    X(Q_FILES, FILE_ROW " WHERE array = ?1 ORDER BY name")                                         \
+    X(Q_PUT_FILE, "INSERT OR REPLACE INTO files VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)") \
+    X(Q_FORGET_FILES, "DELETE FROM files WHERE array = ?1")                                        \
     X(Q_DROP_OBJECT, "DELETE FROM objects WHERE kind = ?1 AND name = ?2")
 
 enum query {

@@ -64,6 +64,7 @@ static enum status put_all(const struct commit *m)
     for (int k = 0; s == OK && k < t->n_objects; k++)
         s = catalog_put_object(m->c, t->db->catalog, t->objects[k].kind, t->objects[k].name,
                                t->objects[k].text);
+    if (s == OK) s = file_changes_publish(m->c, t, m->now_us);
     return s == OK ? check_cancel(m->c) : s;
 }
 

@@ -120,7 +120,15 @@ enum status array_set_checks(struct ctx *c, struct txn *t, const struct schema *
 
 /* What sys.* views list. Called once per row with n values, valid during the call. A callback's
  * error ends the walk. */
-enum sys_table { SYS_ARRAYS, SYS_DIMENSIONS, SYS_ATTRIBUTES, SYS_VERSIONS, SYS_TILES, SYS_OBJECTS };
+enum sys_table {
+    SYS_ARRAYS,
+    SYS_DIMENSIONS,
+    SYS_ATTRIBUTES,
+    SYS_VERSIONS,
+    SYS_TILES,
+    SYS_FILES,
+    SYS_OBJECTS
+};
 struct sys_column {
     const char *name;
     enum type type;
@@ -129,6 +137,26 @@ const struct sys_column *sys_columns(enum sys_table t, int *n);
 typedef enum status sys_row_fn(struct ctx *c, void *self, const struct value *row, int n);
 enum status sys_scan(struct ctx *c, struct txn *t, enum sys_table table, sys_row_fn *fn,
                      void *self);
+
+/* ---- files that arrays were loaded from ---- */
+/* What is remembered of one, of the last time that it was taken up. It is published with the cells
+ * of the transaction, or undone with them; TRUNCATE forgets. */
+struct loaded_file {
+    const char *name; /* absolute */
+    int64_t n_bytes;
+    int64_t modified_ns, changed_ns; /* since 1970: its contents, its inode */
+    int64_t loaded_us;               /* when it was committed */
+    int64_t n_cells;
+    const char *reason;   /* why it was skipped; NULL: it was loaded */
+    const char *schedule; /* whose run it was, at which slot; NULL: none */
+    int64_t slot_us;
+};
+enum status array_put_file(struct ctx *c, struct txn *t, const char *array,
+                           const struct loaded_file *file);
+enum status array_file(struct ctx *c, struct array *a, const char *name, struct loaded_file *out,
+                       bool *found);
+enum status array_files(struct ctx *c, struct array *a, struct arena *arena,
+                        struct loaded_file **files, int *n);
 
 /* ---- reading ---- */
 /* The cells of a box: attributes attrs[0 … n) (indexes into schema->attrs) as dense columns over

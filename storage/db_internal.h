@@ -185,6 +185,12 @@ struct object_change {
     char *name, *text; /* text NULL: dropped */
 };
 
+/* A file that was taken up, or (no name) all of them forgotten. */
+struct file_change {
+    struct slot *slot;
+    struct loaded_file file;
+};
+
 struct mark { /* a change as of a savepoint */
     struct change *change;
     struct def *def;
@@ -197,7 +203,7 @@ struct mark { /* a change as of a savepoint */
 struct savepoint {
     char *name; /* NULL: of a statement */
     struct savepoint *below;
-    int n_marks, n_objects;
+    int n_marks, n_objects, n_files;
     struct mark *marks;
 };
 
@@ -212,6 +218,8 @@ struct txn {
     struct change *changes;
     struct object_change *objects;
     int n_objects, cap_objects;
+    struct file_change *files;
+    int n_files, cap_files;
     struct savepoint *top;
     struct array *arrays;
     struct own_patches *own_patches;
@@ -266,6 +274,13 @@ void txn_free(struct txn *t);
 /* The array was never to be seen by others, or will not be again. */
 void slot_dropped(struct txn *t, struct slot *slot);
 enum status undefined_array(struct ctx *c, struct txn *t, const char *name, int position);
+
+/* ---- loaded.c ---- */
+void files_forget(struct txn *t, struct slot *slot);
+/* Leaves the first n. */
+void file_changes_cut(struct txn *t, int n);
+/* Puts them into the catalog's open transaction. */
+enum status file_changes_publish(struct ctx *c, struct txn *t, int64_t now_us);
 
 /* ---- ddl.c ---- */
 /* A tile's size is within limits. */

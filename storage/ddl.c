@@ -346,6 +346,7 @@ enum status array_truncate(struct ctx *c, struct txn *t, const char *name)
     struct change *ch;
     TRY(txn_change(c, t, name, &ch));
     TRY(clear_outside(c, t, ch, NULL));
+    files_forget(t, ch->slot);
     struct def *d = change_edit(ch, 0);
     for (int i = 0; i < d->s.n_dims; i++) {
         struct axis *x = &d->s.dims[i].axis;

@@ -22,6 +22,11 @@ static const struct sys_column versions_columns[] = {
 static const struct sys_column tiles_columns[] = {
     {"array_name", T_TEXT}, {"attribute", T_TEXT},  {"coordinates", T_TEXT},   {"version", T_INT64},
     {"codec", T_TEXT},      {"raw_bytes", T_INT64}, {"stored_bytes", T_INT64}, {"cells", T_INT64}};
+static const struct sys_column files_columns[] = {
+    {"array_name", T_TEXT},     {"name", T_TEXT},   {"size", T_INT64},
+    {"modified", T_TIMESTAMP},  {"status", T_TEXT}, {"cells", T_INT64},
+    {"loaded_at", T_TIMESTAMP}, {"reason", T_TEXT}, {"schedule", T_TEXT},
+    {"slot", T_TIMESTAMP}};
 static const struct sys_column objects_columns[] = {
     {"kind", T_TEXT}, {"name", T_TEXT}, {"text", T_TEXT}};
 
@@ -35,7 +40,8 @@ static const struct {
 } tables[] = {
     [SYS_ARRAYS] = TABLE(arrays_columns),         [SYS_DIMENSIONS] = TABLE(dimensions_columns),
     [SYS_ATTRIBUTES] = TABLE(attributes_columns), [SYS_VERSIONS] = TABLE(versions_columns),
-    [SYS_TILES] = TABLE(tiles_columns),           [SYS_OBJECTS] = TABLE(objects_columns)};
+    [SYS_TILES] = TABLE(tiles_columns),           [SYS_FILES] = TABLE(files_columns),
+    [SYS_OBJECTS] = TABLE(objects_columns)};
 
 const struct sys_column *sys_columns(enum sys_table t, int *n)
 {
@@ -227,6 +233,31 @@ static enum status tile_rows(struct ctx *c, const struct scan *sc, struct array 
     return OK;
 }
 
+static enum status file_rows(struct ctx *c, const struct scan *sc, struct array *a)
+{
+    struct arena *arena = arena_new();
+    struct loaded_file *files;
+    int n;
+    enum status s = array_files(c, a, arena, &files, &n);
+    for (int i = 0; s == OK && i < n; i++) {
+        const struct loaded_file *f = &files[i];
+        struct row r = {.n = 0};
+        add_text(&r, a->def->s.name);
+        add_text(&r, f->name);
+        add_int(&r, T_INT64, f->n_bytes);
+        add_int(&r, T_TIMESTAMP, f->modified_ns / 1000);
+        add_text(&r, f->reason ? "skipped" : "loaded");
+        add_int(&r, T_INT64, f->n_cells);
+        add(&r, f->loaded_us ? value_int(T_TIMESTAMP, f->loaded_us) : value_null(T_TIMESTAMP));
+        add_text(&r, f->reason);
+        add_text(&r, f->schedule);
+        add(&r, f->schedule ? value_int(T_TIMESTAMP, f->slot_us) : value_null(T_TIMESTAMP));
+        s = give(c, sc, &r);
+    }
+    arena_free(arena);
+    return s;
+}
+
 /* ---- objects ---- */
 
 static enum status object_row(struct ctx *c, const struct scan *sc, enum object_kind kind,
@@ -302,6 +333,8 @@ static enum status rows_of(struct ctx *c, const struct scan *sc, enum sys_table 
         return attribute_rows(c, sc, a);
     case SYS_VERSIONS:
         return version_rows(c, sc, a);
+    case SYS_FILES:
+        return file_rows(c, sc, a);
     default:
         return tile_rows(c, sc, a);
     }

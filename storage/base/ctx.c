@@ -79,15 +79,31 @@ void ctx_clear(struct ctx *c)
     c->err.position = -1;
 }
 
+static void say(struct ctx *c, const char *severity, const char *sqlstate, const char *fmt,
+                va_list ap) __attribute__((format(printf, 4, 0)));
+static void say(struct ctx *c, const char *severity, const char *sqlstate, const char *fmt,
+                va_list ap)
+{
+    char text[1024];
+    if (!c->notice) return;
+    format_cut(text, sizeof text, fmt, ap);
+    c->notice(c->notice_self, severity, sqlstate, text);
+}
+
 void notice(struct ctx *c, const char *sqlstate, const char *fmt, ...)
 {
-    if (!c->notice) return;
-    char text[512];
     va_list ap;
     va_start(ap, fmt);
-    format_cut(text, sizeof text, fmt, ap);
+    say(c, "NOTICE", sqlstate, fmt, ap);
     va_end(ap);
-    c->notice(c->notice_self, "NOTICE", sqlstate, text);
+}
+
+void warning(struct ctx *c, const char *sqlstate, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    say(c, "WARNING", sqlstate, fmt, ap);
+    va_end(ap);
 }
 
 int64_t now_ns(void)

@@ -87,6 +87,8 @@ enum status at(struct ctx *c, enum status s, int position);
 void ctx_clear(struct ctx *c);
 void notice(struct ctx *c, const char *sqlstate, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+void warning(struct ctx *c, const char *sqlstate, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* ERR_CANCELLED (or ERR_SHUTDOWN) when the statement should stop, else OK. Cheap: call it at every
  * box. */

@@ -144,6 +144,12 @@ static enum status csv_read(struct ctx *c, struct source *base, const struct box
     return OK;
 }
 
+static struct source_span csv_span(const struct source *base, int file)
+{
+    const struct csv_file *f = &((const struct csv_source *)base)->files[file];
+    return (struct source_span){f->start, f->length, f->path};
+}
+
 static void csv_close(struct source *base)
 {
     struct csv_source *s = (struct csv_source *)base;
@@ -153,7 +159,7 @@ static void csv_close(struct source *base)
     free(s);
 }
 
-static const struct source_class csv_class = {csv_read, csv_close, NULL};
+static const struct source_class csv_class = {csv_read, csv_close, NULL, csv_span};
 
 /* ---- columns ---- */
 

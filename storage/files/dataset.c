@@ -133,7 +133,7 @@ static enum status read_file(struct ctx *c, struct dataset *s, struct ds_file *f
 static struct source_span dataset_span(const struct source *base, int file)
 {
     const struct ds_file *f = &((const struct dataset *)base)->files[file];
-    return (struct source_span){f->start, f->length};
+    return (struct source_span){f->start, f->length, f->path};
 }
 
 static enum status dataset_read_file(struct ctx *c, struct source *base, int file,
@@ -153,7 +153,7 @@ static enum status dataset_read(struct ctx *c, struct source *base, const struct
                              cols);
 }
 
-static const struct source_class dataset_class = {dataset_read, dataset_close, NULL};
+static const struct source_class dataset_class = {dataset_read, dataset_close, NULL, dataset_span};
 
 /* ---- which variables ---- */
 

@@ -136,7 +136,7 @@ static enum status read_file(struct ctx *c, const struct npy_source *s, const st
 static struct source_span npy_span(const struct source *base, int file)
 {
     const struct npy_file *f = &((const struct npy_source *)base)->files[file];
-    return (struct source_span){f->start, f->length};
+    return (struct source_span){f->start, f->length, f->base.path};
 }
 
 static enum status npy_read_file(struct ctx *c, struct source *base, int file,
@@ -165,7 +165,7 @@ static void npy_close(struct source *base)
     free(s);
 }
 
-static const struct source_class npy_class = {npy_read, npy_close, NULL};
+static const struct source_class npy_class = {npy_read, npy_close, NULL, npy_span};
 
 /* ---- opening ---- */
 

@@ -31,6 +31,12 @@ static enum status npz_read(struct ctx *c, struct source *base, const struct box
     return OK;
 }
 
+static struct source_span npz_span(const struct source *base, int file)
+{
+    const struct source *part = ((const struct npz_source *)base)->parts[0];
+    return part->cls->span(part, file);
+}
+
 static void npz_close(struct source *base)
 {
     struct npz_source *s = (struct npz_source *)base;
@@ -40,7 +46,7 @@ static void npz_close(struct source *base)
     free(s);
 }
 
-static const struct source_class npz_class = {npz_read, npz_close, NULL};
+static const struct source_class npz_class = {npz_read, npz_close, NULL, npz_span};
 
 /* ---- which members ---- */
 

@@ -15,7 +15,7 @@
 
 /* ---- files ---- */
 
-static enum status cannot_open(struct ctx *c, const char *path, int error)
+enum status file_cannot_open(struct ctx *c, const char *path, int error)
 {
     enum status code = error == ENOENT || error == ENOTDIR ? ERR_FILE_MISSING
                        : error == EACCES || error == EPERM ? ERR_PRIVILEGE
@@ -27,11 +27,11 @@ enum status file_open_read(struct ctx *c, const char *path, int *fd, int64_t *by
 {
     int f = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
     struct stat st;
-    if (f < 0) return cannot_open(c, path, errno);
+    if (f < 0) return file_cannot_open(c, path, errno);
     if (fstat(f, &st) < 0) {
         int error = errno;
         close(f);
-        return cannot_open(c, path, error);
+        return file_cannot_open(c, path, error);
     }
     if (!S_ISREG(st.st_mode)) {
         close(f);
@@ -59,7 +59,7 @@ enum status file_read_at(struct ctx *c, int fd, const char *path, void *buf, siz
     return OK;
 }
 
-static const char *with_root(struct ctx *c, const char *pattern, const char *root)
+const char *source_full_pattern(struct ctx *c, const char *pattern, const char *root)
 {
     if (pattern[0] == '/' || !root || !root[0]) return pattern;
     return arena_printf(c->arena, "%s/%s", root, pattern);
@@ -69,8 +69,7 @@ static enum status find_paths(struct ctx *c, const char *pattern, struct paths *
 {
     if (!strpbrk(pattern, "*?[")) {
         out->n = 1;
-        out->v = arena_array(c->arena, const char *, 1);
-        out->v[0] = pattern;
+        out->v = arena_dup(c->arena, &pattern, sizeof pattern);
         return OK;
     }
     glob_t found;
@@ -79,16 +78,17 @@ static enum status find_paths(struct ctx *c, const char *pattern, struct paths *
         return fail(c, ERR_FILE_MISSING, "no file matches the pattern \"%s\"", pattern);
     if (r != 0) return fail(c, ERR_IO, "could not look up the pattern \"%s\"", pattern);
     out->n = (int)found.gl_pathc;
-    out->v = arena_array(c->arena, const char *, out->n);
+    const char **list = arena_array(c->arena, const char *, out->n);
     for (int i = 0; i < out->n; i++)
-        out->v[i] = arena_strdup(c->arena, found.gl_pathv[i]);
+        list[i] = arena_strdup(c->arena, found.gl_pathv[i]);
+    out->v = list;
     globfree(&found);
     return OK;
 }
 
 enum status source_paths(struct ctx *c, const char *pattern, const char *root, struct paths *out)
 {
-    return find_paths(c, with_root(c, pattern, root), out);
+    return find_paths(c, source_full_pattern(c, pattern, root), out);
 }
 
 /* ---- formats ---- */
@@ -148,7 +148,10 @@ enum status source_open(struct ctx *c, const char *pattern, const struct source_
     struct paths paths;
     struct source_options options = *o;
     const char *format = o->format;
-    TRY(source_paths(c, pattern, o->root, &paths));
+    if (o->n_files == 0)
+        TRY(source_paths(c, pattern, o->root, &paths));
+    else
+        paths = (struct paths){o->n_files, o->files};
     if (!format) format = source_format_of_name(paths.v[0]);
     if (!format) TRY(format_by_content(c, paths.v[0], &format));
     if (strcmp(format, "npy") == 0) return npy_open(c, &paths, o->target, out);
@@ -266,6 +269,18 @@ const struct schema *source_schema(const struct source *s)
 void source_grid(const struct source *s, int64_t *extents)
 {
     memcpy(extents, s->grid, sizeof(int64_t) * (size_t)s->box.n_dims);
+}
+
+int64_t source_file_cells(const struct source *s, int n, const char *path)
+{
+    for (int i = 0; i < n && s->cls->span; i++) {
+        struct source_span f = s->cls->span(s, i);
+        if (strcmp(f.path, path) != 0) continue;
+        for (int d = 1; d < s->box.n_dims; d++)
+            f.length *= box_extent(&s->box, d);
+        return f.length;
+    }
+    return -1;
 }
 
 void source_close(struct source *s)

@@ -11,6 +11,8 @@
 struct source;
 
 struct source_options {
+    const char *const *files; /* these instead of those that the pattern names; n_files 0: not so */
+    int n_files;
     const char *root; /* relative names start here */
     const char
         *format; /* "netcdf", "zarr", "npy", "npz", "raw", "csv"; NULL: by the name's ending */
@@ -49,6 +51,8 @@ void source_grid(const struct source *s, int64_t *extents);
  * kept), but sequential is fast. */
 enum status source_read(struct ctx *c, struct source *s, const struct box *want, const int *attrs,
                         int n, struct column *cols, uint64_t **present, int64_t *n_present);
+/* Cells that one of its n files has; -1 when that is known only by reading it. */
+int64_t source_file_cells(const struct source *s, int n, const char *path);
 void source_close(struct source *s); /* NULL allowed */
 /* Drops what is kept of files between statements, in memory charged to the server's budget: before
  * that ends. */

@@ -3,6 +3,13 @@
 #define TESSERA_SOURCE_PARTS_H
 #include "storage/files/source.h"
 
+/* Where one of several files lies along the first dimension. */
+struct source_span {
+    int64_t start, length;
+    const char *path;
+};
+typedef struct source_span span_fn(const struct source *s, int file);
+
 /* One file format. `read` is given a box inside the source's bounds and fills every column. Many
  * workers may call it at once. */
 struct source_class {
@@ -11,6 +18,8 @@ struct source_class {
     void (*close)(struct source *s); /* frees s too */
     /* Sets the bits of the cells of a box inside the source's that exist; NULL: all do. */
     enum status (*present)(struct ctx *c, struct source *s, const struct box *want, uint64_t *bits);
+    /* Of a source of several files; NULL: it has one. */
+    span_fn *span;
 };
 
 /* The first member of each format's own struct. The schema is the arena's; dims[].tile is the grid.
@@ -24,9 +33,11 @@ struct source {
 
 struct paths {
     int n;
-    const char **v;
+    const char *const *v;
 };
 
+/* A relative pattern starts at the root. */
+const char *source_full_pattern(struct ctx *c, const char *pattern, const char *root);
 /* The files that a pattern names, sorted; relative names start at the root. ERR_FILE_MISSING. */
 enum status source_paths(struct ctx *c, const char *pattern, const char *root, struct paths *out);
 
@@ -60,11 +71,6 @@ void source_set_grid(struct source *s, int64_t cells, bool first_fastest);
 void source_align_grid(struct source *s, const struct schema *target, int64_t cells,
                        bool first_fastest);
 
-/* Where one of several files lies along the first dimension. */
-struct source_span {
-    int64_t start, length;
-};
-typedef struct source_span span_fn(const struct source *s, int file);
 /* As a class's read, for a box inside one file's span. */
 typedef enum status read_file_fn(struct ctx *c, struct source *s, int file, const struct box *want,
                                  const int *attrs, int n, struct column *cols);
@@ -75,6 +81,8 @@ enum status source_read_files(struct ctx *c, struct source *s, int n_files, span
 
 /* Opens a regular file for reading. ERR_FILE_MISSING, ERR_PRIVILEGE, ERR_WRONG_OBJECT. */
 enum status file_open_read(struct ctx *c, const char *path, int *fd, int64_t *bytes);
+/* Why open() or stat() failed. */
+enum status file_cannot_open(struct ctx *c, const char *path, int error);
 /* Exactly n bytes at an offset. ERR_BAD_COPY_FORMAT when the file ends before. */
 enum status file_read_at(struct ctx *c, int fd, const char *path, void *buf, size_t n,
                          int64_t offset);

@@ -255,7 +255,7 @@ static void tile_close(struct source *base)
     free(s);
 }
 
-static const struct source_class tile_class = {tile_read, tile_close, tile_present};
+static const struct source_class tile_class = {tile_read, tile_close, tile_present, NULL};
 
 /* ---- opening ---- */
 
