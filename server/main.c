@@ -184,6 +184,7 @@ int main(int argc, char **argv)
      * for. */
     mallopt(M_ARENA_MAX, 4);
     mallopt(M_MMAP_THRESHOLD, 256 << 10); /* fixed: else it grows with what is freed */
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);   /* less: small statements fault their memory in again */
     struct settings s;
     settings_defaults(&s);
     struct arena *arena = arena_new();
