@@ -5,6 +5,11 @@
 #include "query/plan.h"
 #include "storage/base/names.h"
 
+/* A run's slot: scheduled_time(), window_start(), window_end(). */
+struct slot_times {
+    int64_t scheduled_us, start_us, end_us;
+};
+
 struct bind_env {
     struct txn *txn;
     /* Parameters: types known from the client (T_UNKNOWN: to be inferred); the binder sets what it
@@ -16,6 +21,7 @@ struct bind_env {
     bool asked_values; /* set by the binder: with a parameter's value the plan would be another */
     const char *file_root;
     int64_t statement_us;
+    const struct slot_times *slot; /* NULL: no schedule runs the statement */
     bool as_written; /* no sub-query becomes a table by key (tests) */
     bool stored;     /* the result is to become an array: its brackets give its shape even under
                         LIMIT, and ORDER BY alone then says nothing */

@@ -227,6 +227,22 @@ static bool server_fact(const char *name, struct value *out)
     return false;
 }
 
+/* The slot's times: constants of a run, NULL elsewhere, so that what is scheduled can be tried. */
+static bool slot_fact(const struct slot_times *slot, const char *name, struct value *out)
+{
+    static const char *const names[] = {"scheduled_time", "window_start", "window_end"};
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(names[i], name)) continue;
+        *out = value_null(T_TIMESTAMP);
+        if (slot)
+            *out = value_int(T_TIMESTAMP, i == 0   ? slot->scheduled_us
+                                          : i == 1 ? slot->start_us
+                                                   : slot->end_us);
+        return true;
+    }
+    return false;
+}
+
 /* make_interval(days => 10): the only function with names; what is left out is 0. */
 static enum status bind_make_interval(struct binder *b, const struct expr_place *in,
                                       const struct ast_expr *e, struct expr **out)
@@ -294,7 +310,8 @@ static enum status bind_function(struct binder *b, const struct expr_place *in,
     if (e->order.n)
         return fail_at(b->c, ERR_WRONG_OBJECT, pos,
                        "ORDER BY specified, but %s is not an aggregate function", name);
-    if (e->args.n == 0 && !func_exists(name) && server_fact(name, &fact)) {
+    if (e->args.n == 0 && !func_exists(name) &&
+        (server_fact(name, &fact) || slot_fact(b->env->slot, name, &fact))) {
         *out = expr_make_const(b->c, &fact, pos);
         return OK;
     }

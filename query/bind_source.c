@@ -415,7 +415,7 @@ enum status bind_from_function(struct binder *b, const struct ast_from *f, struc
 enum status bind_sys(struct binder *b, const struct ast_from *f, const char *name,
                      struct scope *out)
 {
-    static const char *const later[] = {"schedules", "schedule_runs", "roles", "grants"};
+    static const char *const later[] = {"roles", "grants"};
     int view = sys_view_find(name);
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
         if (!strcmp(name, later[i])) return not_yet(b, f->pos, "sys.%s is", name);

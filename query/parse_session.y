@@ -328,6 +328,10 @@ util(A) ::= RUN(W) SCHEDULE colid(N) FOR slot(X) TO slot(Y).
                                         { A = tree_stmt(p, S_RUN_SCHEDULE, W.pos);
                                           A->name = tree_name1(p, &N);
                                           ADD(p, &A->exprs, X); ADD(p, &A->exprs, Y); }
+util(A) ::= RUN(W) SCHEDULE colid(N) FOR slot(X) TO slot(Y) IN PARALLEL.
+                                        { A = tree_stmt(p, S_RUN_SCHEDULE, W.pos);
+                                          A->name = tree_name1(p, &N); A->all = true;
+                                          ADD(p, &A->exprs, X); ADD(p, &A->exprs, Y); }
 %type slot {struct ast_expr *}
 slot(A) ::= SCONST(X).                  { A = tree_literal(p, X_STRING, &X); }
 slot(A) ::= PARAM(X).                   { A = tree_expr(p, X_PARAM, X.pos); A->number = atoi(X.text); }

@@ -1,5 +1,6 @@
 /* CREATE, ALTER, DROP and COMMENT. */
 #include "query/dependents.h"
+#include "query/schedule.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -424,7 +425,7 @@ static enum status drop_one(struct ctx *c, struct run *r, const struct ast_name 
     case DROP_MATERIALIZED:
         return fail(c, ERR_UNSUPPORTED, "materialized arrays are not available yet");
     case DROP_SCHEDULE:
-        return fail(c, ERR_UNSUPPORTED, "schedules are not available yet");
+        return schedule_drop(c, r, s);
     case DROP_ROLE:
         return fail(c, ERR_UNSUPPORTED, "roles are not available yet");
     case DROP_INDEX:
@@ -488,9 +489,13 @@ static enum status comment(struct ctx *c, struct run *r)
     const struct ast_stmt *stmt = r->stmt;
     const struct ast_name *n = &stmt->name;
     bool column = stmt->comment == COMMENT_COLUMN || stmt->comment == COMMENT_DIMENSION;
+    if (stmt->comment == COMMENT_SCHEDULE) {
+        TRY(at(c, schedule_comment(c, r, last_part(n)), n->pos));
+        return tag(r, "COMMENT");
+    }
     if (stmt->comment != COMMENT_ARRAY && stmt->comment != COMMENT_TABLE && !column)
         return fail_at(c, ERR_UNSUPPORTED, stmt->pos,
-                       "comments are kept on arrays and their columns only");
+                       "comments are kept on arrays, their columns, and schedules only");
     if (column && n->n < 2) return fail_at(c, ERR_SYNTAX, n->pos, "column name must be qualified");
     const char *array = column ? n->part[n->n - 2] : last_part(n);
     TRY(at(

@@ -1,4 +1,5 @@
 /* Sessions: transactions around statements, and the simple query protocol. */
+#include "query/schedule.h"
 #include "query/session_internal.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,12 +8,14 @@
 #define IDLE_SCRATCH ((size_t)4 << 20) /* what a session keeps from statement to statement */
 
 /* What is counted statement by statement, also within one message. */
-static void start_statement(struct session *s)
+void session_next_statement(struct session *s)
 {
     int64_t limit = s->settings.query_memory_limit.n;
     s->budget.limit_bytes = limit ? limit : s->engine->budget.limit_bytes / 4 * 3;
     int64_t timeout_ms = s->settings.statement_timeout.n;
     s->cancel.deadline_ns = timeout_ms ? now_ns() + timeout_ms * 1000000 : 0;
+    if (s->run_deadline_ns && (!timeout_ms || s->run_deadline_ns < s->cancel.deadline_ns))
+        s->cancel.deadline_ns = s->run_deadline_ns;
     atomic_store(&s->progress.done, 0);
     atomic_store(&s->progress.total, 0);
     atomic_store(&s->progress_every_ms, s->settings.progress_interval.n);
@@ -36,7 +39,7 @@ void session_enter(struct ctx *c, struct session *s, struct arena *arena, struct
     while (reason != CANCEL_SHUTDOWN &&
            !atomic_compare_exchange_weak(&s->cancel.reason, &reason, CANCEL_NONE)) {
     }
-    start_statement(s);
+    session_next_statement(s);
     memset(&s->counters, 0, sizeof s->counters);
     atomic_store(&s->budget.peak_bytes, atomic_load(&s->budget.used_bytes));
     atomic_store(&s->running, true);
@@ -81,6 +84,7 @@ struct bind_env session_bind_env(struct run *r)
                            .params = r->params,
                            .file_root = s->settings.file_root.s,
                            .statement_us = txn_time_us(s->txn),
+                           .slot = s->job ? &s->job->times : NULL,
                            .as_written = !s->settings.optimizer.n};
     return env;
 }
@@ -379,6 +383,10 @@ static enum status dispatch(struct ctx *c, struct run *r)
     case S_MOVE:
     case S_CLOSE:
         return run_prepared(c, r);
+    case S_CREATE_SCHEDULE:
+    case S_ALTER_SCHEDULE:
+    case S_RUN_SCHEDULE:
+        return run_schedule_stmt(c, r);
     case S_EXPLAIN:
         return run_explain(c, r);
     case S_CHECK:
@@ -431,7 +439,7 @@ enum status session_simple(struct ctx *c, struct session *s, const char *text, s
     for (int i = 0; i < script.n && st == OK; i++) {
         struct run r = {.s = s, .cl = cl, .stmt = script.v[i], .text = text};
         bool last = i == script.n - 1;
-        if (i > 0) start_statement(s);
+        if (i > 0) session_next_statement(s);
         st = run_statement(c, &r);
         /* The implicit transaction commits before the client hears that its last statement is done.
          */

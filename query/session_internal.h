@@ -89,7 +89,9 @@ struct session {
     struct txn *txn;       /* NULL: none is open */
     bool in_block, failed; /* BEGIN was said; a statement of the block failed */
     bool read_only;
-    int64_t settings_seq; /* how often they may have changed */
+    struct schedule_job *job; /* of a schedule, which it runs (schedule.h); NULL: none */
+    int64_t run_deadline_ns;  /* of that run; 0: none */
+    int64_t settings_seq;     /* how often they may have changed */
     struct prepared *prepared;
     struct portal *portals;
 };
@@ -113,6 +115,8 @@ struct run {
 void session_enter(struct ctx *c, struct session *s, struct arena *arena, struct client *cl);
 void session_leave(struct ctx *c, struct session *s);
 enum status need_txn(struct ctx *c, struct session *s);
+/* Limits of time and memory, and progress, begin anew. */
+void session_next_statement(struct session *s);
 /* Ends the open transaction, committing or not; no transaction is fine. */
 enum status end_txn(struct ctx *c, struct session *s, bool commit);
 /* Before a setting changes: a transaction that fails puts it back. */

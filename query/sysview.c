@@ -18,7 +18,7 @@ static const struct sys_column setting_columns[] = {
     {"name", T_TEXT}, {"value", T_TEXT}, {"default", T_TEXT}, {"description", T_TEXT}};
 
 #define COLUMNS(list) list, (int)(sizeof list / sizeof *list)
-enum source { FROM_CATALOG, FROM_SETTINGS, FROM_PROVIDER };
+enum source { FROM_CATALOG, FROM_SETTINGS, FROM_PROVIDER, FROM_SCHEDULES, FROM_RUNS };
 static const struct {
     struct sys_view view; /* the catalog's columns are asked of it */
     enum source source;
@@ -31,6 +31,8 @@ static const struct {
     {{"tiles", NULL, 0}, FROM_CATALOG, SYS_TILES},
     {{"files", NULL, 0}, FROM_CATALOG, SYS_FILES},
     {{"objects", NULL, 0}, FROM_CATALOG, SYS_OBJECTS},
+    {{"schedules", schedule_columns, N_SCHEDULE_COLUMNS}, FROM_SCHEDULES, 0},
+    {{"schedule_runs", schedule_run_columns, N_SCHEDULE_RUN_COLUMNS}, FROM_RUNS, 0},
     {{"settings", COLUMNS(setting_columns)}, FROM_SETTINGS, 0},
     {{"sessions", COLUMNS(session_columns)}, FROM_PROVIDER, SYS_SESSIONS},
     {{"queries", COLUMNS(query_columns)}, FROM_PROVIDER, SYS_QUERIES},
@@ -136,6 +138,10 @@ enum status sys_view_rows(struct ctx *c, struct txn *t, int view, sys_row_fn *fn
         return sys_scan(c, t, (enum sys_table)views[view].which, fn, self);
     case FROM_SETTINGS:
         return setting_rows(c, fn, self);
+    case FROM_SCHEDULES:
+        return schedule_rows(c, t, fn, self);
+    case FROM_RUNS:
+        return schedule_run_rows(c, t, fn, self);
     default:
         return running_rows(c, t, (enum sys_running)views[view].which, fn, self);
     }

@@ -26,4 +26,10 @@ typedef enum status sys_running_fn(struct ctx *c, void *self, enum sys_running w
 /* One a database, from any thread. fn NULL: withdraws it; call that before what self is goes. */
 void sys_provide(const struct db *db, sys_running_fn *fn, void *self);
 
+/* ---- schedule_view.c: sys.schedules, sys.schedule_runs ---- */
+extern const struct sys_column schedule_columns[], schedule_run_columns[];
+enum { N_SCHEDULE_COLUMNS = 12, N_SCHEDULE_RUN_COLUMNS = 13 };
+enum status schedule_rows(struct ctx *c, struct txn *t, sys_row_fn *fn, void *self);
+enum status schedule_run_rows(struct ctx *c, struct txn *t, sys_row_fn *fn, void *self);
+
 #endif

@@ -19,11 +19,21 @@ static const char patches_ddl[] =
     " PRIMARY KEY (array, coords, version)) WITHOUT ROWID;"
     "PRAGMA user_version = 2;";
 
-/* What format 3 has beyond 2: which files an array was loaded from. */
+/* What format 3 has beyond 2: which files an array was loaded from; and runs of schedules, of which
+ * one that succeeded is its slot's only one. */
 static const char format3_ddl[] =
     "CREATE TABLE files (array INTEGER, name TEXT, n_bytes INTEGER, modified_ns INTEGER,"
     " changed_ns INTEGER, loaded_us INTEGER, cells INTEGER, reason TEXT, schedule TEXT,"
     " slot_us INTEGER, PRIMARY KEY (array, name)) WITHOUT ROWID;"
+    "CREATE TABLE schedule_runs (run INTEGER PRIMARY KEY, schedule INTEGER NOT NULL,"
+    " name TEXT NOT NULL, slot INTEGER NOT NULL, attempt INTEGER NOT NULL, status TEXT NOT NULL,"
+    " kind INTEGER NOT NULL, scheduled_us INTEGER, queued_us INTEGER, started_us INTEGER,"
+    " finished_us INTEGER, rows INTEGER, cells INTEGER, bytes INTEGER, sqlstate TEXT,"
+    " message TEXT, tries INTEGER NOT NULL);"
+    "CREATE UNIQUE INDEX schedule_run_once ON schedule_runs (schedule, slot)"
+    " WHERE status = 'succeeded';"
+    "CREATE INDEX schedule_run_slots ON schedule_runs (schedule, slot, run);"
+    "CREATE INDEX schedule_run_status ON schedule_runs (status);"
     "PRAGMA user_version = 3;";
 
 static const char ddl[] =
@@ -92,6 +102,9 @@ enum status catalog_failed(struct ctx *c, struct catalog *cat, int rc, const cha
         break;
     case SQLITE_NOMEM:
         code = ERR_MEMORY;
+        break;
+    case SQLITE_CONSTRAINT:
+        code = ERR_DUPLICATE_OBJECT;
         break;
     case SQLITE_TOOBIG:
         code = ERR_LIMIT_EXCEEDED;

@@ -11,6 +11,7 @@
 #ifndef TESSERA_CATALOG_H
 #define TESSERA_CATALOG_H
 #include "storage/db.h"
+#include "storage/runs.h"
 
 struct catalog;
 
@@ -161,5 +162,24 @@ enum status catalog_forget_files(struct ctx *c, struct catalog *cat, uint32_t ar
 /* text NULL: the object goes. */
 enum status catalog_put_object(struct ctx *c, struct catalog *cat, enum object_kind kind,
                                const char *name, const char *text);
+/* A run's row: a new one, or its new status. ERR_DUPLICATE_OBJECT: its slot has succeeded already.
+ */
+enum status catalog_put_run(struct ctx *c, struct catalog *cat, const struct run_row *r);
+/* Numbers of runs and schedules below this one are taken. */
+enum status catalog_count_runs(struct ctx *c, struct catalog *cat, int64_t next);
+
+/* ---- runs of schedules, each call its own durable transaction ---- */
+enum status catalog_next_run(struct ctx *c, struct catalog *cat, int64_t *next);
+/* id and slot: of RUNS_OF. Texts are in the arena. */
+enum status catalog_runs(struct ctx *c, struct catalog *cat, enum runs_which which, int64_t id,
+                         int64_t slot_us, struct arena *a, struct run_row **rows, int *n);
+enum status catalog_run_mark(struct ctx *c, struct catalog *cat, int64_t id, int64_t *mark_us);
+enum status catalog_run_failures(struct ctx *c, struct catalog *cat, int64_t id, int64_t since_us,
+                                 int64_t *n);
+enum status catalog_put_runs(struct ctx *c, struct catalog *cat, const struct run_row *rows, int n,
+                             int64_t next);
+/* Those that ran when the server died have crashed: what a start does first. */
+enum status catalog_crash_runs(struct ctx *c, struct catalog *cat, int64_t now_us);
+enum status catalog_forget_runs(struct ctx *c, struct catalog *cat, int64_t before_us);
 
 #endif

@@ -11,6 +11,9 @@
 #define FILE_ROW                                                                                   \
     "SELECT name, n_bytes, modified_ns, changed_ns, loaded_us, cells, reason, schedule, slot_us"   \
     " FROM files"
+#define RUN_ROW                                                                                    \
+    "SELECT run, schedule, name, slot, attempt, status, kind, scheduled_us, queued_us,"            \
+    " started_us, finished_us, rows, cells, bytes, sqlstate, message, tries FROM schedule_runs"
 #define CLOSE(table) "UPDATE " table " SET to_version = ?2 WHERE array = ?1 AND to_version IS NULL"
 /* Parameters of a put are in the order of the table's columns, but for to_version. */
 #define STATEMENT_LIST(X)                                                                          \
@@ -74,7 +77,37 @@
     X(Q_FILES, FILE_ROW " WHERE array = ?1 ORDER BY name")                                         \
     X(Q_PUT_FILE, "INSERT OR REPLACE INTO files VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)") \
     X(Q_FORGET_FILES, "DELETE FROM files WHERE array = ?1")                                        \
-    X(Q_DROP_OBJECT, "DELETE FROM objects WHERE kind = ?1 AND name = ?2")
+    X(Q_DROP_OBJECT, "DELETE FROM objects WHERE kind = ?1 AND name = ?2")                          \
+    X(Q_COUNT_RUNS, "INSERT INTO meta VALUES ('next_run', ?1) ON CONFLICT (key) DO UPDATE"         \
+                    " SET value = max(value, excluded.value)")                                     \
+    X(Q_NEXT_RUN, "SELECT value FROM meta WHERE key = 'next_run'")                                 \
+    X(Q_PUT_RUN, "INSERT INTO schedule_runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11," \
+                 " ?12, ?13, ?14, ?15, ?16, ?17) ON CONFLICT (run) DO UPDATE SET status = ?6,"     \
+                 " scheduled_us = ?8, started_us = ?10, finished_us = ?11, rows = ?12,"            \
+                 " cells = ?13, bytes = ?14, sqlstate = ?15, message = ?16")                       \
+    X(Q_RUNS, RUN_ROW " ORDER BY run")                                                             \
+    X(Q_RUNS_QUEUED, RUN_ROW " WHERE status = 'queued' ORDER BY run")                              \
+    X(Q_RUNS_CRASHED, RUN_ROW " AS r WHERE status = 'crashed' AND NOT EXISTS (SELECT 1 FROM"       \
+                              " schedule_runs AS n WHERE n.schedule = r.schedule"                  \
+                              " AND n.slot = r.slot AND n.run > r.run AND n.kind < 3)"             \
+                              " ORDER BY run")                                                     \
+    X(Q_RUNS_LAST, RUN_ROW " WHERE run IN (SELECT max(run) FROM schedule_runs WHERE kind < 3"      \
+                           " GROUP BY schedule)")                                                  \
+    X(Q_RUNS_OF, RUN_ROW " WHERE schedule = ?1 AND slot = ?2 AND kind < 3 ORDER BY run")           \
+    X(Q_RUN_MARK, "SELECT max(slot) FROM schedule_runs WHERE schedule = ?1 AND kind = 0")          \
+    X(Q_RUN_FAILURES, "SELECT count(*) FROM schedule_runs AS r WHERE schedule = ?1 AND kind < 3"   \
+                      " AND status IN ('failed', 'crashed') AND finished_us >= ?2 AND run >"       \
+                      " coalesce((SELECT max(run) FROM schedule_runs WHERE schedule = ?1"          \
+                      " AND status = 'succeeded'), 0) AND NOT EXISTS (SELECT 1 FROM"               \
+                      " schedule_runs AS n WHERE n.schedule = r.schedule AND n.slot = r.slot"      \
+                      " AND n.attempt > r.attempt AND n.kind < 3)")                                \
+    X(Q_RUNS_CRASH, "UPDATE schedule_runs SET status = 'crashed', finished_us = ?1,"               \
+                    " message = 'the server died while it ran' WHERE status = 'running'")          \
+    X(Q_RUNS_FORGET, "DELETE FROM schedule_runs WHERE finished_us < ?1 AND finished_us > 0"        \
+                     " AND run NOT IN (SELECT max(run) FROM schedule_runs WHERE kind = 0"          \
+                     " GROUP BY schedule, slot HAVING slot = (SELECT max(slot) FROM"               \
+                     " schedule_runs AS m WHERE m.schedule = schedule_runs.schedule"               \
+                     " AND m.kind = 0))")
 
 enum query {
 #define X(id, sql) id,

@@ -65,6 +65,7 @@ static enum status put_all(const struct commit *m)
         s = catalog_put_object(m->c, t->db->catalog, t->objects[k].kind, t->objects[k].name,
                                t->objects[k].text);
     if (s == OK) s = file_changes_publish(m->c, t, m->now_us);
+    if (s == OK) s = txn_put_runs(m->c, t);
     return s == OK ? check_cancel(m->c) : s;
 }
 
@@ -128,7 +129,8 @@ static void show(struct commit *m)
             e.objects[e.n_objects++] =
                 object_new(t->objects[k].kind, t->objects[k].name, t->objects[k].text);
     }
-    state_publish(t->db, &e);
+    if (e.n_revs || e.n_objects) state_publish(t->db, &e);
+    if (txn_changes_schedules(t)) schedules_changed(t->db);
     t->db->last_commit_us = m->now_us;
     free(e.ids);
     free(e.revs);

@@ -166,6 +166,10 @@ static enum status try_catalog(struct ctx *c, struct db *db)
     enum status s = catalog_open(c, p, db->options.sync, &db->catalog);
     free(p);
     if (s == OK) s = catalog_bury_pending(c, db->catalog);
+    if (s == OK) s = catalog_crash_runs(c, db->catalog, wall_us());
+    int64_t next_run = 1;
+    if (s == OK) s = catalog_next_run(c, db->catalog, &next_run);
+    atomic_store(&db->next_run, next_run);
     return s;
 }
 
@@ -224,6 +228,8 @@ enum status db_open(struct ctx *c, const char *dir, const struct db_options *o,
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&db->changed, &attr);
+    pthread_cond_init(&db->schedules_cond, &attr);
+    pthread_mutex_init(&db->schedules_mu, NULL);
     pthread_condattr_destroy(&attr);
     locks_init(&db->locks, o->lock_timeout_ms, o->idle_in_transaction_ms);
     enum status s = OK;
@@ -262,6 +268,8 @@ void db_close(struct db *db)
     free(db->slots);
     locks_release(&db->locks);
     pthread_cond_destroy(&db->changed);
+    pthread_cond_destroy(&db->schedules_cond);
+    pthread_mutex_destroy(&db->schedules_mu);
     pthread_mutex_destroy(&db->sweep_mu);
     pthread_mutex_destroy(&db->publish_mu);
     pthread_cond_destroy(&db->commit_cond);

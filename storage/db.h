@@ -103,7 +103,8 @@ enum status array_truncate(struct ctx *c, struct txn *t, const char *name);
 enum object_kind {
     OBJECT_VIEW,
     OBJECT_FUNCTION,
-    OBJECT_CHECKS /* of an array, by its id */
+    OBJECT_CHECKS,  /* of an array, by its id */
+    OBJECT_SCHEDULE /* storage/runs.h */
 };
 enum status object_put(struct ctx *c, struct txn *t, enum object_kind k, const char *name,
                        const char *text, bool replace);

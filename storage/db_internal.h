@@ -13,8 +13,10 @@
 #include "storage/cache.h"
 #include "storage/catalog.h"
 #include "storage/def.h"
+#include "storage/fault.h"
 #include "storage/locks.h"
 #include "storage/patch.h"
+#include "storage/runs.h"
 #include "storage/store.h"
 
 /* The patches of an array that are in memory: those of its newest version, and those that open
@@ -106,6 +108,12 @@ struct db {
     int64_t last_commit_us;
     atomic_bool unknown_outcome;      /* a COMMIT may or may not have happened: no more writes */
     atomic_int_least64_t patch_bytes; /* of patches in memory */
+
+    atomic_int_least64_t next_run; /* of runs and schedules */
+    pthread_mutex_t schedules_mu;  /* over the next two */
+    pthread_cond_t schedules_cond;
+    int64_t schedules_seq;
+    bool schedules_woken;
 
     pthread_t sweeper;
     bool sweeper_runs, stop, sweeping, sweep_asked;
@@ -203,7 +211,7 @@ struct mark { /* a change as of a savepoint */
 struct savepoint {
     char *name; /* NULL: of a statement */
     struct savepoint *below;
-    int n_marks, n_objects, n_files;
+    int n_marks, n_objects, n_files, n_runs;
     struct mark *marks;
 };
 
@@ -220,6 +228,8 @@ struct txn {
     int n_objects, cap_objects;
     struct file_change *files;
     int n_files, cap_files;
+    struct run_row *runs; /* to be recorded */
+    int n_runs, cap_runs;
     struct savepoint *top;
     struct array *arrays;
     struct own_patches *own_patches;
@@ -281,6 +291,15 @@ void files_forget(struct txn *t, struct slot *slot);
 void file_changes_cut(struct txn *t, int n);
 /* Puts them into the catalog's open transaction. */
 enum status file_changes_publish(struct ctx *c, struct txn *t, int64_t now_us);
+
+/* ---- runs.c ---- */
+/* Those after the first n_kept are not to be recorded. */
+void txn_forget_runs(struct txn *t, int n_kept);
+bool txn_changes_schedules(const struct txn *t);
+/* Within the catalog's transaction. */
+enum status txn_put_runs(struct ctx *c, struct txn *t);
+/* Schedules or queued runs have been committed. */
+void schedules_changed(struct db *db);
 
 /* ---- ddl.c ---- */
 /* A tile's size is within limits. */

@@ -15,6 +15,7 @@
     X(FAULT_TILES_DONE, "tiles_done") /* … is durable */                                         \
     X(FAULT_FOLD, "fold")             /* a tile and its patches are about to become one */         \
     X(FAULT_PATCH, "patch")           /* a patch is about to join the catalog transaction */       \
+    X(FAULT_RUN, "run")               /* a run's record is about to join it */                     \
     X(FAULT_PUBLISH, "publish")       /* all rows are in the catalog transaction, before COMMIT */ \
     X(FAULT_COMMIT, "commit")         /* COMMIT itself: `io` leaves the outcome unknown */         \
     X(FAULT_PUBLISHED, "published")   /* committed, nobody heard of it yet */                      \

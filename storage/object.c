@@ -2,6 +2,12 @@
 #include "storage/db_internal.h"
 #include <stdlib.h>
 
+/* Views share the names of arrays. */
+static const char lock_kinds[] = {
+    [OBJECT_VIEW] = 'n', [OBJECT_FUNCTION] = 'f', [OBJECT_SCHEDULE] = 's'};
+static const char *const words[] = {
+    [OBJECT_VIEW] = "view", [OBJECT_FUNCTION] = "function", [OBJECT_SCHEDULE] = "schedule"};
+
 static const struct object_change *own_object(const struct txn *t, enum object_kind k,
                                               const char *name)
 {
@@ -32,6 +38,22 @@ static void add_object(struct txn *t, enum object_kind k, const char *name, cons
         (struct object_change){.kind = k, .name = strdup(name), .text = text ? strdup(text) : NULL};
 }
 
+/* The transaction's own last word on a name counts, and else what its snapshot has. */
+enum status object_each(struct ctx *c, struct txn *t, enum object_kind k, object_fn *fn, void *self)
+{
+    TRY(txn_snapshot(c, t));
+    for (int i = 0; i < t->snapshot->n_objects; i++) {
+        const struct object *o = t->snapshot->objects[i];
+        if (o->kind == k && !own_object(t, k, o->name)) TRY(fn(c, self, o->name, o->text));
+    }
+    for (int i = 0; i < t->n_objects; i++) {
+        const struct object_change *o = &t->objects[i];
+        if (o->kind == k && o->text && own_object(t, k, o->name) == o)
+            TRY(fn(c, self, o->name, o->text));
+    }
+    return OK;
+}
+
 enum status object_put(struct ctx *c, struct txn *t, enum object_kind k, const char *name,
                        const char *text, bool replace)
 {
@@ -42,12 +64,12 @@ enum status object_put(struct ctx *c, struct txn *t, enum object_kind k, const c
         TRY(name_claim(c, t, name));
     } else {
         TRY(name_check(c, name));
-        TRY(txn_lock_name(c, t, k == OBJECT_VIEW ? 'n' : 'f', name));
+        TRY(txn_lock_name(c, t, lock_kinds[k], name));
         struct state *now = state_acquire(t->db);
         bool appeared = state_object(now, k, name) && !old && !own_object(t, k, name);
         state_release(t->db, now);
         if ((old || appeared) && !replace)
-            return fail(c, ERR_DUPLICATE_OBJECT, "function \"%s\" already exists", name);
+            return fail(c, ERR_DUPLICATE_OBJECT, "%s \"%s\" already exists", words[k], name);
     }
     add_object(t, k, name, text);
     return OK;
@@ -75,8 +97,9 @@ enum status object_drop(struct ctx *c, struct txn *t, enum object_kind k, const 
     const char *old;
     TRY(txn_may_write(c, t));
     TRY(object_get(c, t, k, name, &old));
-    if (!old && k == OBJECT_FUNCTION)
-        return fail(c, ERR_UNDEFINED_FUNCTION, "function \"%s\" does not exist", name);
+    if (!old && k != OBJECT_VIEW)
+        return fail(c, k == OBJECT_FUNCTION ? ERR_UNDEFINED_FUNCTION : ERR_UNDEFINED_OBJECT,
+                    "%s \"%s\" does not exist", words[k], name);
     if (!old) {
         struct change *ch;
         struct rev *r;
@@ -84,7 +107,7 @@ enum status object_drop(struct ctx *c, struct txn *t, enum object_kind k, const 
         if (ch || r) return fail(c, ERR_WRONG_OBJECT, "\"%s\" is not a view", name);
         return fail(c, ERR_UNDEFINED_TABLE, "view \"%s\" does not exist", name);
     }
-    TRY(txn_lock_name(c, t, k == OBJECT_VIEW ? 'n' : 'f', name));
+    TRY(txn_lock_name(c, t, lock_kinds[k], name));
     add_object(t, k, name, NULL);
     return OK;
 }

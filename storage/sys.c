@@ -260,38 +260,26 @@ static enum status file_rows(struct ctx *c, const struct scan *sc, struct array 
 
 /* ---- objects ---- */
 
-static enum status object_row(struct ctx *c, const struct scan *sc, enum object_kind kind,
-                              const char *name, const char *text)
+struct object_scan {
+    const struct scan *scan;
+    enum object_kind kind;
+};
+
+static enum status object_row(struct ctx *c, void *self, const char *name, const char *text)
 {
+    const struct object_scan *o = self;
     struct row r = {.n = 0};
-    if (kind == OBJECT_CHECKS) return OK;
-    add_text(&r, kind == OBJECT_VIEW ? "view" : "function");
+    add_text(&r, o->kind == OBJECT_VIEW ? "view" : "function");
     add_text(&r, name);
     add_text(&r, text);
-    return give(c, sc, &r);
+    return give(c, o->scan, &r);
 }
 
 static enum status object_rows(struct ctx *c, const struct scan *sc)
 {
-    const struct txn *t = sc->txn;
-    for (int i = 0; i < t->snapshot->n_objects; i++) {
-        const struct object *o = t->snapshot->objects[i];
-        bool own = false;
-        for (int k = 0; k < t->n_objects; k++)
-            if (t->objects[k].kind == o->kind && strcmp(t->objects[k].name, o->name) == 0)
-                own = true;
-        if (!own) TRY(object_row(c, sc, o->kind, o->name, o->text));
-    }
-    for (int k = 0; k < t->n_objects; k++) {
-        bool last = t->objects[k].text != NULL;
-        for (int m = k + 1; m < t->n_objects; m++)
-            if (t->objects[m].kind == t->objects[k].kind &&
-                strcmp(t->objects[m].name, t->objects[k].name) == 0)
-                last = false;
-        if (last)
-            TRY(object_row(c, sc, t->objects[k].kind, t->objects[k].name, t->objects[k].text));
-    }
-    return OK;
+    struct object_scan views = {sc, OBJECT_VIEW}, functions = {sc, OBJECT_FUNCTION};
+    TRY(object_each(c, sc->txn, OBJECT_VIEW, object_row, &views));
+    return object_each(c, sc->txn, OBJECT_FUNCTION, object_row, &functions);
 }
 
 /* ---- the walk ---- */

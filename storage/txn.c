@@ -86,7 +86,7 @@ bool txn_has_writes(const struct txn *t)
 {
     for (const struct change *ch = t->changes; ch; ch = ch->next)
         if (ch->touched) return true;
-    return t->n_objects > 0 || t->n_files > 0;
+    return t->n_objects > 0 || t->n_files > 0 || t->n_runs > 0;
 }
 
 /* ---- changes ---- */
@@ -301,6 +301,7 @@ static void push_savepoint(struct txn *t, const char *name)
     }
     sp->n_objects = t->n_objects;
     sp->n_files = t->n_files;
+    sp->n_runs = t->n_runs;
     sp->below = t->top;
     t->top = sp;
 }
@@ -394,6 +395,7 @@ static void go_back_to(struct txn *t, const struct savepoint *sp)
     while (t->n_objects > sp->n_objects)
         free_object_change(&t->objects[--t->n_objects]);
     file_changes_cut(t, sp->n_files);
+    txn_forget_runs(t, sp->n_runs);
 }
 
 int64_t change_kept_version(const struct txn *t, const struct change *ch)
@@ -493,6 +495,8 @@ void txn_free(struct txn *t)
     free(t->objects);
     file_changes_cut(t, 0);
     free(t->files);
+    txn_forget_runs(t, 0);
+    free(t->runs);
     state_release(t->db, t->snapshot);
     locks_drop(&t->db->locks, &t->owner);
     arena_free(t->arena);

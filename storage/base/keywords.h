@@ -187,6 +187,7 @@
     X(OVERLAP, "overlap", NAME) \
     X(OVERLAY, "overlay", NAME) \
     X(OWNER, "owner", NAME) \
+    X(PARALLEL, "parallel", NAME) \
     X(PARTITION, "partition", NAME) \
     X(PASSWORD, "password", NAME) \
     X(PLACING, "placing", RESERVED) \
