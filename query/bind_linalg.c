@@ -9,6 +9,7 @@ struct linalg_call {
     struct scope in[2];
     struct plan *plans[2]; /* with one column, DOUBLE */
     int n_batch, pos;
+    int64_t first;                   /* svd(m, k): k; 0: all */
     bool real;                       /* all are REAL */
     bool vector;                     /* the second is one */
     struct rel_dim row, col, second; /* the first's rows and columns, the second's columns */
@@ -73,7 +74,7 @@ static enum status first_matrix(struct linalg_call *l)
     l->row = named(&l->in[0], l->n_batch);
     l->col = named(&l->in[0], l->n_batch + 1);
     int64_t rows = extent(&l->row), cols = extent(&l->col);
-    l->k = counted(c, rows < cols ? rows : cols);
+    l->k = counted(c, l->first ? l->first : rows < cols ? rows : cols);
     l->m = counted(c, rows);
     bool any = l->fn == LA_LSTSQ || l->fn == LA_QR || l->fn == LA_LU || l->fn == LA_SVD;
     if (any || rows == cols) return OK;
@@ -102,6 +103,29 @@ static enum status second_matrix(struct linalg_call *l)
     }
     if (!l->vector) l->second = named(&l->in[1], l->n_batch + 1);
     return check_same_axis(l->b, l->call->pos, &l->in[0], l->n_batch, &l->in[1], l->n_batch);
+}
+
+/* svd(m, k). */
+static enum status count_of_values(struct linalg_call *l)
+{
+    struct ctx *c = l->b->c;
+    const struct rel *r = &l->in[0].plan->rel;
+    if (l->fn != LA_SVD || l->call->args.n < 2 || r->n_dims < 2) return OK;
+    int64_t rows = extent(&r->dims[r->n_dims - 2]), cols = extent(&r->dims[r->n_dims - 1]);
+    int64_t most = rows < cols ? rows : cols;
+    TRY(int_arg(l->b, l->call, 1, 1, &l->first));
+    if (l->first >= 1 && l->first <= most) return OK;
+    int at = place(l->b, l->call->args.v[1]->pos);
+    if (l->first < 1)
+        return fail_at(c, ERR_INVALID_PARAMETER, at,
+                       "svd needs at least 1 singular value, and %lld are asked for",
+                       (long long)l->first);
+    const char *name = l->in[0].items[0];
+    return fail_at(
+        c, ERR_INVALID_PARAMETER, at,
+        "svd: a matrix of %lld × %lld%s%s%s has %lld singular values, and %lld are asked for",
+        (long long)rows, (long long)cols, name ? ", \"" : "", name ? name : "", name ? "\"," : "",
+        (long long)most, (long long)l->first);
 }
 
 /* ---- results ---- */
@@ -161,8 +185,11 @@ static enum status result_plan(struct linalg_call *l, int i, const void *key, st
     struct ctx *c = l->b->c;
     int n_in = linalg_takes(l->fn), n = l->n_batch;
     struct plan *p = plan_new(c, P_LINALG, l->pos, n_in);
-    for (int k = 0; k < n_in; k++)
+    for (int k = 0; k < n_in; k++) {
         p->in[k] = l->plans[k];
+        p->labels[k] = l->in[k].items[0];
+    }
+    p->first = l->first;
     p->linalg = l->fn;
     p->result = i;
     p->n_batch = n;
@@ -191,10 +218,12 @@ static enum status bind_result(struct binder *b, const struct ast_from *f,
         .b = b, .call = call, .fn = fn, .pos = place(b, call->pos), .real = true};
     struct plan *p;
     int n = linalg_takes(fn);
-    TRY(count_args(b, call, n, n,
-                   arena_printf(b->c->arena, "%s takes %s.", linalg_name(fn), usage[n - 1])));
+    const char *takes = fn == LA_SVD ? "one matrix, or one and a number of values" : usage[n - 1];
+    TRY(count_args(b, call, n, fn == LA_SVD ? 2 : n,
+                   arena_printf(b->c->arena, "%s takes %s.", linalg_name(fn), takes)));
     for (int k = 0; k < n; k++)
         TRY(matrix_arg(&l, k));
+    TRY(count_of_values(&l));
     TRY(first_matrix(&l));
     if (n > 1) TRY(second_matrix(&l));
     TRY(result_plan(&l, i, key, &p));

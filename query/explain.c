@@ -467,6 +467,7 @@ static void format_node(const struct plan *p, struct strbuf *out)
         break;
     case P_LINALG:
         strbuf_addf(out, " %s", linalg_name(p->linalg));
+        if (p->first) strbuf_addf(out, " first %lld", (long long)p->first);
         format_region(&p->rel, out);
         break;
     case P_MATMUL:

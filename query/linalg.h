@@ -1,8 +1,6 @@
-/* The functions of matrix algebra over matrices in memory: inverse, solve, lstsq, cholesky, lu, qr,
- * svd, eigh, det. */
+/* The functions of matrix algebra over whole matrices: their names. linalg_run.h runs them. */
 #ifndef TESSERA_LINALG_H
 #define TESSERA_LINALG_H
-#include "query/dense.h"
 
 /* Name, how many matrices it takes and gives. */
 #define LINALG_LIST(X)                                                                             \
@@ -26,12 +24,5 @@ enum { LINALG_MOST = 3 }; /* matrices that one gives */
 const char *linalg_name(enum linalg_fn fn);
 int linalg_takes(enum linalg_fn fn);
 int linalg_gives(enum linalg_fn fn);
-
-/* What went wrong with the matrix itself, and in which column (-1: none). */
-enum linalg_trouble { LA_FINE, LA_SINGULAR, LA_NOT_POSITIVE, LA_NO_CONVERGENCE };
-
-/* out: made here, the caller frees them, also after an error. in: may be changed. */
-enum status linalg_run(struct ctx *c, enum linalg_fn fn, struct dense *in, struct dense *out,
-                       enum linalg_trouble *trouble, int64_t *at);
 
 #endif

@@ -3,6 +3,7 @@
 #include "query/agg_internal.h"
 #include "query/rowset_internal.h"
 #include "query/sortkey.h"
+#include "storage/base/mix.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <xxhash.h>
@@ -34,14 +35,6 @@ struct lookup {
 };
 
 /* ---- keys ---- */
-
-/* The finaliser of SplitMix64: every word goes to another one. */
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
 
 static bool arg_is_null(const struct operand *a, int64_t i)
 {

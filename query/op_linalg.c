@@ -1,149 +1,45 @@
-/* The functions of matrix algebra: each batch's matrices are gathered, factorised in memory, and
- * the results served box by box.
+/* The functions of matrix algebra: each batch's matrices are loaded and factorised, and the results
+ * served box by box, from memory or from the file where those are that do not fit.
  *
  * The results of one call (WITH (u, s, vt) AS svd(m)) are nodes of their own that share what the
  * first of them to open computes. */
-#include "query/linalg.h"
+#include "query/linalg_run.h"
 #include "query/op_classes.h"
 #include "query/reach.h"
-#include "storage/base/value.h"
-#include <math.h>
+#include "storage/base/budget.h"
 #include <string.h>
 
 #define GOOD_BOX (64 * 1024)
+#define GOOD_SIDE 256 /* of a box: columns lie apart */
 
 struct solution {
+    struct overflow overflow;
     int64_t n_batch;
     int n_results;
-    struct dense *results; /* n_batch × n_results */
+    struct result *results; /* n_batch × n_results */
 };
-
-/* ---- the inputs as matrices ---- */
-
-/* An input's dimensions after the batch's: rows and columns; a vector is one column. */
-struct loader {
-    struct sink sink;
-    const struct op *in;
-    const char *function;
-    struct dense *to;
-    int n_batch;
-    struct box box; /* of the batch */
-    int pos;
-};
-
-/* "i = 0, j = 3". */
-static void add_place(const struct op *in, const int64_t *at, struct strbuf *text)
-{
-    for (int d = 0; d < in->box.n_dims; d++) {
-        const struct rel_dim *dim = &in->plan->rel.dims[d];
-        strbuf_addf(text, "%s%s = ", d ? ", " : "", dim->name ? dim->name : "?");
-        struct value v = dim->axis ? axis_coord(dim->axis, at[d]) : value_int(T_INT64, at[d]);
-        value_format(&v, text);
-    }
-}
-
-static enum status refuse(struct ctx *c, const struct loader *l, const int64_t *at,
-                          const char *what)
-{
-    struct strbuf text = STRBUF_INIT;
-    add_place(l->in, at, &text);
-    fail_at(c, ERR_MATRIX, l->pos, "%s: the cell at %s is %s", l->function, text.s, what);
-    strbuf_release(&text);
-    return hint(c, "A sub-query can give it a value: coalesce(v, 0), nan_to_num(v).");
-}
-
-static enum status load_box(struct ctx *c, struct sink *sink, int worker, int64_t seq,
-                            const struct chunk *ch)
-{
-    struct loader *l = (struct loader *)sink;
-    const struct column *col = &ch->cols[0];
-    int64_t at[MAX_DIMS];
-    (void)worker, (void)seq;
-    for (int64_t i = 0; i < ch->n; i++) {
-        if (ch->present && !bit_get(ch->present, i)) continue;
-        box_position(&ch->box, i, at);
-        if (column_is_null(col, i)) return refuse(c, l, at, "NULL");
-        double v = ((const double *)col->values)[i];
-        if (!isfinite(v)) return refuse(c, l, at, isnan(v) ? "NaN" : "infinite");
-        int rows = l->n_batch, cols = rows + 1;
-        int64_t row = at[rows] - l->box.lo[rows];
-        int64_t column = cols < ch->box.n_dims ? at[cols] - l->box.lo[cols] : 0;
-        l->to->v[row + column * l->to->rows] = v;
-    }
-    return check_cancel(c);
-}
-
-static enum status load(struct ctx *c, const struct op *op, int side, const struct box *batch,
-                        struct dense *out)
-{
-    struct op *in = op->in[side];
-    int k = op->plan->n_batch;
-    struct loader l = {.sink.consume = load_box,
-                       .in = in,
-                       .function = linalg_name(op->plan->linalg),
-                       .to = out,
-                       .n_batch = k,
-                       .box = in->box,
-                       .pos = op->plan->pos};
-    for (int d = 0; d < k; d++) {
-        l.box.lo[d] = batch->lo[d];
-        l.box.hi[d] = batch->lo[d] + 1;
-    }
-    int64_t cols = in->box.n_dims > k + 1 ? box_extent(&in->box, k + 1) : 1;
-    TRY(dense_new(c, box_extent(&in->box, k), cols, out));
-    return exec_run(c, in, &l.box, &l.sink);
-}
 
 /* ---- computing ---- */
 
-static enum status explain_trouble(struct ctx *c, const struct op *op, enum linalg_trouble trouble,
-                                   int64_t at)
-{
-    const char *name = linalg_name(op->plan->linalg);
-    const struct op *in = op->in[0];
-    struct strbuf text = STRBUF_INIT;
-    int64_t cell[MAX_DIMS];
-    for (int d = 0; d < in->box.n_dims; d++)
-        cell[d] = in->box.lo[d] + (d >= op->plan->n_batch ? at : 0);
-    add_place(in, cell, &text);
-    int pos = op->plan->pos;
-    if (trouble == LA_NO_CONVERGENCE)
-        fail_at(c, ERR_MATRIX, pos, "%s did not converge", name);
-    else if (trouble == LA_NOT_POSITIVE)
-        fail_at(c, ERR_MATRIX, pos,
-                "%s: the matrix is not positive definite: its leading part up to %s is not", name,
-                text.s);
-    else
-        fail_at(c, ERR_MATRIX, pos, "%s: the matrix is singular: elimination finds no pivot for %s",
-                name, text.s);
-    strbuf_release(&text);
-    return trouble == LA_SINGULAR ? hint(c, "lstsq gives the solution of least squares.")
-                                  : ERR_MATRIX;
-}
-
 static enum status solve_batch(struct ctx *c, const struct op *op, const struct box *batch,
-                               struct dense *results)
+                               struct overflow *overflow, struct result *results)
 {
-    struct dense in[2] = {0};
-    enum linalg_trouble trouble = LA_FINE;
-    int64_t at = -1;
-    enum status st = OK;
-    for (int i = 0; i < op->n_in && st == OK; i++)
-        st = load(c, op, i, batch, &in[i]);
-    if (st == OK) st = linalg_run(c, op->plan->linalg, in, results, &trouble, &at);
-    dense_free(&in[0]);
-    dense_free(&in[1]);
-    if (st == OK && trouble != LA_FINE) st = explain_trouble(c, op, trouble, at);
-    return st;
+    const struct plan *p = op->plan;
+    struct matrix_call call = {.fn = p->linalg, .first = p->first, .overflow = overflow};
+    for (int i = 0; i < op->n_in; i++)
+        call.in[i] =
+            argument_at(op->in[i], linalg_name(p->linalg), p->labels[i], p->n_batch, p->pos, batch);
+    return linalg_run(c, &call, results);
 }
 
 static void solution_free(void *self)
 {
     struct solution *s = self;
     for (int64_t i = 0; i < s->n_batch * s->n_results; i++)
-        dense_free(&s->results[i]);
+        result_free(&s->results[i]);
     buf_free(s->results);
     s->results = NULL;
+    overflow_close(&s->overflow);
 }
 
 static enum status compute(struct ctx *c, struct op *op, struct solution *s)
@@ -153,23 +49,39 @@ static enum status compute(struct ctx *c, struct op *op, struct solution *s)
     batch.n_dims = op->plan->n_batch;
     s->n_results = linalg_gives(op->plan->linalg);
     int64_t n = box_cells(&batch);
-    TRY(buf_alloc(c, sizeof(struct dense) * (size_t)(n * s->n_results + 1), &memory));
+    TRY(buf_alloc(c, sizeof(struct result) * (size_t)(n * s->n_results + 1), &memory));
     s->results = memory;
+    s->overflow.tmp_dir = exec_tmp_dir(op->exec);
+    memset(s->results, 0, sizeof(struct result) * (size_t)(n * s->n_results));
     s->n_batch = n;
-    memset(s->results, 0, sizeof(struct dense) * (size_t)(n * s->n_results));
     for (int64_t i = 0; i < n; i++) {
         at.n_dims = batch.n_dims;
         box_position(&batch, i, at.lo);
-        TRY(solve_batch(c, op, &at, s->results + i * s->n_results));
+        TRY(solve_batch(c, op, &at, &s->overflow, s->results + i * s->n_results));
     }
     return OK;
+}
+
+/* Boxes as wide as high where the matrix is, of all its columns where they are few; many at once of
+ * small ones. */
+static void choose_grid(struct op *op)
+{
+    int64_t cells = GOOD_BOX;
+    for (int d = op->box.n_dims - 1; d >= 0; d--) {
+        bool column = d > op->plan->n_batch;
+        int64_t extent = box_extent(&op->box, d);
+        int64_t most = column && cells > GOOD_SIDE ? GOOD_SIDE : cells;
+        op->grid[d] = extent <= 2 * most ? grid_whole(&op->box, d) : most;
+        cells /= extent <= 2 * most ? (extent > 1 ? extent : 1) : most;
+        if (cells < 1) cells = 1;
+    }
 }
 
 static enum status linalg_open(struct ctx *c, struct op *op)
 {
     void *shared;
     box_in_region(op);
-    grid_long(&op->box, GOOD_BOX, op->grid);
+    choose_grid(op);
     TRY(exec_share(c, op->exec, op->plan->shared, sizeof(struct solution), solution_free, &shared));
     op->state = shared;
     struct solution *s = shared;
@@ -184,12 +96,52 @@ static void linalg_close(struct op *op)
 
 /* ---- serving ---- */
 
-static void put(struct column *col, int64_t i, double v)
+/* A part of one result, rows × cols doubles in C order; dims of the part that the matrix has not
+ * are one position. */
+static enum status read_result(struct ctx *c, const struct result *r, int64_t row, int64_t col,
+                               int64_t rows, int64_t cols, double *to)
 {
-    if (col->type == T_FLOAT32)
-        ((float *)col->values)[i] = (float)v;
+    struct part p = {row, col, rows, cols, cols, 1};
+    if (r->turned) p = (struct part){col, row, cols, rows, 1, cols};
+    if (r->shown == PERMUTED)
+        memset(to, 0, (size_t)(rows * cols) * sizeof(double));
     else
-        ((double *)col->values)[i] = v;
+        TRY(blocked_read(c, &r->m, &p, to));
+    for (int64_t i = 0; i < rows && r->shown != ALL; i++)
+        for (int64_t k = 0; k < cols; k++) {
+            double *v = &to[i * cols + k];
+            int64_t down = row + i, across = col + k;
+            if (r->shown == PERMUTED)
+                *v = r->column[down] == across;
+            else if (r->shown == UPPER ? down > across : down < across)
+                *v = 0;
+            else if (r->shown == UNIT_LOWER && down == across)
+                *v = 1;
+        }
+    return OK;
+}
+
+/* One batch's part of the box, at cell `at` of the chunk. */
+static enum status serve_batch(struct ctx *c, const struct op *op, const struct result *r,
+                               const struct box *want, struct column *out, int64_t at)
+{
+    const struct plan *p = op->plan;
+    int64_t lo[2] = {0, 0}, n[2] = {1, 1};
+    for (int d = p->n_batch, i = 0; d < p->rel.n_dims; d++, i++) {
+        lo[i] = want->lo[d] - (p->rel.dims[d].axis ? p->rel.dims[d].axis->lo : 0);
+        n[i] = box_extent(want, d);
+    }
+    if (out->type == T_FLOAT64)
+        return read_result(c, r, lo[0], lo[1], n[0], n[1], (double *)out->values + at);
+    void *memory;
+    struct scratch_mark mark = scratch_mark(c->scratch);
+    TRY(scratch_alloc(c, (size_t)(n[0] * n[1]) * sizeof(double), &memory));
+    TRY(read_result(c, r, lo[0], lo[1], n[0], n[1], memory));
+    const double *v = memory;
+    for (int64_t i = 0; i < n[0] * n[1]; i++)
+        ((float *)out->values)[at + i] = (float)v[i];
+    scratch_release(c->scratch, mark);
+    return OK;
 }
 
 static enum status linalg_produce(struct ctx *c, struct op *op, const struct box *want,
@@ -197,20 +149,15 @@ static enum status linalg_produce(struct ctx *c, struct op *op, const struct box
 {
     const struct solution *s = op->state;
     const struct plan *p = op->plan;
-    int k = p->n_batch;
+    struct box all = op->in[0]->box, part = *want;
     struct chunk ch;
     TRY(chunk_alloc(c, &p->rel, want, &ch));
-    int64_t at[MAX_DIMS], lo[MAX_DIMS];
-    struct box batch = op->in[0]->box;
-    batch.n_dims = k;
-    for (int d = 0; d < p->rel.n_dims; d++)
-        lo[d] = p->rel.dims[d].axis ? p->rel.dims[d].axis->lo : 0;
-    for (int64_t i = 0; i < ch.n && ch.n_cols; i++) {
-        box_position(want, i, at);
-        const struct dense *m = &s->results[box_index(&batch, at) * s->n_results + p->result];
-        int64_t row = k < p->rel.n_dims ? at[k] - lo[k] : 0;
-        int64_t col = k + 1 < p->rel.n_dims ? at[k + 1] - lo[k + 1] : 0;
-        put(&ch.cols[0], i, m->v[row + col * m->rows]);
+    all.n_dims = part.n_dims = p->n_batch;
+    int64_t n = box_cells(&part), each = ch.n / (n ? n : 1), at[MAX_DIMS];
+    for (int64_t i = 0; i < n && ch.n_cols; i++) {
+        box_position(&part, i, at);
+        const struct result *r = &s->results[box_index(&all, at) * s->n_results + p->result];
+        TRY(serve_batch(c, op, r, want, &ch.cols[0], i * each));
     }
     *out = ch;
     return OK;

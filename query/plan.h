@@ -37,8 +37,8 @@ struct agg; /* query/agg.h: an aggregate's overload */
     X(P_REPEAT, "repeat") /* each row as often as its last column says, without that column */     \
     X(P_REGRID, "regrid") /* the cells over other axes */                                          \
     X(P_FFT, "fft")                                                                                \
-    X(P_MATMUL, "matmul") /* sums of products over dimensions of both inputs */                    \
-    X(P_LINALG, "linalg") /* a result of inverse, svd … of whole matrices */                       \
+    X(P_MATMUL, "matmul")      /* sums of products over dimensions of both inputs */               \
+    X(P_LINALG, "linalg")      /* a result of inverse, svd … of whole matrices */                \
     X(P_FETCH, "fetch")        /* values at other cells: v[#i - 1] */                              \
     X(P_FILL, "fill")          /* EMPTY cells get values */                                        \
     X(P_RESHAPE, "reshape")    /* the same cells in C order over other dimensions */               \
@@ -271,11 +271,11 @@ struct plan {
     bool inverse;
     int *fft_parts;
     /* MATMUL: result dimension d is dimension dim_of[d] of `pairs`, a JOIN of the same inputs that
-     * never runs and says how they line up. Its other dimensions, which both inputs have, are summed
-     * over. Each input has one column, of the result's type. */
+     * never runs and says how they line up. Its other dimensions, which both inputs have, are
+     * summed over. Each input has one column, of the result's type. */
     struct plan *pairs;
-    /* split > 0: the first dimension of the result is the number of a part, of so many positions, of
-     * dimension split_dim of the pairs; dim_of[0] is -1. */
+    /* split > 0: the first dimension of the result is the number of a part, of so many positions,
+     * of dimension split_dim of the pairs; dim_of[0] is -1. */
     int64_t split;
     int split_dim;
     bool nulls_spread; /* a NULL makes what it goes into NULL; else it adds nothing */
@@ -283,7 +283,9 @@ struct plan {
      * dimensions (one: a vector) after n_batch that all have. Inputs have one column, DOUBLE. */
     enum linalg_fn linalg;
     int result, n_batch;
-    const void *shared; /* the same in all nodes of one call; NULL: there is one */
+    int64_t first;         /* of singular values and vectors; 0: all */
+    const char *labels[2]; /* of the inputs, for errors; NULL: none */
+    const void *shared;    /* the same in all nodes of one call; NULL: there is one */
 };
 
 /* What a node's relation says before it has run: a list of rows has one dimension, `row`, name

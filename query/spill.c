@@ -64,13 +64,11 @@ void spill_free(struct spill *s)
     free(s);
 }
 
-enum status spill_append(struct ctx *c, struct spill *s, const void *bytes, size_t n, int64_t *at)
+enum status spill_write(struct ctx *c, struct spill *s, int64_t at, const void *bytes, size_t n)
 {
-    int64_t start = atomic_fetch_add(&s->size_bytes, (int64_t)n);
     const char *p = bytes;
-    int64_t to = start;
     for (size_t left = n; left > 0;) {
-        ssize_t w = pwrite(s->fd, p, left, (off_t)to);
+        ssize_t w = pwrite(s->fd, p, left, (off_t)at);
         if (w < 0 && errno == EINTR) continue;
         if (w <= 0) {
             if (w == 0 || errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
@@ -78,10 +76,26 @@ enum status spill_append(struct ctx *c, struct spill *s, const void *bytes, size
             return fail(c, ERR_IO, "could not write temporary data: %s", strerror(errno));
         }
         p += w;
-        to += w;
+        at += w;
         left -= (size_t)w;
     }
     COUNT(c, bytes_spilled, (int64_t)n);
+    return OK;
+}
+
+enum status spill_append(struct ctx *c, struct spill *s, const void *bytes, size_t n, int64_t *at)
+{
+    int64_t start = atomic_fetch_add(&s->size_bytes, (int64_t)n);
+    TRY(spill_write(c, s, start, bytes, n));
+    *at = start;
+    return OK;
+}
+
+/* The last byte is written, so that the file is as long; what is before it takes no room yet. */
+enum status spill_reserve(struct ctx *c, struct spill *s, size_t n, int64_t *at)
+{
+    int64_t start = atomic_fetch_add(&s->size_bytes, (int64_t)n);
+    if (n) TRY(spill_write(c, s, start + (int64_t)n - 1, "", 1));
     *at = start;
     return OK;
 }
