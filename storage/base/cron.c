@@ -105,7 +105,7 @@ static enum status take_item(struct reader *r)
         hi = lo;
         many = at_char(r, '-');
         if (many) TRY(take_value(r, &hi));
-        if (many && weekday && hi == 0) hi = 7; /* FRI-SUN */
+        if (weekday && hi == 0 && lo > 0) hi = 7; /* FRI-SUN */
         if (hi < lo) return wrong(r, "is a range that runs backward");
         if (!many && weekday && at_last(r)) {
             r->lasts |= UINT64_C(1) << lo;
