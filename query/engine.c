@@ -145,6 +145,7 @@ void session_free(struct session *s)
         at = &(*at)->next;
     *at = s->next;
     pthread_mutex_unlock(&e->lock);
+    notify_release(s);
     while (s->locals) {
         struct local_setting *l = s->locals;
         s->locals = l->next;

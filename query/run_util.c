@@ -167,6 +167,7 @@ enum status run_setting(struct ctx *c, struct run *r)
         drop_portal(r->s, NULL);
         drop_prepared(r->s, NULL);
         TRY(reset_all(c, r->s));
+        TRY(unlisten_all(c, r->s));
         return tag(r, "DISCARD ALL");
     }
 }

@@ -149,6 +149,7 @@ enum status end_txn(struct ctx *c, struct session *s, bool commit)
     else
         txn_rollback(t);
     drop_cursors(s, commit && st == OK);
+    notify_end(s, commit && st == OK);
     end_settings(s, commit && st == OK);
     s->read_only = s->settings.default_transaction_read_only.n;
     return st;
@@ -249,6 +250,7 @@ static enum status savepoint(struct ctx *c, struct run *r)
     } else {
         TRY(txn_release(c, s->txn, name));
     }
+    TRY(notify_savepoint(c, s, k, name));
     return tag(r, "%s", which == 0 ? "SAVEPOINT" : which == 1 ? "ROLLBACK" : "RELEASE");
 }
 
@@ -389,6 +391,10 @@ static enum status dispatch(struct ctx *c, struct run *r)
         return run_schedule_stmt(c, r);
     case S_EXPLAIN:
         return run_explain(c, r);
+    case S_LISTEN:
+    case S_UNLISTEN:
+    case S_NOTIFY:
+        return run_notify(c, r);
     case S_CHECK:
     case S_VACUUM:
     case S_ANALYZE:

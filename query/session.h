@@ -45,6 +45,10 @@ struct client {
     enum status (*copy_out_end)(struct ctx *c, struct client *cl);
 };
 
+/* A notification of no session, from any thread: at once, to all that LISTEN. A channel is a name,
+ * a payload shorter than 8000 bytes. */
+void engine_notify(struct engine *e, const char *channel, const char *payload);
+
 enum status session_new(struct ctx *c, struct engine *e, struct session **out);
 void session_free(struct session *s); /* rolls back */
 /* Settings at connect (-c options, application_name, file_root). */
@@ -59,6 +63,15 @@ void session_cancel(struct session *s, enum cancel_reason why);
 /* done and total of the running statement, and how often the client wants to hear of it; false when
  * it doesn't, or nothing runs. From any thread. */
 bool session_progress(struct session *s, int64_t *done, int64_t *total, int64_t *every_ms);
+
+/* Has LISTEN been said? From the session's own thread. */
+bool session_listens(const struct session *s);
+/* wake is called, from any thread, when a notification has come; it must not call the session. */
+void session_on_notify(struct session *s, void (*wake)(void *self), void *self);
+typedef void notification_fn(void *self, int pid, const char *channel, const char *payload);
+/* Hands over what has come, in order; inside a transaction block nothing. Returns how many were
+ * lost since, because they were not taken. */
+int64_t session_notifications(struct session *s, notification_fn *fn, void *self);
 
 /* Simple query: every statement of the text, one implicit transaction unless BEGIN says otherwise.
  * On an error it stops, rolls back and returns it: the error is in c->err. */
@@ -99,7 +112,6 @@ enum status wire_put(struct ctx *c, enum type t, const void *values, int64_t i, 
 bool wire_is_array(uint32_t oid);
 enum status wire_get(struct ctx *c, uint32_t oid, const char *bytes, size_t n, struct value *out);
 /* One of a column's type, in the format that wire_put gives it; range and encoding are checked. */
-enum status wire_get_as(struct ctx *c, enum type t, const char *bytes, size_t n,
-                        struct value *out);
+enum status wire_get_as(struct ctx *c, enum type t, const char *bytes, size_t n, struct value *out);
 
 #endif

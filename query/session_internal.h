@@ -66,6 +66,20 @@ struct local_setting { /* SET LOCAL: what to go back to */
     char *name, *value;
 };
 
+/* LISTEN and NOTIFY (notify.c). */
+struct notify {
+    struct notify_step *steps, **steps_end; /* of the open transaction */
+    size_t steps_bytes;
+    /* The rest under the engine's lock; the session's own thread may read its channels without. */
+    struct channel *channels;
+    struct notification *queue, **queue_end;
+    size_t queue_bytes;
+    int64_t n_lost;
+    atomic_bool waiting; /* something is in the queue; any thread may look */
+    void (*wake)(void *self);
+    void *wake_self;
+};
+
 struct session {
     struct engine *engine;
     struct session *next;
@@ -94,6 +108,7 @@ struct session {
     int64_t settings_seq;     /* how often they may have changed */
     struct prepared *prepared;
     struct portal *portals;
+    struct notify notify;
 };
 
 /* One statement being run. */
@@ -163,6 +178,17 @@ enum status run_transaction(struct ctx *c, struct run *r);
 enum status run_setting(struct ctx *c, struct run *r);
 enum status run_prepared(struct ctx *c, struct run *r); /* PREPARE, EXECUTE, DEALLOCATE, cursors */
 enum status run_upkeep(struct ctx *c, struct run *r);   /* VACUUM, CHECK, CANCEL, LOCK */
+
+/* ---- notify.c ---- */
+enum status run_notify(struct ctx *c, struct run *r); /* LISTEN, UNLISTEN, NOTIFY */
+/* When the transaction commits. ERR_INVALID_PARAMETER, ERR_LIMIT_EXCEEDED. */
+enum status notify_send(struct ctx *c, struct session *s, const char *channel, const char *payload);
+enum status unlisten_all(struct ctx *c, struct session *s);
+/* SAVEPOINT, ROLLBACK TO, RELEASE. */
+enum status notify_savepoint(struct ctx *c, struct session *s, enum stmt_kind kind,
+                             const char *name);
+void notify_end(struct session *s, bool commit); /* of a transaction */
+void notify_release(struct session *s);          /* of a session that others see no more */
 
 /* ---- plan_cache.c ---- */
 /* A prepared statement's plan with the run's parameters in it, bound and rewritten; *done false:

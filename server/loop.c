@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -51,6 +52,7 @@ struct conn {
     bool gone;            /* the client closed, or must be closed */
     bool finished;        /* the thread has ended */
     bool stopping;
+    int wake_fd; /* counts conn_wake(); -1 until the thread first waits for it */
     struct session *session;
 };
 
@@ -155,6 +157,34 @@ bool conn_take(struct conn *conn, void *bytes, size_t n, int64_t timeout_ms, boo
     return got == n;
 }
 
+bool conn_wait(struct conn *conn)
+{
+    if (conn->inbox_at < conn->inbox_end) return true;
+    pthread_mutex_lock(&conn->lock);
+    bool first = conn->wake_fd < 0;
+    if (first) conn->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int fd = conn->wake_fd;
+    pthread_mutex_unlock(&conn->lock);
+    if (first && fd >= 0) return false; /* who came to wake it before found no descriptor */
+    struct pollfd p[2] = {{.fd = conn->fd, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+    int rc;
+    do
+        rc = poll(p, 2, -1);
+    while (rc < 0 && errno == EINTR);
+    uint64_t count;
+    return p[0].revents || read(fd, &count, sizeof count) < 0;
+}
+
+void conn_wake(void *self)
+{
+    struct conn *conn = self;
+    uint64_t one = 1;
+    pthread_mutex_lock(&conn->lock);
+    if (conn->wake_fd >= 0 && write(conn->wake_fd, &one, sizeof one) < 0)
+        log_line(LOG_WARNING, "a client's thread cannot be woken: %s", strerror(errno));
+    pthread_mutex_unlock(&conn->lock);
+}
+
 /* Under send_lock. */
 static bool send_all(struct conn *conn, const char *bytes, size_t n)
 {
@@ -205,6 +235,7 @@ static void free_conn(struct conn *conn)
     *at = conn->next;
     conn->loop->n_conns--;
     strbuf_release(&conn->unsent);
+    if (conn->wake_fd >= 0) close(conn->wake_fd);
     pthread_mutex_destroy(&conn->send_lock);
     pthread_mutex_destroy(&conn->lock);
     free(conn);
@@ -387,6 +418,7 @@ static void on_connection(uv_stream_t *server, int err)
         return;
     }
     k->fd = fd;
+    k->wake_fd = -1;
     pthread_mutex_init(&k->lock, NULL);
     pthread_mutex_init(&k->send_lock, NULL);
     k->refused = l->n_conns >= l->o->max_connections;

@@ -80,6 +80,15 @@ void message_error(struct strbuf *b, const char *severity, const struct error *e
     message_end(b, mark);
 }
 
+void message_notification(struct strbuf *b, int pid, const char *channel, const char *payload)
+{
+    size_t mark = message_begin(b, 'A');
+    message_int32(b, pid);
+    message_string(b, channel);
+    message_string(b, payload);
+    message_end(b, mark);
+}
+
 void message_parameter(struct strbuf *b, const char *name, const char *value)
 {
     size_t mark = message_begin(b, 'S');

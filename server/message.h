@@ -14,6 +14,7 @@ void message_string(struct strbuf *b, const char *s);
 void message_notice(struct strbuf *b, const char *severity, const char *sqlstate, const char *text);
 /* text: the statement, for the position in characters; NULL: none. */
 void message_error(struct strbuf *b, const char *severity, const struct error *e, const char *text);
+void message_notification(struct strbuf *b, int pid, const char *channel, const char *payload);
 void message_parameter(struct strbuf *b, const char *name, const char *value);
 void message_ready(struct strbuf *b, char state);
 /* formats: as Bind gave them (n_formats 0: all text, 1: for all). */

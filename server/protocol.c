@@ -124,8 +124,26 @@ static void report_parameters(struct peer *p)
     }
 }
 
+static void on_notification(void *self, int pid, const char *channel, const char *payload)
+{
+    struct peer *p = self;
+    message_notification(&p->out, pid, channel, payload);
+}
+
+static void send_notifications(struct peer *p)
+{
+    int64_t n_lost = session_notifications(p->session, on_notification, p);
+    if (n_lost == 0) return;
+    char text[96];
+    snprintf(text, sizeof text,
+             "%lld notifications were lost: they came faster than they were read",
+             (long long)n_lost);
+    on_notice(p, "WARNING", "01000", text);
+}
+
 static bool send_ready(struct peer *p)
 {
+    send_notifications(p);
     report_parameters(p);
     message_ready(&p->out, session_state(p->session));
     return flush(p);
@@ -573,10 +591,21 @@ static void say_fatal(struct peer *p, enum status code, const char *text)
     flush(p);
 }
 
+/* Until the client's next message begins, notifications go out as they come; false: it is gone. */
+static bool notify_while_idle(struct peer *p)
+{
+    while (session_state(p->session) == 'I' && session_listens(p->session) && !conn_wait(p->conn)) {
+        send_notifications(p);
+        if (!flush(p)) return false;
+    }
+    return true;
+}
+
 static void serve_session(struct peer *p)
 {
     for (;;) {
         char type;
+        if (!notify_while_idle(p)) return;
         bool timed_out = false;
         int64_t idle_ms = session_state(p->session) == 'I'
                               ? 0
@@ -718,6 +747,7 @@ static bool greet(struct peer *p)
         return false;
     }
     conn_set_session(p->conn, p->session);
+    session_on_notify(p->session, conn_wake, p->conn);
     negotiate(p, version, unknown, n_unknown);
     send_welcome(p);
     p->timeout_ms = 0;

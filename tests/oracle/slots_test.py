@@ -188,7 +188,8 @@ class Cron:
             self.fields, self.text = f, rng.choice([" ", "  ", "\t "]).join(x.text for x in f).replace("\t", " ")
             if any(self.fits(dt.date(2000, 1, 1) + dt.timedelta(days=d)) for d in range(1500)):
                 break
-        self.plain = all(x.plain for x in f)
+        # croniter takes a month before the start when it joins two fields of days.
+        self.plain = all(x.plain for x in f) and (f[2].star or f[4].star or f[3].text == "*")
 
     def sql(self):
         return "-", "-", self.text
