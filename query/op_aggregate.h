@@ -47,6 +47,9 @@ struct dim_groups {
  * slab, -1: outside the slab. */
 void dim_shares(const struct aggregate *a, const struct dim_groups *g, int dim, int64_t lo,
                 int64_t hi, int32_t *out);
+/* What all of them have; -1: not one and the same, or outside the slab. */
+int32_t dim_share(const struct aggregate *a, const struct dim_groups *g, int dim, int64_t lo,
+                  int64_t hi);
 
 struct dim_sink {
     struct sink sink;

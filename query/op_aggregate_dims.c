@@ -45,6 +45,28 @@ void dim_shares(const struct aggregate *a, const struct dim_groups *g, int dim, 
     }
 }
 
+/* Do all positions [lo, hi) go to the group of the first? Positions and blocks only rise. */
+static bool same_group(const struct aggregate *a, int k, int64_t lo, int64_t hi)
+{
+    const struct group_key *key = &a->op->plan->keys[k];
+    int64_t group = group_at(a, k, lo);
+    if (key->blocks || !key->group_of) return group_at(a, k, hi - 1) == group;
+    for (int64_t pos = lo + 1; pos < hi; pos++)
+        if (group_at(a, k, pos) != group) return false;
+    return true;
+}
+
+int32_t dim_share(const struct aggregate *a, const struct dim_groups *g, int dim, int64_t lo,
+                  int64_t hi)
+{
+    const struct plan *p = a->op->plan;
+    int32_t share;
+    for (int k = 0; k < p->n_keys; k++)
+        if (p->keys[k].dim == dim && !same_group(a, k, lo, hi)) return -1;
+    dim_shares(a, g, dim, lo, lo + 1, &share);
+    return share;
+}
+
 static bool has_key(const struct plan *p, int dim)
 {
     for (int k = 0; k < p->n_keys; k++)

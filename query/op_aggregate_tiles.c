@@ -54,29 +54,18 @@ static bool answerable(const struct aggregate *a, const struct op *scan)
 
 /* ---- where the tiles lie ---- */
 
-static enum status stretch_of(struct ctx *c, const struct tile_run *r, int d, int64_t tile,
-                              struct stretch *out)
+static struct stretch stretch_of(const struct tile_run *r, int d, int64_t tile)
 {
     const struct box *region = &r->in->box;
     const struct axis *axis = &r->schema->dims[d].axis;
     int64_t lo = tile * r->extents[d], hi = lo + r->extents[d];
     /* Beyond the axis there is nothing. */
-    *out = (struct stretch){lo > region->lo[d] ? lo : region->lo[d],
-                            hi < region->hi[d] ? hi : region->hi[d], -1,
-                            (lo >= region->lo[d] || axis->lo >= region->lo[d]) &&
-                                (hi <= region->hi[d] || axis->hi <= region->hi[d])};
-    struct scratch_mark mark = scratch_mark(c->scratch);
-    int64_t n = out->hi - out->lo;
-    void *mem;
-    TRY(scratch_alloc(c, (size_t)n * sizeof(int32_t), &mem));
-    const int32_t *share = mem;
-    dim_shares(r->sink->a, r->sink->groups, d, out->lo, out->hi, mem);
-    bool same = share[0] >= 0;
-    for (int64_t i = 1; i < n; i++)
-        same &= share[i] == share[0];
-    if (same) out->share = share[0];
-    scratch_release(c->scratch, mark);
-    return OK;
+    struct stretch s = {.lo = lo > region->lo[d] ? lo : region->lo[d],
+                        .hi = hi < region->hi[d] ? hi : region->hi[d],
+                        .whole = (lo >= region->lo[d] || axis->lo >= region->lo[d]) &&
+                                 (hi <= region->hi[d] || axis->hi <= region->hi[d])};
+    s.share = dim_share(r->sink->a, r->sink->groups, d, s.lo, s.hi);
+    return s;
 }
 
 /* *found: is there for each dimension a tile that lies in one group of its keys? */
@@ -91,7 +80,7 @@ static enum status find_stretches(struct ctx *c, struct tile_run *r, bool *found
         *found = false;
         for (int64_t i = 0; i < n; i++) {
             struct stretch *s = &r->stretches[d][i];
-            TRY(stretch_of(c, r, d, r->tiles.lo[d] + i, s));
+            *s = stretch_of(r, d, r->tiles.lo[d] + i);
             *found |= s->whole && s->share >= 0;
         }
     }
