@@ -49,24 +49,21 @@ static void put_npy_value(enum type t, const void *values, int64_t i, struct str
     }
 }
 
-static enum status write_npy(struct ctx *c, struct sink *sink, int worker, int64_t seq,
-                             const struct chunk *ch)
+static bool is_written(const struct query *q, int out)
 {
-    struct copy_sink *s = (struct copy_sink *)sink;
+    return !q->is_array || !q->outs[out].is_dim;
+}
+
+/* Cell by cell, some of which are missing. */
+static enum status write_cells(struct ctx *c, struct copy_sink *s, const struct chunk *ch,
+                               const struct column *cols)
+{
     const struct query *q = s->q;
-    bool list = !q->is_array;
-    void *mem;
-    (void)worker, (void)seq;
-    if (list && ch->n_present == 0) return OK;
-    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(q->n_outs + 1), &mem));
-    struct column *cols = mem;
-    if (list) TRY(output_columns(c, q, ch, cols));
-    if (!list && ch->n_present) output_attributes(q, ch, cols);
     for (int64_t i = 0; i < ch->n; i++) {
         bool exists = ch->n_present && (!ch->present || bit_get(ch->present, i));
-        if (list && !exists) continue;
+        if (!q->is_array && !exists) continue;
         for (int k = 0; k < q->n_outs; k++) {
-            if (q->outs[k].is_dim && !list) continue;
+            if (!is_written(q, k)) continue;
             if (exists && !column_is_null(&cols[k], i))
                 put_npy_value(cols[k].type, cols[k].values, i, &s->out);
             else
@@ -76,6 +73,73 @@ static enum status write_npy(struct ctx *c, struct sink *sink, int worker, int64
         if (s->out.len >= FLUSH_BYTES) TRY(copy_flush(c, s));
     }
     return OK;
+}
+
+/* Values [at, at + n) of one column, `stride` bytes apart. */
+static void put_column(char *to, size_t stride, const struct column *col, int64_t at, int64_t n)
+{
+    size_t width = type_bytes(col->type);
+    const char *from = (const char *)col->values + (size_t)at * width;
+    if (width == stride) {
+        memcpy(to, from, (size_t)n * width);
+    } else if (col->type == T_DATE) {
+        for (int64_t i = 0; i < n; i++) {
+            int64_t days = ((const int32_t *)from)[i];
+            memcpy(to + (size_t)i * stride, &days, sizeof days);
+        }
+    } else if (width == sizeof(double)) {
+        for (int64_t i = 0; i < n; i++)
+            memcpy(to + (size_t)i * stride, from + (size_t)i * sizeof(double), sizeof(double));
+    } else {
+        for (int64_t i = 0; i < n; i++)
+            memcpy(to + (size_t)i * stride, from + (size_t)i * width, width);
+    }
+}
+
+static size_t npy_bytes(enum type t)
+{
+    return t == T_DATE ? sizeof(int64_t) : type_bytes(t);
+}
+
+/* Every value is there: many at once. */
+static enum status write_whole(struct ctx *c, struct copy_sink *s, const struct chunk *ch,
+                               const struct column *cols)
+{
+    const struct query *q = s->q;
+    size_t row = 0;
+    for (int k = 0; k < q->n_outs; k++)
+        if (is_written(q, k)) row += npy_bytes(cols[k].type);
+    for (int64_t at = 0, n; at < ch->n; at += n) {
+        n = row < FLUSH_BYTES ? (int64_t)(FLUSH_BYTES / (row + !row)) : 1;
+        n = n < ch->n - at ? n : ch->n - at;
+        char *to = strbuf_grow(&s->out, (size_t)n * row);
+        for (int k = 0; k < q->n_outs; k++) {
+            if (!is_written(q, k)) continue;
+            put_column(to, row, &cols[k], at, n);
+            to += npy_bytes(cols[k].type);
+        }
+        s->n_rows += n;
+        if (s->out.len >= FLUSH_BYTES) TRY(copy_flush(c, s));
+    }
+    return OK;
+}
+
+static enum status write_npy(struct ctx *c, struct sink *sink, int worker, int64_t seq,
+                             const struct chunk *ch)
+{
+    struct copy_sink *s = (struct copy_sink *)sink;
+    const struct query *q = s->q;
+    bool whole = ch->n_present == ch->n;
+    void *mem;
+    (void)worker, (void)seq;
+    if (!q->is_array && ch->n_present == 0) return OK;
+    TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(q->n_outs + 1), &mem));
+    struct column *cols = mem;
+    if (!q->is_array) TRY(output_columns(c, q, ch, cols));
+    if (q->is_array && ch->n_present) output_attributes(q, ch, cols);
+    for (int k = 0; k < q->n_outs && whole; k++)
+        whole = !is_written(q, k) || !cols[k].valid || bits_all(cols[k].valid, 0, ch->n);
+    return whole ? write_whole(c, s, ch, cols) : write_cells(c, s, ch, cols);
 }
 
 /* The header for a shape; padded to at least `width` bytes so that a list's can be written again
