@@ -1,5 +1,5 @@
 /* Where do rows wait that an operator has to see all of? In segments of columns, the sealed ones in
- * a temporary file once the rowset's memory allowance is used up.
+ * a temporary file once the rowset's memory allowance is used up and memory is scarce.
  *
  * Invariants: rows never move between segments, so a segment's first row is fixed when it is made.
  * Only the last segment takes rows, and only sealed ones (all others) are spilled. Texts lie in a
@@ -124,11 +124,12 @@ static void charge(struct rowset *r, int64_t bytes)
     if (r->shares) atomic_fetch_add_explicit(spill_held(r->spill), bytes, memory_order_relaxed);
 }
 
-static bool over_limit(const struct rowset *r)
+/* More than the allowance, and others may want it. */
+static bool over_limit(const struct ctx *c, const struct rowset *r)
 {
     int64_t used =
         r->shares ? atomic_load_explicit(spill_held(r->spill), memory_order_relaxed) : r->mem_used;
-    return used > r->mem_limit;
+    return used > r->mem_limit && budget_is_tight(c->budget);
 }
 
 static void segment_drop_memory(struct rowset *r, struct segment *s)
@@ -246,7 +247,7 @@ static enum status more_segments(struct ctx *c, struct rowset *r, int n)
 
 static enum status new_segment(struct ctx *c, struct rowset *r)
 {
-    if (over_limit(r)) TRY(spill_sealed(c, r, r->n_segments));
+    if (over_limit(c, r)) TRY(spill_sealed(c, r, r->n_segments));
     TRY(more_segments(c, r, 1));
     struct segment s = {.first = r->n_rows};
     s.parts = calloc((size_t)r->n_cols + 1, sizeof *s.parts);
@@ -517,7 +518,7 @@ enum status rowset_adopt(struct ctx *c, struct rowset *r, struct rowset *from)
     r->heap_total += from->heap_total;
     from->n_segments = from->n_spilled = 0;
     from->n_rows = from->heap_total = 0;
-    return over_limit(r) ? spill_sealed(c, r, r->n_segments) : OK;
+    return over_limit(c, r) ? spill_sealed(c, r, r->n_segments) : OK;
 }
 
 void rowset_cut(struct rowset *r, int64_t n)

@@ -1,6 +1,6 @@
 /* A rowset: materialised rows, the result of a sort, a hash aggregate, a distinct, a LIMIT. Columns
- * of rows in segments of up to 64 Ki rows; within its memory allowance in memory, beyond it in an
- * unlinked temporary file.
+ * of rows in segments of up to 64 Ki rows; within its memory allowance in memory, and beyond it
+ * while memory is not scarce, else in an unlinked temporary file.
  *
  * Made by one rowset_writer a worker (or one, in order), then sealed and read by position from any
  * thread. Text is copied in. */

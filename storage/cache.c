@@ -488,6 +488,7 @@ enum status cache_new(struct ctx *c, struct budget *server, int64_t limit_bytes,
     if (server) {
         server->reclaim = reclaim;
         server->reclaimed = k;
+        server->reclaimable = &k->budget;
     }
     *out = k;
     return OK;
@@ -496,7 +497,10 @@ enum status cache_new(struct ctx *c, struct budget *server, int64_t limit_bytes,
 void cache_free(struct cache *k)
 {
     if (!k) return;
-    if (k->server && k->server->reclaimed == k) k->server->reclaim = NULL;
+    if (k->server && k->server->reclaimed == k) {
+        k->server->reclaim = NULL;
+        k->server->reclaimable = NULL;
+    }
     for (int i = 0; i < k->n_shards; i++) {
         struct shard *s = &k->shards[i];
         for (int q = SMALL; q <= MAIN; q++)

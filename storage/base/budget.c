@@ -12,6 +12,7 @@ void budget_init(struct budget *b, struct budget *parent, int64_t limit_bytes)
     b->limit_bytes = limit_bytes;
     b->reclaim = NULL;
     b->reclaimed = NULL;
+    b->reclaimable = NULL;
     atomic_init(&b->used_bytes, 0);
     atomic_init(&b->peak_bytes, 0);
 }
@@ -58,15 +59,29 @@ bool budget_take(struct budget *b, int64_t bytes)
     return true;
 }
 
+static int64_t used_bytes(const struct budget *b)
+{
+    return atomic_load_explicit(&b->used_bytes, memory_order_relaxed);
+}
+
 int64_t budget_left(const struct budget *b)
 {
     int64_t left = INT64_MAX;
     for (; b; b = b->parent) {
         if (!b->limit_bytes) continue;
-        int64_t here = b->limit_bytes - atomic_load_explicit(&b->used_bytes, memory_order_relaxed);
+        int64_t here = b->limit_bytes - used_bytes(b);
+        if (b->reclaimable) here += used_bytes(b->reclaimable);
         if (here < left) left = here;
     }
     return left < 0 ? 0 : left;
+}
+
+bool budget_is_tight(const struct budget *b)
+{
+    int64_t least = INT64_MAX;
+    for (const struct budget *at = b; at; at = at->parent)
+        if (at->limit_bytes && at->limit_bytes < least) least = at->limit_bytes;
+    return least == INT64_MAX || budget_left(b) < least / 3;
 }
 
 const char *memory_limit_name(const struct ctx *c)

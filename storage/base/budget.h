@@ -21,7 +21,8 @@ struct budget {
     /* Asked before a request is refused: gives back what can be had again, and says how much; from
      * any thread, whatever locks it holds. NULL: there is none. */
     int64_t (*reclaim)(void *self, int64_t bytes);
-    void *reclaimed; /* its self */
+    void *reclaimed;                  /* its self */
+    const struct budget *reclaimable; /* what of used_bytes that may be; NULL: nothing */
 };
 
 void budget_init(struct budget *b, struct budget *parent, int64_t limit_bytes);
@@ -30,6 +31,9 @@ bool budget_take(struct budget *b, int64_t bytes);
 void budget_give(struct budget *b, int64_t bytes);
 /* What could still be granted now: the least over the chain of parents. */
 int64_t budget_left(const struct budget *b);
+/* Less than a third of what could be granted at all is left: who holds more than a fair share gives
+ * some back (spills). So it is where there is no limit to tell by. */
+bool budget_is_tight(const struct budget *b);
 
 /* The setting that keeps the statement from more memory. */
 const char *memory_limit_name(const struct ctx *c);
