@@ -12,6 +12,8 @@
 #include <stdlib.h>
 
 #define MAX_SEGMENT_ROWS 65536
+#define HEADER_ROWS                                                                                \
+    8 /* of 8 bytes: so many fewer, and a buffer with its header is a round number */
 #define MIN_SEGMENT_ROWS 256
 #define FIRST_ROWS 32
 #define MIN_HEAP_BYTES 256
@@ -83,6 +85,7 @@ enum status rowset_new_within(struct ctx *c, const enum type *types, int n_cols,
     r->segment_rows = MAX_SEGMENT_ROWS;
     while (r->segment_rows > MIN_SEGMENT_ROWS && r->segment_rows > rows)
         r->segment_rows /= 2;
+    r->segment_rows -= HEADER_ROWS;
     pthread_mutex_init(&r->lock, NULL);
     *out = r;
     return OK;

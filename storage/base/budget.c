@@ -2,6 +2,7 @@
 #include "storage/base/budget.h"
 #include "storage/base/ctx.h"
 #include "storage/base/settings.h"
+#include "storage/base/spans.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -102,16 +103,42 @@ const char *memory_limit_name(const struct ctx *c)
 struct buffer {
     struct budget *budget;
     size_t bytes;
-    char pad[48]; /* keeps what follows aligned to 64 */
+    struct span *span; /* that it is a block of; NULL: malloc's */
+    char pad[40];      /* keeps what follows aligned to 64 */
 };
 _Static_assert(sizeof(struct buffer) == 64, "buffers are aligned to cache lines");
 
 static const size_t HUGE_PAGE = 2u << 20;
 
+/* Sanitizers look after malloc's memory only. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static const bool USE_SPANS = false;
+#else
+static const bool USE_SPANS = true;
+#endif
+
 /* With its header, in whole cache lines; even an empty buffer points into its own block. */
 static size_t whole_bytes(size_t bytes)
 {
-    return sizeof(struct buffer) + ((bytes + !bytes + 63) & ~(size_t)63);
+    size_t whole = sizeof(struct buffer) + ((bytes + !bytes + 63) & ~(size_t)63);
+    size_t block = USE_SPANS ? span_block_bytes(whole) : 0;
+    return block ? block : whole;
+}
+
+static struct buffer *new_buffer(size_t whole)
+{
+    struct span *span = NULL;
+    struct buffer *h;
+    bool huge = whole >= 2 * HUGE_PAGE;
+    if (USE_SPANS && span_block_bytes(whole))
+        h = span_take(whole, &span);
+    else
+        h = aligned_alloc(huge ? HUGE_PAGE : 64,
+                          huge ? (whole + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1) : whole);
+    if (!h) return NULL;
+    if (huge) madvise(h, whole, MADV_HUGEPAGE);
+    h->span = span;
+    return h;
 }
 
 void *buf_try(struct budget *b, size_t bytes)
@@ -119,14 +146,11 @@ void *buf_try(struct budget *b, size_t bytes)
     if (bytes > SIZE_MAX / 4) return NULL;
     size_t whole = whole_bytes(bytes);
     if (b && !budget_take(b, (int64_t)whole)) return NULL;
-    bool huge = whole >= 2 * HUGE_PAGE;
-    struct buffer *h = aligned_alloc(huge ? HUGE_PAGE : 64,
-                                     huge ? (whole + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1) : whole);
+    struct buffer *h = new_buffer(whole);
     if (!h) {
         if (b) budget_give(b, (int64_t)whole);
         return NULL;
     }
-    if (huge) madvise(h, whole, MADV_HUGEPAGE);
     h->budget = b;
     h->bytes = bytes;
     return h + 1;
@@ -155,7 +179,10 @@ void buf_free(void *buf)
     struct buffer *h = (struct buffer *)buf - 1;
     size_t whole = whole_bytes(h->bytes);
     if (h->budget) budget_give(h->budget, (int64_t)whole);
-    free(h);
+    if (h->span)
+        span_give(h->span, h);
+    else
+        free(h);
 }
 
 /* ---- scratch ---- */
@@ -177,7 +204,7 @@ struct scratch {
     struct scratch_held *held; /* the last one */
 };
 
-#define SCRATCH_BLOCK ((size_t)1 << 20)
+#define SCRATCH_BLOCK (((size_t)1 << 20) - sizeof(struct buffer)) /* half a span */
 #define SMALL_BLOCK ((size_t)1 << 16)
 
 static struct scratch *new_scratch(struct budget *b, size_t block_bytes)
