@@ -1,6 +1,7 @@
 /* tesserad: options, configuration, and the server's life from start to stop. */
 #include "query/blas.h"
 #include "server/loop.h"
+#include "server/scheduler.h"
 #include "storage/base/log.h"
 #include <getopt.h>
 #include <limits.h>
@@ -170,7 +171,10 @@ static enum status serve(struct ctx *c, const struct args *a, char **argv, struc
                              .embedded = a->embedded,
                              .ready_fd = a->ready_fd,
                              .max_connections = (int)s->max_connections.n};
-    enum status st = loop_run(c, e, &o);
+    struct scheduler *scheduler = NULL;
+    enum status st = scheduler_start(c, e, &scheduler);
+    if (st == OK) st = loop_run(c, e, &o);
+    scheduler_stop(scheduler);
     engine_close(e);
     return st;
 }

@@ -130,7 +130,7 @@ static void show(struct commit *m)
                 object_new(t->objects[k].kind, t->objects[k].name, t->objects[k].text);
     }
     if (e.n_revs || e.n_objects) state_publish(t->db, &e);
-    if (txn_changes_schedules(t)) schedules_changed(t->db);
+    schedules_committed(t);
     t->db->last_commit_us = m->now_us;
     free(e.ids);
     free(e.revs);

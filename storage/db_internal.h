@@ -112,7 +112,7 @@ struct db {
     atomic_int_least64_t next_run; /* of runs and schedules */
     pthread_mutex_t schedules_mu;  /* over the next two */
     pthread_cond_t schedules_cond;
-    int64_t schedules_seq;
+    struct schedules_seq schedules_seq;
     bool schedules_woken;
 
     pthread_t sweeper;
@@ -295,11 +295,10 @@ enum status file_changes_publish(struct ctx *c, struct txn *t, int64_t now_us);
 /* ---- runs.c ---- */
 /* Those after the first n_kept are not to be recorded. */
 void txn_forget_runs(struct txn *t, int n_kept);
-bool txn_changes_schedules(const struct txn *t);
 /* Within the catalog's transaction. */
 enum status txn_put_runs(struct ctx *c, struct txn *t);
-/* Schedules or queued runs have been committed. */
-void schedules_changed(struct db *db);
+/* It is committed: who waits for schedules and queued runs hears of them. */
+void schedules_committed(const struct txn *t);
 
 /* ---- ddl.c ---- */
 /* A tile's size is within limits. */

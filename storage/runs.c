@@ -44,16 +44,23 @@ void txn_forget_runs(struct txn *t, int n_kept)
     }
 }
 
-bool txn_changes_schedules(const struct txn *t)
+static bool changes_definitions(const struct txn *t)
 {
     for (int i = 0; i < t->n_objects; i++)
         if (t->objects[i].kind == OBJECT_SCHEDULE) return true;
-    return t->n_runs > 0;
+    return false;
+}
+
+static bool queues_runs(const struct txn *t)
+{
+    for (int i = 0; i < t->n_runs; i++)
+        if (t->runs[i].status == RUN_QUEUED) return true;
+    return false;
 }
 
 enum status txn_put_runs(struct ctx *c, struct txn *t)
 {
-    if (!txn_changes_schedules(t)) return OK;
+    if (t->n_runs == 0 && !changes_definitions(t)) return OK;
     TRY(fault_point(c, FAULT_RUN));
     TRY(catalog_count_runs(c, t->db->catalog, atomic_load(&t->db->next_run)));
     for (int i = 0; i < t->n_runs; i++)
@@ -90,34 +97,35 @@ enum status runs_forget(struct ctx *c, struct db *db, int64_t before_us)
 
 /* ---- who waits ---- */
 
-static void change_seq(struct db *db, int64_t by)
+void schedules_committed(const struct txn *t)
+{
+    struct db *db = t->db;
+    bool definitions = changes_definitions(t), queued = queues_runs(t);
+    if (!definitions && !queued) return;
+    pthread_mutex_lock(&db->schedules_mu);
+    db->schedules_seq.definitions += definitions;
+    db->schedules_seq.queued += queued;
+    pthread_cond_broadcast(&db->schedules_cond);
+    pthread_mutex_unlock(&db->schedules_mu);
+}
+
+void schedules_wake(struct db *db)
 {
     pthread_mutex_lock(&db->schedules_mu);
-    db->schedules_seq += by;
     db->schedules_woken = true;
     pthread_cond_broadcast(&db->schedules_cond);
     pthread_mutex_unlock(&db->schedules_mu);
 }
 
-void schedules_changed(struct db *db)
-{
-    change_seq(db, 1);
-}
-
-void schedules_wake(struct db *db)
-{
-    change_seq(db, 0);
-}
-
-int64_t schedules_seq(struct db *db)
+struct schedules_seq schedules_seq(struct db *db)
 {
     pthread_mutex_lock(&db->schedules_mu);
-    int64_t seq = db->schedules_seq;
+    struct schedules_seq seq = db->schedules_seq;
     pthread_mutex_unlock(&db->schedules_mu);
     return seq;
 }
 
-void schedules_wait(struct db *db, int64_t seen, int64_t timeout_ms)
+void schedules_wait(struct db *db, const struct schedules_seq *seen, int64_t timeout_ms)
 {
     struct timespec end;
     clock_gettime(CLOCK_MONOTONIC, &end);
@@ -129,7 +137,9 @@ void schedules_wait(struct db *db, int64_t seen, int64_t timeout_ms)
     }
     pthread_mutex_lock(&db->schedules_mu);
     int rc = 0;
-    while (rc != ETIMEDOUT && !db->schedules_woken && db->schedules_seq == seen)
+    while (rc != ETIMEDOUT && !db->schedules_woken &&
+           db->schedules_seq.definitions == seen->definitions &&
+           db->schedules_seq.queued == seen->queued)
         rc = pthread_cond_timedwait(&db->schedules_cond, &db->schedules_mu, &end);
     db->schedules_woken = false;
     pthread_mutex_unlock(&db->schedules_mu);

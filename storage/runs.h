@@ -73,11 +73,13 @@ enum status runs_failures(struct ctx *c, struct db *db, int64_t id, int64_t sinc
 enum status runs_forget(struct ctx *c, struct db *db, int64_t before_us);
 
 /* ---- who waits for changes ---- */
-/* A number that is another whenever a commit has changed a schedule or queued a run. */
-int64_t schedules_seq(struct db *db);
-/* Waits until that number is not `seen` any more, somebody wakes the waiter, or the time is over.
- */
-void schedules_wait(struct db *db, int64_t seen, int64_t timeout_ms);
+/* Numbers that are others whenever a commit has changed schedules, or queued runs. */
+struct schedules_seq {
+    int64_t definitions, queued;
+};
+struct schedules_seq schedules_seq(struct db *db);
+/* Waits until they are not as `seen` any more, somebody wakes the waiter, or the time is over. */
+void schedules_wait(struct db *db, const struct schedules_seq *seen, int64_t timeout_ms);
 void schedules_wake(struct db *db);
 
 /* Each schedule (or other object of a kind) that the transaction sees, by name. */

@@ -29,6 +29,10 @@ enum setting_scope { SCOPE_SERVER, /* at start only */ SCOPE_SESSION };
       "An open transaction that idles so long is rolled back; 0: never.")                          \
     X(version_retention, SET_MS, SCOPE_SERVER, "604800000", 0, INT64_MAX,                          \
       "How long old versions of arrays are kept at least; 0: for ever.")                           \
+    X(max_scheduled_runs, SET_INT, SCOPE_SERVER, "4", 0, 64,                                       \
+      "Schedules that run at once; 0: none runs on this server.")                                  \
+    X(schedule_history, SET_MS, SCOPE_SERVER, "7776000000", 0, INT64_MAX,                          \
+      "How long records of schedules' runs are kept; 0: for ever.")                                \
     X(log_level, SET_TEXT, SCOPE_SERVER, "info", 0, 0,                                             \
       "Least severity that is logged: debug, info, warning, error.")                               \
     X(file_root, SET_TEXT, SCOPE_SESSION, "", 0, 0,                                                \
