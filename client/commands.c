@@ -336,6 +336,13 @@ static bool do_describe(struct call *c)
     free(name);
     return ok;
 }
+static bool do_schedules(struct call *c)
+{
+    char *name = argument(c);
+    bool ok = c->name[0] == 'r' ? list_runs(c->sh, name) : list_schedules(c->sh, name);
+    free(name);
+    return ok;
+}
 static bool do_list(struct call *c)
 {
     return list_databases(c->sh);
@@ -663,7 +670,9 @@ static const struct command {
     {"\\quit", do_quit},
     {"\\r", do_reset},
     {"\\reset", do_reset},
+    {"\\runs", do_schedules},
     {"\\s", do_history},
+    {"\\schedules", do_schedules},
     {"\\set", do_set},
     {"\\t", do_tuples},
     {"\\timing", do_timing},

@@ -8,11 +8,12 @@
 #include <strings.h>
 
 /* Names are asked for once, and again after the session has defined something. */
-enum names { ARRAYS, COLUMNS, SETTINGS, N_NAMES };
+enum names { ARRAYS, COLUMNS, SETTINGS, SCHEDULES, N_NAMES };
 static const char *const name_queries[N_NAMES] = {
     "SELECT name FROM sys.arrays UNION SELECT name FROM sys.objects",
     "SELECT name FROM sys.dimensions UNION SELECT name FROM sys.attributes",
     "SELECT name FROM sys.settings",
+    "SELECT name FROM sys.schedules",
 };
 static struct {
     struct shell *sh;
@@ -185,6 +186,7 @@ static char **complete(const char *text, int start, int end)
                                                "array", "table",  "view", "truncate",
                                                "copy",  "vacuum", "@",    NULL};
     static const char *const before_setting[] = {"set", "show", "reset", NULL};
+    static const char *const schedule_commands[] = {"\\runs", "\\schedules", NULL};
     static const char *const file_commands[] = {"\\i", "\\ir", "\\include", "\\o",
                                                 "\\w", "\\cd", "\\e",       NULL};
     (void)end;
@@ -203,6 +205,8 @@ static char **complete(const char *text, int start, int end)
         return NULL;
     } else if (command[0] == '\\' && command[1] == 'd') {
         add_names(&m, ARRAYS, text);
+    } else if (is_in(command, schedule_commands) || strcmp(word, "schedule") == 0) {
+        add_names(&m, SCHEDULES, text);
     } else if (command[0] && strcmp(command, "\\copy") != 0) {
         return NULL;
     } else if (is_in(word, before_setting)) {

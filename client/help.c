@@ -83,6 +83,8 @@ void help_commands(FILE *out)
         "  \\dv [PATTERN]           list views\n"
         "  \\df [PATTERN]           list functions\n"
         "  \\l                      list databases\n"
+        "  \\runs [PATTERN]         list the newest runs of schedules: what came of them, when\n"
+        "  \\schedules [PATTERN]    list schedules: when they run next, how the last run ended\n"
         "  \\conninfo               where this session is connected to\n\n"
         "Formatting\n"
         "  \\a                      toggle between unaligned and aligned output mode\n"
@@ -110,6 +112,8 @@ static const struct topic {
      "ALTER ARRAY name DROP [COLUMN] column\n"
      "ALTER ARRAY name DIMENSION dim RESIZE [lo : hi]\n"
      "ALTER ARRAY name ALTER [COLUMN] column SET (unit = 'K', ...)"},
+    {"ALTER SCHEDULE", "stop a schedule, or let it go on",
+     "ALTER SCHEDULE name {SUSPEND | RESUME}"},
     {"BACKUP", "copy the database to a directory", "BACKUP TO 'dir'"},
     {"BEGIN", "start a transaction", "BEGIN [ISOLATION LEVEL ...] [READ ONLY | READ WRITE]"},
     {"CANCEL", "stop another session's statement", "CANCEL pid"},
@@ -129,6 +133,14 @@ static const struct topic {
      "    attribute type [NOT NULL] [DEFAULT value] [CODEC 'shuffle,zstd(3)'], ...)\n"
      "CREATE [OR REPLACE] ARRAY name AS SELECT [dim], ... FROM ..."},
     {"CREATE FUNCTION", "define a macro", "CREATE [OR REPLACE] FUNCTION name(a, b) AS expression"},
+    {"CREATE SCHEDULE", "let statements run when they are due",
+     "CREATE SCHEDULE name {EVERY 'interval' [OFFSET 'interval'] | CRON 'text' | AFTER other}\n"
+     "    [TIME ZONE 'Europe/Zurich'] [START time] [END time]\n"
+     "    [ON OVERLAP SKIP | QUEUE | CANCEL] [ON MISSED SKIP | ONCE | ALL [MAX n]]\n"
+     "    [RETRY n BACKOFF 'interval'] [TIMEOUT 'interval'] [SUSPEND AFTER n FAILURES]\n"
+     "AS statement | AS $$ statement; ... $$\n\n"
+     "CRON: minute, hour, day of the month, month, day of the week, as in '0 3 * * 1-5';\n"
+     "L is the last day, 5L the last Friday; or @hourly, @daily, @weekly, @monthly, @yearly"},
     {"CREATE VIEW", "name a query", "CREATE [OR REPLACE] VIEW name [(columns)] AS SELECT ..."},
     {"DELETE", "make cells empty",
      "DELETE FROM array[slice] [USING ...] [WHERE condition] [RETURNING ...]"},
@@ -139,7 +151,11 @@ static const struct topic {
      "INSERT INTO array [(columns)] {VALUES (...), ... | SELECT ...}\n"
      "    [ON CONFLICT {ERROR | IGNORE | REPLACE}] [RETURNING ...]\n"
      "INSERT INTO array [x => 0 : 1, y => 0 : 2] VALUES ((1, 2, 3), (4, NULL, EMPTY))"},
+    {"LISTEN", "hear of notifications", "LISTEN channel"},
+    {"NOTIFY", "tell all that listen", "NOTIFY channel [, 'payload']"},
     {"ROLLBACK", "end a transaction and drop its changes", "ROLLBACK [TO savepoint]"},
+    {"RUN SCHEDULE", "run a schedule now, or for past times",
+     "RUN SCHEDULE name [FOR time TO time]"},
     {"SAVEPOINT", "a place to roll back to", "SAVEPOINT name\nRELEASE name"},
     {"SELECT", "ask for cells",
      "[WITH name AS (query), ...]\n"
@@ -153,6 +169,7 @@ static const struct topic {
      "A slice: [40 : 60, *, 0.125]  [lat => * : * : 2]  [#time => -1]  [lat => NEAREST 47.4]"},
     {"SET", "change a setting of the session", "SET name = value\nRESET name\nSHOW {name | ALL}"},
     {"TRUNCATE", "make all cells empty", "TRUNCATE array, ..."},
+    {"UNLISTEN", "hear of them no more", "UNLISTEN {channel | *}"},
     {"UPDATE", "change cells",
      "UPDATE array[slice] SET attribute = expression, ... [FROM ...] [WHERE condition]\n"
      "    [RETURNING ...]"},

@@ -33,6 +33,17 @@ const char *print_cell(const struct print_options *o, const struct table *t, int
     return s ? s : o->null_text;
 }
 
+const char *print_color(const struct print_options *o, const struct table *t, int64_t row, int col)
+{
+    const char *color = o->color && t->color ? t->color(t->self, row, col) : NULL;
+    return color ? color : "";
+}
+
+const char *print_color_end(const char *color)
+{
+    return *color ? "\033[0m" : "";
+}
+
 const char *print_footer(const struct print_options *o, const struct table *t, char *buf, size_t n)
 {
     if (o->tuples_only || !o->footer) return NULL;

@@ -18,6 +18,7 @@ struct print_options {
     bool tuples_only; /* rows and nothing else */
     bool footer;      /* "(3 rows)" */
     int fit_columns;  /* make aligned tables this wide at most; 0: as wide as they are */
+    bool color;       /* the output is a terminal that takes it */
     char *field_separator, *record_separator, *null_text; /* malloc'ed */
     char csv_separator;
 };
@@ -30,6 +31,8 @@ struct table {
     int64_t n_rows;
     /* Text of a cell; NULL: SQL's NULL. Valid until the next call. */
     const char *(*cell)(void *self, int64_t row, int col);
+    /* The escape sequence that a cell is printed in; NULL: none. May be NULL. */
+    const char *(*color)(void *self, int64_t row, int col);
     void *self;
     const char *footer; /* instead of the number of rows; may be NULL */
 };
@@ -55,6 +58,9 @@ void print_records(FILE *out, const struct print_options *o, const struct table 
                    const volatile int *stop);
 /* What stands below a table: its own footer or the number of rows, NULL when neither is wanted. */
 const char *print_footer(const struct print_options *o, const struct table *t, char *buf, size_t n);
+/* What goes before a cell's text, and after it; "" when it has no colour. */
+const char *print_color(const struct print_options *o, const struct table *t, int64_t row, int col);
+const char *print_color_end(const char *color);
 const char *print_cell(const struct print_options *o, const struct table *t, int64_t row, int col);
 
 #endif

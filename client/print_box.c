@@ -187,7 +187,7 @@ static void names(struct layout *l)
     }
 }
 
-static void row_line(const struct layout *l, int k)
+static void row_line(const struct layout *l, int64_t row, int k)
 {
     int border = l->o->border;
     if (border == 2) fputs(l->style->vertical, l->out);
@@ -201,7 +201,8 @@ static void row_line(const struct layout *l, int k)
         bool right = k < c->n && l->col[i] >= 0 && l->t->align[l->col[i]] == 'r';
         if (border > 0) putc(' ', l->out);
         if (right) fprintf(l->out, "%*s", space, "");
-        fprintf(l->out, "%.*s", len, text);
+        const char *color = l->col[i] < 0 ? "" : print_color(l->o, l->t, row, l->col[i]);
+        fprintf(l->out, "%s%.*s%s", color, len, text, print_color_end(color));
         if (!right && (border == 2 || !last || more)) fprintf(l->out, "%*s", space, "");
         if (more || border == 2 || !last) fputs(mark, l->out);
         if (border > 0 && !last) fputs(l->style->vertical, l->out);
@@ -219,7 +220,7 @@ static void row(struct layout *l, int64_t r)
         lines = max_int(lines, l->cell[i].n);
     }
     for (int k = 0; k < lines; k++)
-        row_line(l, k);
+        row_line(l, r, k);
 }
 
 static void footer(const struct layout *l)

@@ -82,7 +82,8 @@ static void rule(const struct records *r, int64_t record, enum rule_place place)
     putc('\n', r->out);
 }
 
-static void field(const struct records *r, struct lines *name, struct lines *value)
+static void field(const struct records *r, struct lines *name, struct lines *value,
+                  const char *color)
 {
     const struct style *s = r->style;
     int border = r->o->border, n = name->n > value->n ? name->n : value->n;
@@ -98,8 +99,8 @@ static void field(const struct records *r, struct lines *name, struct lines *val
         if (border > 0) fprintf(r->out, "%s%s", s->vertical, right || border == 2 ? " " : "");
         bool more = right && k + 1 < value->n;
         if (right)
-            fprintf(r->out, "%.*s", (int)right->len,
-                    value->text.s ? value->text.s + right->at : "");
+            fprintf(r->out, "%s%.*s%s", color, (int)right->len,
+                    value->text.s ? value->text.s + right->at : "", print_color_end(color));
         if (more || border == 2)
             fprintf(r->out, "%*s%s", r->values - (right ? right->width : 0), "",
                     !more          ? " "
@@ -133,7 +134,7 @@ void print_records(FILE *out, const struct print_options *o, const struct table 
         for (int i = 0; i < t->n_cols; i++) {
             lines_set(&name, t->names[i], 0);
             lines_set(&value, print_cell(o, t, k, i), o->fit_columns ? r.values : 0);
-            field(&r, &name, &value);
+            field(&r, &name, &value, print_color(o, t, k, i));
         }
     }
     if (o->border == 2) rule(&r, 0, RULE_BOTTOM);

@@ -95,6 +95,7 @@ struct print_options effective_options(const struct shell *sh, FILE *out)
     if (sh->boxes && isatty(fileno(out)) && o.format == PRINT_ALIGNED && !o.tuples_only) {
         o.style = STYLE_UNICODE;
         o.border = 2;
+        o.color = !getenv("NO_COLOR");
         if (ioctl(fileno(out), TIOCGWINSZ, &size) == 0) o.fit_columns = size.ws_col;
     }
     return o;
@@ -376,6 +377,19 @@ static bool exchange(struct run *run, const char *sql)
     return run->ok;
 }
 
+/* What the server has sent of NOTIFY meanwhile, as psql says it. */
+static void show_notifications(struct shell *sh)
+{
+    PGnotify *n;
+    while (sh->conn && PQconsumeInput(sh->conn) && (n = PQnotifies(sh->conn))) {
+        fprintf(sh->out, "Asynchronous notification \"%s\" ", n->relname);
+        if (n->extra[0]) fprintf(sh->out, "with payload \"%s\" ", n->extra);
+        fprintf(sh->out, "received from server process with PID %d.\n", n->be_pid);
+        fflush(sh->out);
+        PQfreemem(n);
+    }
+}
+
 static void forget_once(struct shell *sh)
 {
     free(sh->once.to);
@@ -430,6 +444,7 @@ bool run_statement(struct shell *sh, const char *sql)
         if (run.own_out) close_output(run.out, run.out_pipe);
         if (sh->timing) show_time(sh, seconds_since(&start));
         if (!run.ok && vars_are(sh->vars, "ECHO", "errors")) say(sh, "STATEMENT:  %s\n", sql);
+        show_notifications(sh);
     } else {
         run.ok = false;
     }

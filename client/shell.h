@@ -105,6 +105,10 @@ bool list_dimensions(struct shell *sh, const char *pattern);
 bool list_objects(struct shell *sh, const char *kind, const char *pattern);
 bool list_databases(struct shell *sh);
 
+/* ---- schedules.c ---- */
+bool list_schedules(struct shell *sh, const char *pattern);
+bool list_runs(struct shell *sh, const char *pattern);
+
 /* ---- help.c ---- */
 void help_commands(FILE *out);
 void help_sql(FILE *out, const char *topic);

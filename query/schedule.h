@@ -98,6 +98,11 @@ struct schedule_job {
 enum status schedule_run(struct ctx *c, struct session *s, struct schedule_job *j);
 enum status schedule_outcome(struct ctx *c, struct engine *e, struct schedule_job *j);
 
+/* Who listens hears what became of a run (schedule_notify.c): when the session's transaction
+ * commits, or at once of a record that is there. */
+enum status schedule_tell(struct ctx *c, struct session *s, const struct run_row *r);
+void schedule_told(struct engine *e, const struct run_row *r);
+
 /* ---- for statements that a schedule runs ---- */
 struct run;
 /* Something that the run's record should tell beside its outcome (a file that was left out): a row

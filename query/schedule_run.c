@@ -174,8 +174,11 @@ enum status schedule_outcome(struct ctx *c, struct engine *e, struct schedule_jo
     enum status st = j->row.status == RUN_FAILED || j->row.status == RUN_CANCELLED
                          ? record_failure(c, t, j)
                          : txn_record_run(c, t, &j->row);
-    if (st == OK) return txn_commit(c, t);
-    txn_rollback(t);
+    if (st == OK)
+        st = txn_commit(c, t);
+    else
+        txn_rollback(t);
+    if (st == OK && j->row.status != RUN_QUEUED) schedule_told(e, &j->row);
     return st;
 }
 
@@ -238,6 +241,7 @@ static enum status run_and_commit(struct ctx *c, struct session *s, struct sched
     j->row.sqlstate = j->row.message = NULL;
     TRY(txn_record_run(c, s->txn, &j->row));
     TRY(queue_followers(c, s->txn, j));
+    TRY(schedule_tell(c, s, &j->row));
     *committing = true;
     return end_txn(c, s, true);
 }

@@ -38,6 +38,7 @@ SCRIPTS = {
     "blocks.sql": "BEGIN;\nSELECT 1 // 0;\nSELECT 2;\nROLLBACK;\n\\pset border 2\nSELECT 1 AS a, 'x' AS b;\n\\x\nSELECT 1 AS a, E'x\\ny' AS b;\n"
                   "\\pset border 0\nSELECT 1 AS a, E'x\\ny' AS b;\n\\x off\nSELECT 1 AS a, E'x\\ny' AS b, 3 AS c;\n\\pset linestyle unicode\n"
                   "\\pset border 2\nSELECT 1 AS a, 'x' AS b;\n\\x\nSELECT 1 AS a, 'x' AS b;\n",
+    "notify.sql": "LISTEN news;\nNOTIFY news, 'it''s here';\nBEGIN;\nNOTIFY news;\nSELECT 1;\nCOMMIT;\nUNLISTEN news;\nNOTIFY news;\n",
 }
 
 
@@ -71,12 +72,17 @@ def run(program, args, stdin=""):
     return p.returncode, p.stdout.decode(), p.stderr.decode()
 
 
+def without_pid(result):
+    """Each session has a number of its own."""
+    return result[0], re.sub(r"PID \d+", "PID n", result[1]), result[2]
+
+
 def like_psql(count, server):
     """The same commands through psql and through the shell."""
     base = ["-X", "-h", server.dir, "-p", "5432", "-U", "u", "-d", "d"]
     for args, stdin in cases():
-        status, out, err = run(PSQL, base + args, stdin)
-        count.equal(run(TESSERA, base + args, stdin), (status, out, err.replace("psql:", "tessera:")), f"as psql: {args} {stdin[:40]!r}")
+        status, out, err = without_pid(run(PSQL, base + args, stdin))
+        count.equal(without_pid(run(TESSERA, base + args, stdin)), (status, out, err.replace("psql:", "tessera:")), f"as psql: {args} {stdin[:40]!r}")
 
 
 # ---- servers of directories ----
@@ -140,6 +146,23 @@ def describe(count, dir):
         count.check(text in out, f"\\d and the lists show {text!r}")
     count.check("Did not find any array named \"nothing*\"." in err, "nothing found")
     count.equal(show("\\d nothing")[0], 1, "\\d of what is not there fails")
+
+
+def schedules(count, dir):
+    data = os.path.join(dir, "scheduled")
+    show = lambda *args: run(TESSERA, ["-X", *sum((["-c", a] for a in args), []), data])
+    status, out, err = show("\\schedules", "\\runs", "\\runs nightly")
+    count.equal((status, out, err), (0, "", "Did not find any schedules.\nDid not find any runs.\n"
+                                     "Did not find any run named \"nightly\".\n"), "no schedules")
+    status, out, err = show("CREATE SCHEDULE nightly CRON '0 3 * * 1-5' TIME ZONE 'Europe/Zurich' AS SELECT 1",
+                            "CREATE SCHEDULE yearly EVERY '1 year' END '2020-01-01' AS SELECT 1",
+                            "ALTER SCHEDULE nightly SUSPEND", "\\schedules", "\\schedules yea*")
+    count.equal((status, err), (0, ""), "\\schedules")
+    first, second = out.split("(2 rows)")
+    for text in ("nightly | CRON '0 3 * * 1-5' TIME ZONE 'Europe/Zurich' | suspended | ", "by ALTER SCHEDULE", "| ended "):
+        count.check(text in first, f"\\schedules shows {text!r}")
+    count.check("yearly" in second and "nightly" not in second and "(1 row)" in second, "\\schedules with a pattern")
+    count.check("\x1b" not in out, "no colours outside a terminal")
 
 
 # ---- a terminal ----
@@ -238,6 +261,19 @@ def terminal(count, dir):
     count.check("│ 9 │" in t.until(r"=> $"), "keywords are completed")
     t.type("SELECT count(*) FROM mea\t;\r")
     count.check("│     0 │" in t.until(r"=> $"), "names of arrays are completed")
+    t.ask("CREATE SCHEDULE nightly CRON '@daily' AS SELECT 1;")
+    t.ask("ALTER SCHEDULE nightly SUSPEND;")
+    t.type("\\sched\tni\t\r")
+    out = t.until(r"=> $")
+    count.check("│ nightly │" in out, "\\schedules and names of schedules are completed")
+    count.check("│ \x1b[33msuspended\x1b[0m │" in out, "a colour for the state")
+    count.equal(len({width(line) for line in out.split("\r\n") if line.startswith(("│", "├", "└"))}), 1, "colours take no room")
+    t.ask("\\x on")
+    out = t.ask("\\schedules")
+    count.check("[ RECORD 1 ]" in out and "\x1b[33msuspended\x1b[0m" in out, "also with \\x")
+    t.ask("\\x off")
+    t.type("RUN SCHEDULE ni\t;\r")
+    count.check("RUN SCHEDULE nightly ;" in t.until(r"=> $"), "names of schedules in statements")
     t.ask("\\watch 0.2", r"every 0.2s[\s\S]*every 0.2s")
     t.type("\x03")
     count.check(t.until(r"=> $"), "Ctrl-C ends \\watch")
@@ -281,6 +317,7 @@ def main():
             like_psql(count, server)
         embedded(count, dir)
         describe(count, dir)
+        schedules(count, dir)
         terminal(count, dir)
     finally:
         os.chdir(here)
