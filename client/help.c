@@ -144,8 +144,8 @@ static const struct topic {
     {"CREATE VIEW", "name a query", "CREATE [OR REPLACE] VIEW name [(columns)] AS SELECT ..."},
     {"DELETE", "make cells empty",
      "DELETE FROM array[slice] [USING ...] [WHERE condition] [RETURNING ...]"},
-    {"DROP", "remove an array, view or function",
-     "DROP {ARRAY | VIEW | FUNCTION} [IF EXISTS] name, ... [CASCADE]"},
+    {"DROP", "remove an array, view, function or schedule",
+     "DROP {ARRAY | VIEW | FUNCTION | SCHEDULE} [IF EXISTS] name, ... [CASCADE]"},
     {"EXPLAIN", "show how a statement is carried out", "EXPLAIN [ANALYZE] statement"},
     {"INSERT", "add cells",
      "INSERT INTO array [(columns)] {VALUES (...), ... | SELECT ...}\n"
@@ -155,7 +155,7 @@ static const struct topic {
     {"NOTIFY", "tell all that listen", "NOTIFY channel [, 'payload']"},
     {"ROLLBACK", "end a transaction and drop its changes", "ROLLBACK [TO savepoint]"},
     {"RUN SCHEDULE", "run a schedule now, or for past times",
-     "RUN SCHEDULE name [FOR time TO time]"},
+     "RUN SCHEDULE name [FOR time TO time [IN PARALLEL]]"},
     {"SAVEPOINT", "a place to roll back to", "SAVEPOINT name\nRELEASE name"},
     {"SELECT", "ask for cells",
      "[WITH name AS (query), ...]\n"
