@@ -73,7 +73,7 @@ static enum status bind_constraints(struct binder *b, const struct schema *t,
     struct binder inner = *b;
     const char *text;
     *out = (struct checks){0};
-    TRY(array_checks(c, b->env->txn, t, &text));
+    TRY(array_object(c, b->env->txn, OBJECT_CHECKS, t, &text));
     if (!text) return OK;
     inner.fixed_pos = 0; /* its errors are none of the statement's text */
     TRY(parse_script(c, text, strlen(text), &script));
@@ -420,7 +420,7 @@ enum status bind_change(struct ctx *c, struct bind_env *env, const struct ast_st
     if (s->kind == S_UPDATE) TRY(bind_sets(&b, &s->sets, &scope, t, out, es));
     TRY(fetch_cells(&b, s, &scope));
     if (s->kind == S_UPDATE) {
-        TRY(array_checks(c, env->txn, t, &checks));
+        TRY(array_object(c, env->txn, OBJECT_CHECKS, t, &checks));
         if (s->returning.n || checks) see_new_values(&b, t, &scope, out, es);
     }
     TRY(bind_returning(&b, &s->returning, &scope, &out->returning));

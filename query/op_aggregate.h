@@ -40,7 +40,7 @@ enum status aggregate_duplicate(struct ctx *c, const struct aggregate *a, const 
 /* ---- groups by dimension ---- */
 /* Groups form a box: a dimension a key. A slab of it is accumulated at a time. */
 struct dim_groups {
-    struct box all; /* a key's groups are [0, n) */
+    struct box all; /* a key's groups are [0, n), counted from the first that is wanted */
     struct box slab;
 };
 /* Over the input dimension's positions [lo, hi): each one's share of the group's number in the

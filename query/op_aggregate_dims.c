@@ -20,9 +20,10 @@ static int64_t group_at(const struct aggregate *a, int k, int64_t pos)
 {
     const struct group_key *key = &a->op->plan->keys[k];
     const struct rel_dim *in = &a->op->plan->in[0]->rel.dims[key->dim];
-    if (key->blocks) return block_at(key->blocks, pos);
-    if (key->group_of) return key->group_of[pos - in->lo];
-    return pos - a->op->box.lo[k];
+    int64_t group = pos;
+    if (key->blocks) group = block_at(key->blocks, pos);
+    if (key->group_of) group = key->group_of[pos - in->lo];
+    return group - a->op->box.lo[k];
 }
 
 void dim_shares(const struct aggregate *a, const struct dim_groups *g, int dim, int64_t lo,
@@ -579,7 +580,7 @@ enum status aggregate_dims(struct ctx *c, struct aggregate *a)
             op->box.lo[k] = in->lo[key->dim];
             op->box.hi[k] = in->hi[key->dim];
         }
-        g.all.hi[k] = key->plain ? op->box.hi[k] - op->box.lo[k] : key->n_groups;
+        g.all.hi[k] = box_extent(&op->box, k);
     }
     TRY(rowset_new(c, types, n_cols, exec_tmp_dir(op->exec), &a->result));
     if (box_empty(&g.all)) return OK;

@@ -59,9 +59,7 @@ static bool note_dependence(const struct expr *e, void *self)
     return true;
 }
 
-/* The only dimension that an expression depends on; -1: none. False: more, or columns, or chance.
- */
-static bool depends_on(const struct expr *e, int *dim)
+bool fetch_depends_on(const struct expr *e, int *dim)
 {
     struct depends d = {.n = 0};
     expr_walk(e, note_dependence, &d);
@@ -157,7 +155,7 @@ static enum status work_out(struct ctx *c, struct op *op, int d, const struct fe
     struct program *p;
     struct expr *e = x->e;
     *out = (struct place_dim){.how = BY_CELL, .shift = x->shift};
-    if (!depends_on(e, &out->dim)) return OK;
+    if (!fetch_depends_on(e, &out->dim)) return OK;
     struct ctx quiet = *c;
     ctx_clear(&quiet);
     enum status st = compile(&quiet, op, &e, 1, &p);

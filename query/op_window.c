@@ -54,8 +54,10 @@ static enum status open_axes(struct ctx *c, struct windows *w, struct window_cal
     k->n_axes = p->n_dims;
     k->axes = arena_array(c->arena, struct window_axis, p->n_dims + 1);
     k->far = arena_array(c->arena, struct far *, p->n_dims + 1);
+    const struct window_place at = {w->op->plan, exec_env(w->op->exec), w->op->in[0]->box,
+                                    w->op->box};
     for (int i = 0; i < p->n_dims; i++)
-        TRY(window_axis_open(c, w->op, &p->dims[i], p->edge, &k->axes[i]));
+        TRY(window_axis_open(c, &at, &p->dims[i], p->edge, &k->axes[i]));
     /* Long windows first: what is summed up for them is then the input itself. */
     for (int i = 1; i < k->n_axes; i++) {
         struct window_axis a = k->axes[i];

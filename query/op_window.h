@@ -49,8 +49,14 @@ struct ranges {
     int64_t n, *lo, *hi;
     uint8_t *leaves;
 };
-enum status window_axis_open(struct ctx *c, const struct op *op, const struct window_dim *w,
-                             enum ast_edge edge, struct window_axis *out);
+struct window_place {
+    const struct plan *plan;
+    const struct env *env;
+    struct box in, own; /* cells that the input has, and that are wanted */
+};
+enum status window_axis_open(struct ctx *c, const struct window_place *at,
+                             const struct window_dim *w, enum ast_edge edge,
+                             struct window_axis *out);
 enum status window_ranges(struct ctx *c, const struct window_axis *a, int64_t at, int64_t n,
                           struct ranges *out);
 /* The hull of the ranges; false when none has a length. */

@@ -255,10 +255,9 @@ static bool shift_cut(const struct axis *a, const struct value *by, bool negativ
     return true;
 }
 
-static enum status bound_open(struct ctx *c, const struct op *op, const struct window_axis *a,
+static enum status bound_open(struct ctx *c, const struct env *env, const struct window_axis *a,
                               struct expr *e, struct window_bound *out)
 {
-    const struct env *env = exec_env(op->exec);
     const struct axis *axis = a->rel->dims[a->dim].axis;
     struct value by;
     bool negative;
@@ -287,9 +286,9 @@ static enum status bound_open(struct ctx *c, const struct op *op, const struct w
 }
 
 /* What all windows together are like. */
-static enum status survey(struct ctx *c, const struct op *op, struct window_axis *a)
+static enum status survey(struct ctx *c, const struct box *own, struct window_axis *a)
 {
-    int64_t lo = op->box.lo[a->dim], hi = op->box.hi[a->dim], at = lo, last_lo = 0, last_hi = 0;
+    int64_t lo = own->lo[a->dim], hi = own->hi[a->dim], at = lo, last_lo = 0, last_hi = 0;
     bool any = false;
     a->first = a->last = a->edge_lo;
     a->monotone = a->from_first = a->to_last = true;
@@ -329,22 +328,24 @@ static enum status survey(struct ctx *c, const struct op *op, struct window_axis
     return OK;
 }
 
-enum status window_axis_open(struct ctx *c, const struct op *op, const struct window_dim *w,
-                             enum ast_edge edge, struct window_axis *out)
+enum status window_axis_open(struct ctx *c, const struct window_place *at,
+                             const struct window_dim *w, enum ast_edge edge,
+                             struct window_axis *out)
 {
-    const struct rel *rel = &op->plan->in[0]->rel;
+    const struct plan *p = at->plan;
+    const struct rel *rel = &p->in[0]->rel;
     const struct rel_dim *d = &rel->dims[w->dim];
     const struct expr *e = w->lo ? w->lo : w->hi;
     struct window_axis a = {.dim = w->dim,
                             .rel = rel,
                             .name = d->name ? d->name : "row",
                             .by_position = w->by_position,
-                            .pos = e ? e->pos : op->plan->pos,
+                            .pos = e ? e->pos : p->pos,
                             .edge = edge};
-    bool known = op->plan->region.hi[w->dim] != ROWS_UNKNOWN;
-    a.edge_lo = known ? op->plan->region.lo[w->dim] : op->in[0]->box.lo[w->dim];
-    a.edge_hi = known ? op->plan->region.hi[w->dim] : op->in[0]->box.hi[w->dim];
-    const struct box *in = &op->in[0]->box;
+    bool known = p->region.hi[w->dim] != ROWS_UNKNOWN;
+    a.edge_lo = known ? p->region.lo[w->dim] : at->in.lo[w->dim];
+    a.edge_hi = known ? p->region.hi[w->dim] : at->in.hi[w->dim];
+    const struct box *in = &at->in;
     a.lo_cell = in->lo[w->dim] > a.edge_lo ? in->lo[w->dim] : a.edge_lo;
     a.hi_cell = in->hi[w->dim] < a.edge_hi ? in->hi[w->dim] : a.edge_hi;
     if (a.hi_cell < a.lo_cell) a.hi_cell = a.lo_cell;
@@ -356,9 +357,9 @@ enum status window_axis_open(struct ctx *c, const struct op *op, const struct wi
                 a.name);
         return hint(c, "Count cells instead: [#%s - 1 : #%s + 1].", a.name, a.name);
     }
-    TRY(bound_open(c, op, &a, w->lo, &a.lo));
-    TRY(bound_open(c, op, &a, w->hi, &a.hi));
-    TRY(survey(c, op, &a));
+    TRY(bound_open(c, at->env, &a, w->lo, &a.lo));
+    TRY(bound_open(c, at->env, &a, w->hi, &a.hi));
+    TRY(survey(c, &at->own, &a));
     *out = a;
     return OK;
 }

@@ -10,6 +10,21 @@ enum status push_filters(struct ctx *c, struct plan **p);
 void merge_maps(struct ctx *c, struct plan **p);
 /* Conditions on one dimension become a narrower region; slices narrow what they are made of. */
 enum status narrow_regions(struct ctx *c, struct plan **p, const struct env *env);
+/* Makes the plan give no more than the box, where it can: its relation, and those below, then say
+ * so. Its cells in the box stay. */
+void narrow_to(struct ctx *c, struct plan *p, const struct box *want, const struct env *env);
+/* rewrite_reach.c: the box of its input that a node's cells in `want` are made from. Bounds and
+ * places are evaluated; where they can't be, a dimension stays whole. */
+struct narrowing {
+    struct ctx *c;
+    const struct env *env;
+};
+void reach_of_windows(const struct narrowing *n, const struct plan *p, const struct box *want,
+                      struct box *out);
+void reach_of_groups(const struct plan *p, const struct box *want, struct box *out);
+/* Of a fetch's source, beside the cells themselves; false: nothing. */
+bool reach_of_points(const struct narrowing *n, const struct plan *p, const struct box *want,
+                     struct box *out);
 /* Would knowing the values of its E_OUTERs narrow its regions (rewrite_outer.c)? */
 bool narrows_by_args(const struct plan *p);
 /* Tests for membership of more keys than memory takes become joins. */

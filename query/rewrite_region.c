@@ -1,5 +1,6 @@
 /* Which part of each array does the query look at? Conditions on a single dimension are evaluated
  * over its coordinates; where they hold bounds the region. */
+#include "query/reach.h"
 #include "query/rewrite_internal.h"
 
 #define EVAL_MAX (INT64_C(1) << 22) /* positions that a condition is evaluated at */
@@ -19,7 +20,7 @@ static void narrow_dim(struct rel_dim *d, int64_t lo, int64_t hi)
     if (d->hi < d->lo) d->hi = d->lo;
 }
 
-static void narrow(struct plan *p, const struct box *want);
+static void narrow(struct narrowing *n, struct plan *p, const struct box *want);
 
 static void follow_dims(struct plan *p)
 {
@@ -146,38 +147,19 @@ static void follow(struct plan *p, const int64_t *old_lo)
     }
 }
 
-static void narrow_inputs_of_join(struct plan *p, const struct box *want)
+static void narrow_inputs_of_join(struct narrowing *n, struct plan *p, const struct box *want)
 {
-    struct box left, right;
-    const struct rel *r = &p->in[1]->rel;
-    rel_box(&p->in[0]->rel, &left);
-    rel_box(r, &right);
-    for (int d = 0; d < left.n_dims && p->join != JOIN_FULL; d++) {
-        left.lo[d] = want->lo[d];
-        left.hi[d] = want->hi[d];
+    for (int side = 0; side < 2; side++) {
+        struct box in;
+        join_side_box(p, side, want, &in);
+        for (int d = 0; d < in.n_dims; d++)
+            if (in.lo[d] >= in.hi[d]) in.lo[d] = in.hi[d] = p->in[side]->rel.dims[d].lo;
+        narrow(n, p->in[side], &in);
     }
-    for (int i = 0; i < p->n_join_dims && p->join == JOIN_FULL; i++) {
-        const struct join_dim *j = &p->left_join_dims[i];
-        if (j->map) continue;
-        left.lo[j->right] = want->lo[j->left] + j->shift;
-        left.hi[j->right] = want->hi[j->left] + j->shift;
-    }
-    for (int d = left.n_dims; d < p->rel.n_dims; d++) {
-        right.lo[p->right_dims[d - left.n_dims]] = want->lo[d];
-        right.hi[p->right_dims[d - left.n_dims]] = want->hi[d];
-    }
-    for (int i = 0; i < p->n_join_dims; i++) {
-        const struct join_dim *j = &p->join_dims[i];
-        if (j->map) continue;
-        right.lo[j->right] = want->lo[j->left] + j->shift;
-        right.hi[j->right] = want->hi[j->left] + j->shift;
-    }
-    narrow(p->in[0], &left);
-    narrow(p->in[1], &right);
 }
 
 /* The summed dimensions stay whole. */
-static void narrow_inputs_of_product(struct plan *p, const struct box *want)
+static void narrow_inputs_of_product(struct narrowing *n, struct plan *p, const struct box *want)
 {
     struct box all;
     rel_box(&p->pairs->rel, &all);
@@ -185,36 +167,39 @@ static void narrow_inputs_of_product(struct plan *p, const struct box *want)
         all.lo[p->dim_of[i]] = want->lo[i];
         all.hi[p->dim_of[i]] = want->hi[i];
     }
-    narrow_inputs_of_join(p->pairs, &all);
+    narrow_inputs_of_join(n, p->pairs, &all);
 }
 
-static void narrow_input_of_groups(struct plan *p, const struct box *want)
+static void narrow_input_of_groups(struct narrowing *n, struct plan *p, const struct box *want)
 {
     struct box in;
-    rel_box(&p->in[0]->rel, &in);
-    for (int k = 0; k < p->n_keys; k++) {
-        if (!p->keys[k].plain) continue;
-        int d = p->keys[k].dim;
-        if (want->lo[k] > in.lo[d]) in.lo[d] = want->lo[k];
-        if (want->hi[k] < in.hi[d]) in.hi[d] = want->hi[k];
-    }
-    narrow(p->in[0], &in);
+    reach_of_groups(p, want, &in);
+    narrow(n, p->in[0], &in);
 }
 
-/* Along dimensions where windows stay at the cell nothing else of the input is looked at. */
-static void narrow_input_of_windows(struct plan *p, const struct box *want)
+static void narrow_input_of_windows(struct narrowing *n, struct plan *p, const struct box *want)
 {
-    struct box in = *want;
-    for (int i = 0; i < p->n_cell_windows; i++)
-        for (int k = 0; k < p->cell_windows[i].n_dims; k++) {
-            int d = p->cell_windows[i].dims[k].dim;
-            in.lo[d] = p->in[0]->rel.dims[d].lo;
-            in.hi[d] = p->in[0]->rel.dims[d].hi;
-        }
-    narrow(p->in[0], &in);
+    struct box in;
+    reach_of_windows(n, p, want, &in);
+    narrow(n, p->in[0], &in);
 }
 
-static void narrow_moved(struct plan *p, const struct box *want)
+/* The source is the last input, which may be the only one. */
+static void narrow_inputs_of_fetch(struct narrowing *n, struct plan *p, const struct box *want)
+{
+    struct box source, own;
+    bool any = reach_of_points(n, p, want, &source);
+    if (p->n_in == 2) {
+        narrow(n, p->in[0], want);
+        if (any) narrow(n, p->in[1], &source);
+        return;
+    }
+    own = *want;
+    if (any) box_hull(&own, &source, &own);
+    narrow(n, p->in[0], &own);
+}
+
+static void narrow_moved(struct narrowing *n, struct plan *p, const struct box *want)
 {
     struct box in;
     rel_box(&p->in[0]->rel, &in);
@@ -230,11 +215,11 @@ static void narrow_moved(struct plan *p, const struct box *want)
             in.hi[p->dim_of[d]] = want->hi[d];
         }
     }
-    narrow(p->in[0], &in);
+    narrow(n, p->in[0], &in);
 }
 
 /* Regrid and fft: the input is asked for less along the dimensions that they leave as they are. */
-static void narrow_made(struct plan *p, const struct box *box)
+static void narrow_made(struct narrowing *n, struct plan *p, const struct box *box)
 {
     struct box in = *box;
     rel_box(&p->in[0]->rel, &in);
@@ -245,7 +230,7 @@ static void narrow_made(struct plan *p, const struct box *box)
         in.lo[d] = box->lo[d];
         in.hi[d] = box->hi[d];
     }
-    narrow(p->in[0], &in);
+    narrow(n, p->in[0], &in);
 }
 
 static void narrow_own(struct plan *p, const struct box *box)
@@ -255,7 +240,7 @@ static void narrow_own(struct plan *p, const struct box *box)
 }
 
 /* Makes the node give no more than the box, where it can; its relation then says so. */
-static void narrow(struct plan *p, const struct box *want)
+static void narrow(struct narrowing *n, struct plan *p, const struct box *want)
 {
     struct box box;
     int64_t old_lo[MAX_DIMS];
@@ -278,51 +263,49 @@ static void narrow(struct plan *p, const struct box *want)
         narrow_own(p, &box);
         return;
     case P_FETCH:
-        if (p->n_in == 2) {
-            narrow(p->in[0], &box);
-            break;
-        }
-        narrow_own(p, &box); /* other cells of the input are looked at too */
-        return;
+        narrow_own(p, &box);
+        narrow_inputs_of_fetch(n, p, &box);
+        break;
     case P_FILL: /* cells that the input lacks are there too */
         narrow_own(p, &box);
-        narrow(p->in[0], &box);
+        narrow(n, p->in[0], &box);
         return;
     case P_FILTER:
     case P_MAP:
-        narrow(p->in[0], &box);
+        narrow(n, p->in[0], &box);
         break;
     case P_SLICE:
         narrow_own(p, &box);
         follow_slice(p);
-        narrow_moved(p, &box);
+        narrow_moved(n, p, &box);
         break;
     case P_REGRID:
     case P_FFT:
-        narrow_made(p, &box);
+        narrow_made(n, p, &box);
         return;
     case P_TRANSPOSE:
     case P_REBASE:
-        narrow_moved(p, &box);
+        narrow_moved(n, p, &box);
         break;
     case P_HASH_JOIN:
     case P_ASOF_JOIN:
         if (!keeps_left(p)) return;
-        narrow(p->in[0], &box);
+        narrow(n, p->in[0], &box);
         break;
     case P_JOIN:
-        narrow_inputs_of_join(p, &box);
+        narrow_inputs_of_join(n, p, &box);
         break;
     case P_MATMUL:
-        narrow_inputs_of_product(p, &box);
+        narrow_inputs_of_product(n, p, &box);
         break;
     case P_WINDOW_CELLS:
         narrow_own(p, &box);
-        narrow_input_of_windows(p, &box);
+        narrow_input_of_windows(n, p, &box);
         break;
     case P_AGGREGATE:
         if (!p->by_dims) return;
-        narrow_input_of_groups(p, &box);
+        narrow_own(p, &box); /* what a dimension's groups of another size get is not all */
+        narrow_input_of_groups(n, p, &box);
         break;
     default:
         return;
@@ -528,6 +511,7 @@ static bool region_is(const struct rel *r, const struct box *want)
 static void narrow_filter(struct ctx *c, struct plan **slot, const struct env *env)
 {
     struct plan *p = *slot;
+    struct narrowing within = {c, env};
     struct expr **parts = &p->exprs[0];
     int n = conjuncts(p->exprs[0], &parts), n_left = 0;
     struct expr **left = arena_array(c->arena, struct expr *, n + 1);
@@ -545,7 +529,7 @@ static void narrow_filter(struct ctx *c, struct plan **slot, const struct env *e
         if (want.hi[d] < want.lo[d]) want.hi[d] = want.lo[d];
     }
     if (!narrower) return;
-    narrow(p->in[0], &want);
+    narrow(&within, p->in[0], &want);
     follow_dims(p);
     bool done = region_is(&p->in[0]->rel, &want);
     for (int i = 0; i < n; i++)
@@ -559,6 +543,7 @@ static void narrow_filter(struct ctx *c, struct plan **slot, const struct env *e
 enum status narrow_regions(struct ctx *c, struct plan **slot, const struct env *env)
 {
     struct plan *p = *slot;
+    struct narrowing within = {c, env};
     int64_t old_lo[MAX_DIMS];
     note_lows(p, old_lo);
     for (int i = 0; i < p->n_in; i++)
@@ -568,12 +553,18 @@ enum status narrow_regions(struct ctx *c, struct plan **slot, const struct env *
     if (p->kind == P_FILTER) {
         narrow_filter(c, slot, env);
     } else if (p->kind == P_SLICE) {
-        narrow(p->in[0], &p->region);
+        narrow(&within, p->in[0], &p->region);
         follow(p, old_lo);
     } else if (p->kind == P_JOIN) {
         rel_box(&p->rel, &box);
-        narrow_inputs_of_join(p, &box);
+        narrow_inputs_of_join(&within, p, &box);
         follow(p, old_lo);
     }
     return OK;
+}
+
+void narrow_to(struct ctx *c, struct plan *p, const struct box *want, const struct env *env)
+{
+    struct narrowing within = {c, env};
+    narrow(&within, p, want);
 }

@@ -73,7 +73,7 @@ static enum status keep_checks(struct ctx *c, struct run *r, const struct schema
     for (int i = 0; i < stmt->defs.n && st == OK; i++)
         st = add_checks(c, r, &stmt->defs.v[i].checks, stmt->defs.v[i].name, &texts);
     if (st == OK) st = add_checks(c, r, &stmt->checks, NULL, &texts);
-    if (st == OK) st = array_set_checks(c, r->s->txn, schema, texts.sql.s);
+    if (st == OK) st = array_set_object(c, r->s->txn, OBJECT_CHECKS, schema, texts.sql.s);
     if (st == OK) st = bind_checks(c, &env, schema, &row);
     if (st < 0 && c->err.position <= 0) c->err.position = stmt->name.pos;
     strbuf_release(&texts.sql);
@@ -91,7 +91,7 @@ static enum status settle_checks(struct ctx *c, struct run *r, const char *name,
     const char *text;
     if (r->stmt->drop == DROP_VIEW || (!drop && r->stmt->alter == ALTER_RENAME)) return OK;
     TRY(array_open(c, r->s->txn, &ref, &a));
-    TRY(array_checks(c, r->s->txn, array_schema(a), &text));
+    TRY(array_object(c, r->s->txn, OBJECT_CHECKS, array_schema(a), &text));
     struct ast_script script = {0};
     if (text) TRY(parse_script(c, text, strlen(text), &script));
     struct strbuf kept = STRBUF_INIT;
@@ -101,7 +101,7 @@ static enum status settle_checks(struct ctx *c, struct run *r, const char *name,
         const char *sql = arena_printf(c->arena, "%.*s;", one->end - one->pos, text + one->pos);
         struct ctx quiet = *c;
         ctx_clear(&quiet);
-        st = array_set_checks(c, r->s->txn, array_schema(a), sql);
+        st = array_set_object(c, r->s->txn, OBJECT_CHECKS, array_schema(a), sql);
         if (st == OK && bind_checks(&quiet, &env, array_schema(a), &row) == OK) {
             strbuf_adds(&kept, sql);
         } else if (st == OK && !drop) {
@@ -110,7 +110,7 @@ static enum status settle_checks(struct ctx *c, struct run *r, const char *name,
             st = hint(c, "A CHECK constraint names it, and is kept as its text.");
         }
     }
-    if (st == OK && text) st = array_set_checks(c, r->s->txn, array_schema(a), kept.s);
+    if (st == OK && text) st = array_set_object(c, r->s->txn, OBJECT_CHECKS, array_schema(a), kept.s);
     strbuf_release(&kept);
     return st;
 }

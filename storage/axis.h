@@ -86,6 +86,8 @@ void axis_find_many(const struct axis *a, const void *values, int64_t n, int64_t
  * shift 0. ERR_AXIS_MISMATCH naming the first difference and both FROM items. */
 enum status axis_align(struct ctx *c, const struct axis *a, const char *a_name,
                        const struct axis *b, const char *b_name, int64_t *shift, int64_t **map);
+/* Is every position of a the same one of b, which may have more after them? */
+bool axis_extends(const struct axis *a, const struct axis *b);
 /* The axis of positions lo, lo + stride, … (n of them), renumbered from 0: what a sub-query or a
  * stored result has. */
 enum status axis_rebase(struct ctx *c, const struct axis *a, int64_t lo, int64_t n, int64_t stride,

@@ -256,6 +256,23 @@ static bool rebase_regular(const struct axis *a, int64_t lo, int64_t stride, str
            !__builtin_mul_overflow(a->step_months, (int32_t)stride, &out->step_months);
 }
 
+bool axis_extends(const struct axis *a, const struct axis *b)
+{
+    if (a->kind != b->kind || a->type != b->type || a->lo != b->lo || a->hi > b->hi) return false;
+    if (a->kind == AXIS_REGULAR)
+        return a->origin == b->origin && a->step == b->step && a->step_months == b->step_months &&
+               a->dorigin.mant == b->dorigin.mant && a->dorigin.scale == b->dorigin.scale &&
+               a->dstep.mant == b->dstep.mant && a->dstep.scale == b->dstep.scale;
+    int64_t n = a->labels ? a->labels->n : 0;
+    if (a->labels == b->labels) return true;
+    for (int64_t i = 0; i < n; i++) {
+        struct value x = value_get(a->type, a->labels->values, i);
+        struct value y = value_get(b->type, b->labels->values, i);
+        if (value_compare(&x, &y) != 0) return false;
+    }
+    return true;
+}
+
 enum status axis_rebase(struct ctx *c, const struct axis *a, int64_t lo, int64_t n, int64_t stride,
                         struct axis *out)
 {

@@ -97,14 +97,20 @@ enum status array_retile(struct ctx *c, struct txn *t, const char *name, const i
 enum status array_annotate(struct ctx *c, struct txn *t, const char *name, const char *column,
                            const char *key, const char *text);
 enum status array_truncate(struct ctx *c, struct txn *t, const char *name);
+/* The axes of `like`, of the same number and types, in place of the array's own: for who then writes
+ * all cells anew that would lie at other positions. */
+enum status array_set_axes(struct ctx *c, struct txn *t, const char *name,
+                           const struct schema *like);
 
 /* Views and macro functions: a name and its SQL text, transactional like arrays. Arrays and views
  * share one name space. */
 enum object_kind {
     OBJECT_VIEW,
     OBJECT_FUNCTION,
-    OBJECT_CHECKS,  /* of an array, by its id */
-    OBJECT_SCHEDULE /* storage/runs.h */
+    OBJECT_CHECKS,       /* of an array, by its id: CHECK constraints */
+    OBJECT_SCHEDULE,     /* storage/runs.h */
+    OBJECT_MATERIALIZED, /* of an array, by its id: the query that it is the result of */
+    OBJECT_SEEN          /* of an array, by its id: what its last refresh saw of its sources */
 };
 enum status object_put(struct ctx *c, struct txn *t, enum object_kind k, const char *name,
                        const char *text, bool replace);
@@ -114,10 +120,13 @@ enum status object_get(struct ctx *c, struct txn *t, enum object_kind k, const c
 enum status object_drop(struct ctx *c, struct txn *t, enum object_kind k, const char *name);
 enum status object_rename(struct ctx *c, struct txn *t, enum object_kind k, const char *name,
                           const char *to);
-/* The CHECK constraints of an array, as the query layer wrote them; NULL: none. */
-enum status array_checks(struct ctx *c, struct txn *t, const struct schema *s, const char **text);
-enum status array_set_checks(struct ctx *c, struct txn *t, const struct schema *s,
-                             const char *text);
+/* An object of an array; NULL: none. Whoever sets one holds the array's lock. */
+enum status array_object(struct ctx *c, struct txn *t, enum object_kind k, const struct schema *s,
+                         const char **text);
+enum status array_set_object(struct ctx *c, struct txn *t, enum object_kind k,
+                             const struct schema *s, const char *text);
+/* Will the transaction publish something of the array of this id? */
+bool txn_changes(const struct txn *t, uint32_t array);
 
 /* What sys.* views list. Called once per row with n values, valid during the call. A callback's
  * error ends the walk. */
@@ -159,6 +168,16 @@ enum status array_file(struct ctx *c, struct array *a, const char *name, struct 
 enum status array_files(struct ctx *c, struct array *a, struct arena *arena,
                         struct loaded_file **files, int *n);
 
+/* ---- what changed ---- */
+/* The tiles of the array that have another content than when version `since` was its newest; in
+ * c->arena. Of a change to its definition nothing is said. */
+struct tile_changes;
+enum status array_changes(struct ctx *c, struct array *a, int64_t since, struct tile_changes **out);
+/* How many they are; -1: more than are told apart. */
+int64_t changes_count(const struct tile_changes *t);
+/* Does a box in logical positions have a share in any of them? */
+bool changes_meet(const struct tile_changes *t, const struct box *box);
+
 /* ---- reading ---- */
 /* The cells of a box: attributes attrs[0 … n) (indexes into schema->attrs) as dense columns over
  * the box, presence as a bitmap (NULL: all exist). They are there as long as memory from c->scratch
@@ -187,6 +206,8 @@ enum status array_may_have(struct ctx *c, struct array *a, const struct box *box
 /* ---- writing ---- */
 enum conflict {
     CONFLICT_ERROR,
+    CONFLICT_RENEW, /* as ERROR among the cells put; those that were there before go with their tile
+                       as soon as one is put into it */
     CONFLICT_IGNORE,
     CONFLICT_REPLACE, /* INSERT: the cell exists already */
     CONFLICT_UPDATE,  /* only existing cells are written, only the given attributes change */
@@ -214,6 +235,9 @@ enum status writer_put_cells(struct ctx *c, struct writer *w, int64_t n, int64_t
  * all. The fast path: whole tiles go straight to the codec. */
 enum status writer_put_box(struct ctx *c, struct writer *w, const struct box *box,
                            const struct column *cols, const uint64_t *present, int64_t *written);
+/* CONFLICT_RENEW, after all puts: what was there before in tiles of the box (NULL: all) that no cell
+ * was put into goes as well. */
+enum status writer_clear_rest(struct ctx *c, struct writer *w, const struct box *box);
 /* Flushes everything to the tile store and records extents, labels, dictionaries, tile count and
  * digest in the pending version. */
 enum status writer_finish(struct ctx *c, struct writer *w);

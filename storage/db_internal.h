@@ -369,6 +369,10 @@ bool patches_know(struct slot *slot, const struct own_patches *own, int n_dims,
 /* Cells in patches over a tile: of the newest version, and the transaction's own. */
 int64_t patches_cells(struct slot *slot, const struct own_patches *own, int n_dims,
                       const int64_t *coords);
+/* fn for every tile with a patch of a version after `since`, of those that the array's view may see;
+ * perhaps more than once. */
+void patches_later(struct arena *arena, const struct array *a, int64_t since, void *self,
+                   void (*fn)(struct arena *arena, void *self, const int64_t *coords));
 struct own_patches *own_patches_of(struct txn *t, struct change *ch);
 /* since: of a savepoint; what is newer and earlier than this statement may be put together. */
 void own_patches_add(struct own_patches *own, struct patch *p, int64_t since);

@@ -118,10 +118,13 @@ enum status array_create(struct ctx *c, struct txn *t, struct schema *s)
 enum status array_drop(struct ctx *c, struct txn *t, const char *name)
 {
     struct change *ch;
-    const char *checks;
+    const char *text;
     TRY(txn_change(c, t, name, &ch));
-    TRY(array_checks(c, t, &ch->def->s, &checks));
-    if (checks) TRY(array_set_checks(c, t, &ch->def->s, NULL));
+    static const enum object_kind own[] = {OBJECT_CHECKS, OBJECT_MATERIALIZED, OBJECT_SEEN};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        TRY(array_object(c, t, own[i], &ch->def->s, &text));
+        if (text) TRY(array_set_object(c, t, own[i], &ch->def->s, NULL));
+    }
     ch->dropped = ch->touched = true;
     return OK;
 }
@@ -338,6 +341,32 @@ enum status array_resize(struct ctx *c, struct txn *t, const char *name, const c
         TRY(clear_outside(c, t, ch, &keep));
     }
     change_edit(ch, 0)->s.dims[i].axis = x;
+    return OK;
+}
+
+enum status array_set_axes(struct ctx *c, struct txn *t, const char *name,
+                           const struct schema *like)
+{
+    struct change *ch;
+    TRY(txn_change(c, t, name, &ch));
+    struct def *d = change_edit(ch, 0);
+    for (int i = 0; i < d->s.n_dims; i++) {
+        const struct axis *x = &like->dims[i].axis;
+        struct axis was = d->s.dims[i].axis;
+        struct label_set *all = NULL;
+        if (x->kind == AXIS_LABELLED) {
+            bool more = axis_extends(&was, x) && !(was.labels && was.labels->stored);
+            int64_t from = more && was.labels ? was.labels->n : 0, n = x->labels ? x->labels->n : 0;
+            const char *values = n ? x->labels->values : "";
+            all = labels_grow(x->type, x->grows, more ? was.labels : NULL,
+                              values + (size_t)from * type_bytes(x->type), n - from);
+            ch->relabel[i] = ch->relabel[i] || !more;
+        } else if (was.kind == AXIS_LABELLED) {
+            ch->relabel[i] = true;
+        }
+        d->s.dims[i].axis = *x;
+        def_set_labels(d, i, all);
+    }
     return OK;
 }
 

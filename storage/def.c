@@ -290,7 +290,8 @@ void def_set_labels(struct def *d, int dim, struct label_set *l)
     label_set_unref(d->labels[dim]);
     d->labels[dim] = l;
     struct axis *x = &d->s.dims[dim].axis;
-    x->labels = &l->labels;
+    x->labels = l ? &l->labels : NULL;
+    if (!l) return;
     x->lo = 0;
     x->hi = l->labels.n;
 }

@@ -45,7 +45,7 @@ struct def *def_ref(struct def *d);
 void def_unref(struct def *d); /* NULL allowed */
 enum status def_load(struct ctx *c, struct catalog *cat, uint32_t array, int64_t version,
                      struct def **out);
-/* Takes the reference; sets axis.labels, lo and hi. */
+/* Takes the reference; sets axis.labels, lo and hi. NULL: a regular axis, whose lo and hi stay. */
 void def_set_labels(struct def *d, int dim, struct label_set *l);
 /* The first n strings; takes no reference (it is the same list or a new one that is handed over).
  */

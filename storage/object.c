@@ -75,20 +75,22 @@ enum status object_put(struct ctx *c, struct txn *t, enum object_kind k, const c
     return OK;
 }
 
-static const char *checks_name(struct txn *t, const struct schema *s)
+static const char *name_of_id(struct txn *t, const struct schema *s)
 {
     return arena_printf(t->arena, "%u", s->id);
 }
 
-enum status array_checks(struct ctx *c, struct txn *t, const struct schema *s, const char **text)
+enum status array_object(struct ctx *c, struct txn *t, enum object_kind k, const struct schema *s,
+                         const char **text)
 {
-    return object_get(c, t, OBJECT_CHECKS, checks_name(t, s), text);
+    return object_get(c, t, k, name_of_id(t, s), text);
 }
 
-enum status array_set_checks(struct ctx *c, struct txn *t, const struct schema *s, const char *text)
+enum status array_set_object(struct ctx *c, struct txn *t, enum object_kind k,
+                             const struct schema *s, const char *text)
 {
     TRY(txn_may_write(c, t));
-    add_object(t, OBJECT_CHECKS, checks_name(t, s), text);
+    add_object(t, k, name_of_id(t, s), text);
     return OK;
 }
 

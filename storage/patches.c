@@ -458,6 +458,24 @@ enum status patches_over(struct ctx *c, const struct array *a, const int64_t *co
     return OK;
 }
 
+void patches_later(struct arena *arena, const struct array *a, int64_t since, void *self,
+                   void (*fn)(struct arena *arena, void *self, const int64_t *coords))
+{
+    struct patch_table *t = &a->slot->patches;
+    for (int i = 0; a->own && i < OWN_BUCKETS; i++)
+        for (const struct patch *p = a->own->buckets[i]; p; p = p->next)
+            if (p->key.version > since) fn(arena, self, p->key.coords);
+    pthread_mutex_lock(&t->mu);
+    for (int64_t i = 0; i < t->n_buckets; i++)
+        for (const struct patched_tile *tile = t->tiles[i]; tile; tile = tile->next) {
+            const struct patch *p = tile->newest;
+            while (p && p->key.version > a->view.version)
+                p = p->next;
+            if (p && p->key.version > since) fn(arena, self, tile->coords);
+        }
+    pthread_mutex_unlock(&t->mu);
+}
+
 /* ---- over a tile ---- */
 
 static enum status apply_presence(struct ctx *c, const struct array *a, const struct patch_list *l,

@@ -6,7 +6,8 @@
 
 static const struct sys_column arrays_columns[] = {
     {"name", T_TEXT},   {"version", T_INT64}, {"dimensions", T_INT32}, {"attributes", T_INT32},
-    {"cells", T_INT64}, {"tiles", T_INT64},   {"bytes", T_INT64},      {"comment", T_TEXT}};
+    {"cells", T_INT64}, {"tiles", T_INT64},   {"bytes", T_INT64},      {"comment", T_TEXT},
+    {"materialized", T_TEXT}};
 static const struct sys_column dimensions_columns[] = {
     {"array_name", T_TEXT}, {"position", T_INT32}, {"name", T_TEXT},  {"type", T_TEXT},
     {"axis", T_TEXT},       {"length", T_INT64},   {"tile", T_INT64}, {"grows", T_BOOL},
@@ -85,6 +86,7 @@ static enum status give(struct ctx *c, const struct scan *sc, const struct row *
 static enum status array_row(struct ctx *c, const struct scan *sc, struct array *a)
 {
     const struct schema *s = &a->def->s;
+    const char *materialized;
     struct row r = {.n = 0};
     add_text(&r, s->name);
     add_int(&r, T_INT64, a->version);
@@ -94,6 +96,8 @@ static enum status array_row(struct ctx *c, const struct scan *sc, struct array 
     add_int(&r, T_INT64, a->totals.tiles);
     add_int(&r, T_INT64, a->totals.bytes);
     add_text(&r, s->comment);
+    TRY(array_object(c, sc->txn, OBJECT_MATERIALIZED, s, &materialized));
+    add_text(&r, materialized);
     return give(c, sc, &r);
 }
 

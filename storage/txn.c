@@ -89,6 +89,13 @@ bool txn_has_writes(const struct txn *t)
     return t->n_objects > 0 || t->n_files > 0 || t->n_runs > 0;
 }
 
+bool txn_changes(const struct txn *t, uint32_t array)
+{
+    for (const struct change *ch = t->changes; ch; ch = ch->next)
+        if (ch->slot->id == array && ch->touched) return true;
+    return false;
+}
+
 /* ---- changes ---- */
 
 void txn_find(struct txn *t, const char *name, struct change **ch, struct rev **r)

@@ -419,6 +419,47 @@ enum status writer_clear(struct ctx *c, struct writer *w, const struct box *keep
     return OK;
 }
 
+/* Nothing was put into the tile. */
+static enum status clear_tile(struct ctx *c, struct writer *w, const int64_t *coords)
+{
+    struct tile_ref presence;
+    struct cells none[1] = {{0}};
+    if (writer_has_written(w, coords)) return OK;
+    TRY(writer_fetch(c, w, ATTR_PRESENCE, T_NONE, coords, &presence));
+    if (!presence.tile) return OK;
+    struct image im = {.coords = coords, .n_before = presence.tile->n_present, .cols = none};
+    tile_done(w->base, &presence);
+    void *bits;
+    struct scratch_mark mark = scratch_mark(c->scratch);
+    enum status s = scratch_zeroed(c, writer_bit_bytes(w), &bits);
+    im.present = bits;
+    if (s == OK) s = writer_store_image(c, w, &im);
+    scratch_release(c->scratch, mark);
+    return s;
+}
+
+enum status writer_clear_rest(struct ctx *c, struct writer *w, const struct box *box)
+{
+    struct box tiles = {.n_dims = w->s->n_dims};
+    struct store_scan scan;
+    struct tile_key keys[64];
+    int64_t n;
+    TRY(wtiles_store(c, w, 0));
+    for (int d = 0; d < tiles.n_dims; d++) {
+        tiles.lo[d] = INT64_MIN;
+        tiles.hi[d] = INT64_MAX;
+    }
+    if (box) box_tiles(box, w->base->extents, &tiles);
+    store_scan_init(&scan, w->db->store, w->s->id, ATTR_PRESENCE, &tiles, &w->base->view);
+    do {
+        TRY(check_cancel(c));
+        TRY(store_scan_next(c, &scan, keys, 64, &n));
+        for (int64_t i = 0; i < n; i++)
+            TRY(clear_tile(c, w, keys[i].coords));
+    } while (n > 0);
+    return OK;
+}
+
 /* How large replaced records were is not looked up: about as large as the average. */
 static void estimate_bytes(struct writer *w)
 {

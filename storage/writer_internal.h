@@ -29,6 +29,7 @@ struct wtile {
     int64_t n_present;
     int64_t n_before; /* cells in what was there before this tile waited */
     bool changed;     /* something waits */
+    bool renewed;     /* what was there before goes */
     int64_t n_listed, cap_listed;
     uint32_t *listed;     /* cells of the list, in order of arrival */
     struct cells *list;   /* their values, of each given column */
@@ -107,6 +108,14 @@ struct writer {
 static inline bool writer_inserts(const struct writer *w)
 {
     return w->mode <= CONFLICT_REPLACE;
+}
+
+/* Has this version a record of the tile (writer_store.c)? */
+bool writer_has_written(struct writer *w, const int64_t *coords);
+/* Does what the tile had before go as a cell is put there? Not what this writer has stored. */
+static inline bool writer_renews(struct writer *w, const int64_t *coords)
+{
+    return w->mode == CONFLICT_RENEW && !writer_has_written(w, coords);
 }
 
 /* ---- writer_axis.c ---- */
@@ -189,7 +198,6 @@ struct image {
     struct cells *cols; /* by attribute; values NULL: stays as it is */
 };
 enum status writer_store_image(struct ctx *c, struct writer *w, const struct image *im);
-bool writer_has_written(struct writer *w, const int64_t *coords);
 /* ---- writer_patch.c ---- */
 /* So few cells wait, and nothing is stored yet, that they had better be patches: makes them. */
 enum status writer_patch(struct ctx *c, struct writer *w, bool *done);

@@ -46,7 +46,7 @@ static enum status all_may(struct ctx *c, struct writer *w, bool *may)
 {
     int64_t bytes = 0;
     bool any = false;
-    *may = !w->pending && w->base != &w->none;
+    *may = !w->pending && w->base != &w->none && w->mode != CONFLICT_RENEW;
     for (int64_t i = 0; i < w->n_buckets && *may; i++)
         for (const struct wtile *t = w->tiles[i]; t && *may; t = t->next) {
             if (!t->changed) continue;

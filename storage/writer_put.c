@@ -24,7 +24,7 @@ static enum status decide(struct ctx *c, struct writer *w, struct wtile *t, uint
     *n = 0;
     for (int64_t i = 0; i < n_words; i++) {
         uint64_t both = want[i] & t->present[i];
-        if (both && w->mode == CONFLICT_ERROR) {
+        if (both && w->mode <= CONFLICT_RENEW) {
             int64_t pos[MAX_DIMS];
             struct box tile;
             tile_box(w->base, t->coords, &tile);
@@ -222,7 +222,8 @@ static enum status is_whole(struct ctx *c, struct writer *w, const struct piece 
     struct tile_ref ref;
     TRY(writer_fetch(c, w, ATTR_PRESENCE, T_NONE, p->coords, &ref));
     if (ref.tile) *n_before = ref.tile->n_present;
-    *whole = !*n_before || (w->mode == CONFLICT_REPLACE && !p->present);
+    *whole = !*n_before || (w->mode == CONFLICT_REPLACE && !p->present) ||
+             writer_renews(w, p->coords);
     tile_done(w->base, &ref);
     return OK;
 }
@@ -272,7 +273,7 @@ static enum status decide_cells(struct ctx *c, struct writer *w, struct wtile *t
     int64_t kept = 0;
     for (int64_t i = 0; i < n; i++) {
         bool there = bit_get(t->present, cells[i]);
-        if (there && w->mode == CONFLICT_ERROR) {
+        if (there && w->mode <= CONFLICT_RENEW) {
             int64_t pos[MAX_DIMS];
             struct box tile;
             tile_box(w->base, t->coords, &tile);

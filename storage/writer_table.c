@@ -126,9 +126,12 @@ static enum status load_presence(struct ctx *c, struct writer *w, struct wtile *
     struct scratch_mark mark = scratch_mark(c->scratch);
     enum status s = writer_fetch(c, w, ATTR_PRESENCE, T_NONE, t->coords, &ref);
     if (s == OK && ref.tile) {
-        tile_presence_bits(ref.tile, w->base->extents, t->present);
-        t->n_present = ref.tile->n_present;
-        t->n_before = t->n_present;
+        t->n_before = ref.tile->n_present;
+        t->renewed = writer_renews(w, t->coords);
+        if (!t->renewed) {
+            tile_presence_bits(ref.tile, w->base->extents, t->present);
+            t->n_present = t->n_before;
+        }
         tile_done(w->base, &ref);
     }
     scratch_release(c->scratch, mark);

@@ -124,7 +124,7 @@ enum status wtile_densify(struct ctx *c, struct writer *w, struct wtile *t)
         if (s < 0) break;
         dense[k].valid = p;
         bits_fill(dense[k].valid, 0, w->base->tile_cells, true);
-        if (t->n_before) s = load_values(c, w, t, k);
+        if (t->n_before && !t->renewed) s = load_values(c, w, t, k);
     }
     if (s < 0) { /* the list is still whole */
         for (int k = 0; k < w->s->n_attrs; k++) {
