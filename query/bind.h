@@ -19,6 +19,8 @@ struct bind_env {
     const struct value *params; /* their values when known: slices and LIMIT need them; NULL while
                                    describing (such a statement binds again) */
     bool asked_values; /* set by the binder: with a parameter's value the plan would be another */
+    bool reads_clock; /* set by the binder: now() or the like */
+    bool by_position; /* set by the binder: a slice counts positions */
     const char *file_root;
     int64_t statement_us;
     const struct slot_times *slot; /* NULL: no schedule runs the statement */

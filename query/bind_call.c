@@ -329,6 +329,8 @@ static enum status bind_function(struct binder *b, const struct expr_place *in,
     enum status s = expr_make_call(b->c, name, args, e->args.n, pos, out);
     if (s == ERR_UNDEFINED_FUNCTION && stands_in_from(name))
         return hint(b->c, "It stands in FROM: SELECT … FROM %s(…).", name);
+    if (s == OK && (*out)->kind == E_CALL && (*out)->func->how == HOW_NOW)
+        b->env->reads_clock = true;
     if (s == OK && in->scope && in->scope->whole && (*out)->kind == E_CALL &&
         (*out)->func->how == HOW_RANDOM)
         return random_of_whole(b, in->scope, *out);

@@ -102,6 +102,7 @@ static enum status position(struct binder *b, const struct axis *a, const struct
                             int64_t *out, bool *known)
 {
     struct value v;
+    b->env->by_position = true;
     TRY(bind_value(b, e, "a slice", T_INT64, &v, known));
     if (!*known) return OK;
     if (v.null || !type_is_integer(v.type) || (type_is_unsigned(v.type) && v.u > INT64_MAX))

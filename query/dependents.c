@@ -1,10 +1,11 @@
-/* Which views does a change break? */
+/* Which views and materialized arrays does a change break? */
 #include "query/dependents.h"
+#include "query/materialized.h"
 #include <string.h>
 
 struct view {
     const char *name, *text;
-    bool candidate, gone;
+    bool materialized, candidate, broken;
 };
 
 struct dependents {
@@ -21,29 +22,49 @@ enum status columns_of(struct ctx *c, struct run *r, const char *name, struct qu
     return bind_select(c, &env, script.v[0]->select, out);
 }
 
-static bool holds(struct ctx *c, struct run *r, const char *view)
+/* Does its query still give what the materialized array has? */
+static enum status refreshes(struct ctx *c, struct run *r, const char *name)
+{
+    struct materialized m;
+    struct refresh rf;
+    bool found;
+    TRY(materialized_get(c, r->s, name, -1, &m, &found));
+    return refresh_check(c, r->s, &m, &rf);
+}
+
+static bool holds(struct ctx *c, struct run *r, const struct view *v)
 {
     struct ctx quiet = *c;
     struct query q;
     ctx_clear(&quiet);
     quiet.notice = NULL;
-    return columns_of(&quiet, r, view, &q) == OK;
+    return (v->materialized ? refreshes(&quiet, r, v->name) : columns_of(&quiet, r, v->name, &q)) ==
+           OK;
 }
 
-static enum status note_view(struct ctx *c, void *self, const struct value *row, int n)
+static void note(struct ctx *c, struct dependents *d, const char *name, const char *text,
+                 bool materialized)
 {
-    struct dependents *d = self;
-    (void)n;
-    if (row[0].t.len != 4 || memcmp(row[0].t.s, "view", 4) != 0) return OK;
     if (d->n == d->cap) {
         d->cap = d->cap ? 2 * d->cap : 16;
         struct view *more = arena_array(c->arena, struct view, d->cap);
         if (d->n) memcpy(more, d->views, sizeof *more * (size_t)d->n);
         d->views = more;
     }
-    d->views[d->n++] =
-        (struct view){.name = arena_strndup(c->arena, row[1].t.s, (size_t)row[1].t.len),
-                      .text = arena_strndup(c->arena, row[2].t.s, (size_t)row[2].t.len)};
+    d->views[d->n++] = (struct view){.name = arena_strdup(c->arena, name),
+                                     .text = arena_strdup(c->arena, text),
+                                     .materialized = materialized};
+}
+
+static enum status note_view(struct ctx *c, void *self, const char *name, const char *text)
+{
+    note(c, self, name, text, false);
+    return OK;
+}
+
+static enum status note_array(struct ctx *c, void *self, struct array *a, const char *text)
+{
+    note(c, self, array_schema(a)->name, text, true);
     return OK;
 }
 
@@ -62,12 +83,28 @@ enum status dependents_find(struct ctx *c, struct run *r, const char *const *nam
                             struct dependents **out)
 {
     struct dependents *d = arena_new_of(c->arena, struct dependents);
-    TRY(sys_scan(c, r->s->txn, SYS_OBJECTS, note_view, d));
+    TRY(object_each(c, r->s->txn, OBJECT_VIEW, note_view, d));
+    TRY(materialized_each(c, r->s->txn, note_array, d));
     for (int i = 0; i < n; i++)
         mark_candidates(d, names[i]);
     for (int i = 0; i < d->n; i++)
-        d->views[i].candidate = d->views[i].candidate && holds(c, r, d->views[i].name);
+        d->views[i].candidate = d->views[i].candidate && holds(c, r, &d->views[i]);
     *out = d;
+    return OK;
+}
+
+static enum status is_there(struct ctx *c, struct run *r, const struct view *v, bool *out)
+{
+    const char *text = NULL;
+    struct ctx quiet = *c;
+    struct array_ref ref = {.name = v->name};
+    struct array *a;
+    ctx_clear(&quiet);
+    if (!v->materialized)
+        TRY(object_get(c, r->s->txn, OBJECT_VIEW, v->name, &text));
+    else if (array_open(&quiet, r->s->txn, &ref, &a) == OK)
+        TRY(array_object(c, r->s->txn, OBJECT_MATERIALIZED, array_schema(a), &text));
+    *out = text != NULL;
     return OK;
 }
 
@@ -77,37 +114,56 @@ static enum status find_broken(struct ctx *c, struct run *r, struct dependents *
     *n = 0;
     for (int i = 0; i < d->n; i++) {
         struct view *v = &d->views[i];
-        const char *text = NULL;
+        bool there;
         if (!v->candidate) continue;
-        TRY(object_get(c, r->s->txn, OBJECT_VIEW, v->name, &text));
-        v->candidate = text && !holds(c, r, v->name);
-        *n += v->candidate;
+        TRY(is_there(c, r, v, &there));
+        v->broken = there && !holds(c, r, v);
+        *n += v->broken;
     }
     return OK;
+}
+
+static const char *kind_of(const struct view *v)
+{
+    return v->materialized ? "materialized array" : "view";
+}
+
+static enum status drop_broken(struct ctx *c, struct run *r, const struct dependents *d)
+{
+    for (int i = 0; i < d->n; i++) {
+        const struct view *v = &d->views[i];
+        if (!v->broken) continue;
+        notice(c, "00000", "drop cascades to %s %s", kind_of(v), v->name);
+        TRY(v->materialized ? drop_array(c, r, v->name)
+                            : object_drop(c, r->s->txn, OBJECT_VIEW, v->name));
+    }
+    return OK;
+}
+
+static enum status refuse_broken(struct ctx *c, const struct dependents *d, const char *what,
+                                 const char *of, const char *advice)
+{
+    struct strbuf list = STRBUF_INIT;
+    for (int i = 0; i < d->n; i++)
+        if (d->views[i].broken)
+            strbuf_addf(&list, "%s%s %s depends on %s", list.len ? "\n" : "", kind_of(&d->views[i]),
+                        d->views[i].name, of);
+    fail(c, ERR_DEPENDENT_OBJECTS, "cannot %s because other objects depend on it", what);
+    detail(c, "%s", list.s);
+    strbuf_release(&list);
+    return hint(c, "%s", advice);
 }
 
 enum status dependents_settle(struct ctx *c, struct run *r, struct dependents *d, bool cascade,
                               const char *what, const char *of, const char *advice)
 {
     int n;
-    TRY(find_broken(c, r, d, &n));
-    if (n == 0) return OK;
-    struct strbuf list = STRBUF_INIT;
-    enum status st = OK;
-    for (int i = 0; i < d->n && st == OK; i++) {
-        if (!d->views[i].candidate) continue;
-        strbuf_addf(&list, "%sview %s depends on %s", list.len ? "\n" : "", d->views[i].name, of);
-        if (!cascade) continue;
-        notice(c, "00000", "drop cascades to view %s", d->views[i].name);
-        st = object_drop(c, r->s->txn, OBJECT_VIEW, d->views[i].name);
+    for (;;) { /* what is dropped may break more */
+        TRY(find_broken(c, r, d, &n));
+        if (n == 0) return OK;
+        if (!cascade) return refuse_broken(c, d, what, of, advice);
+        TRY(drop_broken(c, r, d));
     }
-    if (!cascade) {
-        fail(c, ERR_DEPENDENT_OBJECTS, "cannot %s because other objects depend on it", what);
-        detail(c, "%s", list.s);
-        st = hint(c, "%s", advice);
-    }
-    strbuf_release(&list);
-    return st;
 }
 
 enum status dependents_replaced(struct ctx *c, struct run *r, struct dependents *d,

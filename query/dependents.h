@@ -1,4 +1,4 @@
-/* Views that a change of a name or a definition would break. A view is kept as its text and bound
+/* Views and materialized arrays that a change of a name or a definition would break. A view is kept as its text and bound
  * each time that it is used; whether it depends on something is found out by binding it. */
 #ifndef TESSERA_DEPENDENTS_H
 #define TESSERA_DEPENDENTS_H

@@ -193,6 +193,7 @@ explainable(A) ::= select_no_parens(S). { A = tree_query(p, S); }
 explainable(A) ::= select_with_parens(S). [UMINUS] { A = tree_query(p, S); }
 explainable(A) ::= dml(X).              { A = X; }
 explainable(A) ::= createas(X).         { A = tree_stmt_end(p, X); }
+explainable(A) ::= refresh_array(X).    { A = tree_stmt_end(p, X); }
 explainable(A) ::= execute(X).          { A = tree_stmt_end(p, X); }
 util(A) ::= CHECK(W) ARRAY qname(N).    { A = tree_stmt(p, S_CHECK, W.pos); A->name = N; }
 util(A) ::= ANALYZE(W).                 { A = tree_stmt(p, S_ANALYZE, W.pos); }

@@ -24,7 +24,7 @@ static void map_past(const struct window_axis *a, int64_t lo, int64_t hi, struct
 
 /* The windows of n cells from `at` join the box along the axis. */
 static enum status cover_windows(struct ctx *c, const struct window_axis *a, int64_t at, int64_t n,
-                               struct box *in)
+                                 struct box *in)
 {
     struct ranges r;
     int64_t lo, hi;

@@ -3,6 +3,7 @@
  * A file comes in as a query: its source under a map that casts to the target's types, written like
  * any INSERT … SELECT. What the client sends comes in as rows (copy_in.c). */
 #include "query/copy.h"
+#include "query/materialized.h"
 #include "query/write.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -357,6 +358,9 @@ static enum status run_copy_from(struct ctx *c, struct run *r, const struct copy
     TRY(want_write(c, r->s, "COPY FROM"));
     TRY(need_txn(c, r->s));
     TRY(array_open(c, r->s->txn, &ref, &a));
+    TRY(refuse_materialized(c, r, &r->stmt->name, "change"));
+    TRY(lock_changed(c, r, ref.name));
+    TRY(array_open(c, r->s->txn, &ref, &a)); /* as of now */
     if (r->stmt->end_kind == COPY_FILE)
         TRY(copy_from_files(c, r, o, a, &n));
     else if (is_of_rows(o->format))

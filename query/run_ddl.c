@@ -1,5 +1,6 @@
 /* CREATE, ALTER, DROP and COMMENT. */
 #include "query/dependents.h"
+#include "query/materialized.h"
 #include "query/schedule.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -110,7 +111,8 @@ static enum status settle_checks(struct ctx *c, struct run *r, const char *name,
             st = hint(c, "A CHECK constraint names it, and is kept as its text.");
         }
     }
-    if (st == OK && text) st = array_set_object(c, r->s->txn, OBJECT_CHECKS, array_schema(a), kept.s);
+    if (st == OK && text)
+        st = array_set_object(c, r->s->txn, OBJECT_CHECKS, array_schema(a), kept.s);
     strbuf_release(&kept);
     return st;
 }
@@ -128,7 +130,7 @@ static enum status create_array(struct ctx *c, struct run *r)
     }
     struct dependents *d;
     TRY(dependents_find(c, r, &name, stmt->or_replace, &d));
-    if (stmt->or_replace && exists(c, r, name)) TRY(array_drop(c, r->s->txn, name));
+    if (stmt->or_replace && exists(c, r, name)) TRY(drop_array(c, r, name));
     TRY(at(c, array_create(c, r->s->txn, &schema), stmt->name.pos));
     TRY(keep_checks(c, r, &schema));
     TRY(dependents_replaced(c, r, d, name));
@@ -352,7 +354,7 @@ static enum status alter_part(struct ctx *c, struct run *r, const char *name)
     switch (stmt->alter) {
     case ALTER_RENAME:
         return stmt->drop == DROP_VIEW ? object_rename(c, t, OBJECT_VIEW, name, stmt->to_name)
-                                       : array_rename(c, t, name, stmt->to_name);
+                                       : rename_materialized(c, r, name, stmt->to_name);
     case ALTER_RENAME_COLUMN:
         return array_rename_column(c, t, name, stmt->from_name, stmt->to_name);
     case ALTER_ADD:
@@ -405,6 +407,9 @@ static enum status alter(struct ctx *c, struct run *r)
         notice(c, "00000", "array \"%s\" does not exist, skipping", name);
         return tag(r, "ALTER %s", word);
     }
+    bool keeps_cells = stmt->alter == ALTER_RENAME || stmt->alter == ALTER_SET ||
+                       stmt->alter == ALTER_COLUMN_SET || stmt->alter == ALTER_TILE;
+    if (!keeps_cells) TRY(refuse_materialized(c, r, &stmt->name, "alter"));
     TRY(at(c, names ? alter_names(c, r, name) : alter_part(c, r, name), stmt->name.pos));
     return tag(r, "ALTER %s", word);
 }
@@ -417,13 +422,13 @@ static enum status drop_one(struct ctx *c, struct run *r, const struct ast_name 
     switch (r->stmt->drop) {
     case DROP_ARRAY:
     case DROP_TABLE:
-        return array_drop(c, r->s->txn, s);
+    case DROP_MATERIALIZED:
+        TRY(check_dropped(c, r, name, r->stmt->drop == DROP_MATERIALIZED));
+        return drop_array(c, r, s);
     case DROP_VIEW:
         return object_drop(c, r->s->txn, OBJECT_VIEW, s);
     case DROP_FUNCTION:
         return object_drop(c, r->s->txn, OBJECT_FUNCTION, s);
-    case DROP_MATERIALIZED:
-        return fail(c, ERR_UNSUPPORTED, "materialized arrays are not available yet");
     case DROP_SCHEDULE:
         return schedule_drop(c, r, s);
     case DROP_ROLE:
@@ -465,14 +470,15 @@ static enum status drop(struct ctx *c, struct run *r)
     static const char *const kinds[] = {[DROP_ARRAY] = "array",
                                         [DROP_TABLE] = "table",
                                         [DROP_VIEW] = "view",
-                                        [DROP_FUNCTION] = "function"};
+                                        [DROP_FUNCTION] = "function",
+                                        [DROP_MATERIALIZED] = "materialized array"};
     const struct ast_stmt *stmt = r->stmt;
     int n = stmt->n_names;
     const char **names = arena_array(c->arena, const char *, n + 1);
     struct dependents *d;
     for (int i = 0; i < n; i++)
         names[i] = last_part(&stmt->names[i]);
-    if (stmt->drop > DROP_FUNCTION) n = 0;
+    if (stmt->drop > DROP_FUNCTION && stmt->drop != DROP_MATERIALIZED) n = 0;
     TRY(dependents_find(c, r, names, n, &d));
     TRY(drop_all(c, r));
     const char *of =

@@ -1,5 +1,6 @@
 /* INSERT, UPDATE, DELETE, TRUNCATE and CREATE ARRAY AS. */
 #include "query/dependents.h"
+#include "query/materialized.h"
 #include "query/write.h"
 #include <string.h>
 
@@ -103,6 +104,8 @@ static enum status run_truncate(struct ctx *c, struct run *r)
 {
     for (int i = 0; i < r->stmt->n_names; i++) {
         const struct ast_name *name = &r->stmt->names[i];
+        TRY(refuse_materialized(c, r, name, "truncate"));
+        TRY(at(c, lock_changed(c, r, last_part(name)), name->pos));
         TRY(at(c, array_truncate(c, r->s->txn, last_part(name)), name->pos));
     }
     return tag(r, "TRUNCATE TABLE");
@@ -117,7 +120,14 @@ enum status lock_target(struct ctx *c, struct run *r, const struct ast_stmt *stm
     struct array *there;
     ctx_clear(&quiet);
     if (array_open(&quiet, r->s->txn, &ref, &there) < 0) return OK;
-    return array_lock(c, r->s->txn, ref.name);
+    TRY(refuse_materialized(c, r, &stmt->name, "change"));
+    return lock_changed(c, r, ref.name);
+}
+
+enum status lock_changed(struct ctx *c, struct run *r, const char *name)
+{
+    TRY(array_lock(c, r->s->txn, name));
+    return lock_refreshed(c, r->s, name);
 }
 
 enum status run_dml(struct ctx *c, struct run *r)
@@ -145,7 +155,7 @@ static enum status make_room(struct ctx *c, struct run *r, const char *name, boo
     struct array *there;
     ctx_clear(&quiet);
     if (array_open(&quiet, r->s->txn, &ref, &there) < 0) return OK;
-    if (r->stmt->or_replace) return array_drop(c, r->s->txn, name);
+    if (r->stmt->or_replace) return drop_array(c, r, name);
     *skip = true;
     notice(c, "42P07", "array \"%s\" already exists, skipping", name);
     return OK;
@@ -194,11 +204,14 @@ enum status run_create_as(struct ctx *c, struct run *r)
     struct exec *x = NULL;
     int64_t n = 0;
     struct dependents *d = NULL;
-    TRY(want_write(c, r->s, "CREATE ARRAY AS"));
+    bool kept = r->stmt->kind == S_CREATE_MATERIALIZED;
+    TRY(want_write(c, r->s, kept ? "CREATE MATERIALIZED ARRAY" : "CREATE ARRAY AS"));
+    if (kept) TRY(materialized_check(c, r));
     enum status st = open_query(c, r, r->stmt->select, true, &q, &x);
     if (st == OK) st = dependents_find(c, r, &name, r->stmt->or_replace, &d);
     if (st == OK) st = make_room(c, r, name, &skip);
     if (st == OK && !skip) st = create_and_fill(c, r, name, &q, x, &n);
+    if (st == OK && kept && !skip) st = materialized_keep(c, r);
     if (st == OK) st = dependents_replaced(c, r, d, name);
     exec_close(x);
     return st < 0 ? at_target(c, st, &r->stmt->name) : tag(r, "SELECT %lld", (long long)n);

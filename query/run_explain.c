@@ -1,4 +1,5 @@
 /* EXPLAIN: what would a statement do, and (ANALYZE) what did it? */
+#include "query/materialized.h"
 #include "query/write.h"
 #include <ctype.h>
 #include <string.h>
@@ -146,8 +147,9 @@ static enum status bind_explained(struct ctx *c, struct run *r, struct query *q,
         return OK;
     }
     if (inner->kind != S_SELECT && inner->kind != S_CREATE_ARRAY_AS)
-        return fail_at(c, ERR_UNSUPPORTED, inner->pos,
-                       "EXPLAIN shows queries, INSERT, UPDATE, DELETE and CREATE ARRAY AS");
+        return fail_at(
+            c, ERR_UNSUPPORTED, inner->pos,
+            "EXPLAIN shows queries, INSERT, UPDATE, DELETE, CREATE ARRAY AS and REFRESH");
     struct bind_env env = session_bind_env(r);
     env.stored = inner->kind == S_CREATE_ARRAY_AS;
     TRY(bind_select(c, &env, inner->select, q));
@@ -172,11 +174,14 @@ enum status run_explain(struct ctx *c, struct run *r)
         return hint(c, "FORMAT text or json.");
     }
     TRY(need_txn(c, r->s));
-    TRY(bind_explained(c, r, &q, &job, &writes));
+    bool refresh = r->stmt->inner->kind == S_REFRESH;
+    if (!refresh) TRY(bind_explained(c, r, &q, &job, &writes));
     struct strbuf text = STRBUF_INIT;
     enum status st = OK;
-    if (writes) format_target(r->stmt->inner, &text);
-    if (r->stmt->analyze)
+    if (!refresh && writes) format_target(r->stmt->inner, &text);
+    if (refresh)
+        st = explain_refresh(c, r, &text);
+    else if (r->stmt->analyze)
         st = analyze(c, r, &q, writes ? &job : NULL, &text);
     else
         plan_format(&q, &text);

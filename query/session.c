@@ -1,6 +1,6 @@
 /* Sessions: transactions around statements, and the simple query protocol. */
+#include "query/materialized.h"
 #include "query/schedule.h"
-#include "query/session_internal.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,10 +140,11 @@ static void end_settings(struct session *s, bool commit)
 
 enum status end_txn(struct ctx *c, struct session *s, bool commit)
 {
+    enum status st = commit ? refresh_on_commit(c, s) : OK;
     struct txn *t = s->txn;
     s->txn = NULL;
     s->in_block = s->failed = false;
-    enum status st = OK;
+    commit = commit && st == OK;
     if (t && commit)
         st = txn_commit(c, t);
     else
@@ -311,6 +312,8 @@ static enum status check_schema(struct ctx *c, const struct ast_stmt *stmt)
     case S_DELETE:
     case S_CREATE_ARRAY:
     case S_CREATE_ARRAY_AS:
+    case S_CREATE_MATERIALIZED:
+    case S_REFRESH:
     case S_CREATE_VIEW:
     case S_CREATE_FUNCTION:
     case S_ALTER:
@@ -351,7 +354,10 @@ static enum status dispatch(struct ctx *c, struct run *r)
     case S_TRUNCATE:
         return run_dml(c, r);
     case S_CREATE_ARRAY_AS:
+    case S_CREATE_MATERIALIZED:
         return run_create_as(c, r);
+    case S_REFRESH:
+        return run_refresh(c, r);
     case S_CREATE_ARRAY:
     case S_CREATE_VIEW:
     case S_CREATE_FUNCTION:

@@ -166,6 +166,8 @@ enum status send_lines(struct ctx *c, struct client *cl, const char *column, con
 enum status run_dml(struct ctx *c, struct run *r);
 /* The array that INSERT, UPDATE or DELETE changes, before anything is read of it. */
 enum status lock_target(struct ctx *c, struct run *r, const struct ast_stmt *stmt);
+/* An array that a statement changes, and what is refreshed from it at the commit. */
+enum status lock_changed(struct ctx *c, struct run *r, const char *name);
 /* What INSERT, UPDATE or DELETE is to write (query/write.h), and RETURNING. */
 struct write_job;
 enum status bind_write_job(struct ctx *c, struct run *r, const struct ast_stmt *stmt,

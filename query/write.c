@@ -300,7 +300,8 @@ static enum status keep_returned(struct ctx *c, struct write_sink *s)
     return rowset_new(c, types, n, exec_tmp_dir(s->exec), &s->returned);
 }
 
-static enum status run_sink(struct ctx *c, struct write_sink *s, struct exec *x)
+static enum status run_sink(struct ctx *c, struct write_sink *s, struct exec *x,
+                            const struct box *region)
 {
     const struct write_job *j = s->job;
     const struct schema *target = writer_schema(s->to.writer);
@@ -315,13 +316,25 @@ static enum status run_sink(struct ctx *c, struct write_sink *s, struct exec *x)
     s->sink.ordered = needs_order(s);
     if (!s->dense) /* coordinates, their positions, rows without the cells that are not there */
         s->sink.cell_bytes = output_cell_bytes(j->query) + 8 * (target->n_dims + j->query->n_outs);
-    TRY(exec_run(c, exec_root(x), NULL, &s->sink));
+    TRY(exec_run(c, exec_root(x), region, &s->sink));
     if (s->to.held) {
         int64_t n = 0;
         TRY(held_write(c, s->to.held, &n, &s->returned));
         atomic_fetch_add(&s->n_cells, n);
     }
-    return writer_finish(c, s->to.writer);
+    return OK;
+}
+
+enum status write_part(struct ctx *c, struct exec *x, const struct write_job *j, struct writer *w,
+                       const struct box *region, int64_t *n_cells)
+{
+    struct write_sink s = {.sink = {.consume = write_chunk}, .job = j, .exec = x};
+    s.to.writer = w;
+    s.to.numbered = j->numbered;
+    s.to.n_cols = j->query->n_outs;
+    TRY(run_sink(c, &s, x, region));
+    *n_cells += atomic_load(&s.n_cells);
+    return OK;
 }
 
 enum status write_query(struct ctx *c, struct exec *x, const struct write_job *j, int64_t *n_cells,
@@ -332,7 +345,8 @@ enum status write_query(struct ctx *c, struct exec *x, const struct write_job *j
     s.to.n_cols = j->query->n_outs;
     *returned = NULL;
     TRY(writer_open(c, exec_txn(x), j->target, j->mode, j->attrs, j->n_attrs, &s.to.writer));
-    enum status st = run_sink(c, &s, x);
+    enum status st = run_sink(c, &s, x, NULL);
+    if (st == OK) st = writer_finish(c, s.to.writer);
     held_free(s.to.held);
     writer_free(s.to.writer);
     if (st < 0) {

@@ -22,6 +22,11 @@ struct write_job {
 enum status write_query(struct ctx *c, struct exec *x, const struct write_job *j, int64_t *n_cells,
                         struct rowset **returned);
 
+/* A region of the opened query's result (NULL: all) into an open writer, which others go on with.
+ * Nothing is held back: no RETURNING, no CHECK. *n_cells is added to. */
+enum status write_part(struct ctx *c, struct exec *x, const struct write_job *j, struct writer *w,
+                       const struct box *region, int64_t *n_cells);
+
 /* Where rows go. */
 struct row_target {
     struct writer *writer;

@@ -1,5 +1,5 @@
-/* Which tiles of an array have changed since a version? Those that have a record of a later one, or a
- * patch.
+/* Which tiles of an array have changed since a version? Those that have a record of a later one, or
+ * a patch.
  *
  * Every write of a tile's record stores the summaries of its block again, so blocks without a later
  * version are passed by. What was emptied has a tombstone; folded patches are in a later record. */
@@ -10,7 +10,7 @@
 
 struct tile_changes {
     struct array *array;
-    int64_t n, cap; /* n > MOST_CHANGES: too many to be told apart */
+    int64_t n, cap;  /* n > MOST_CHANGES: too many to be told apart */
     int64_t *coords; /* of each in turn, in row-major order */
 };
 

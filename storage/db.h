@@ -71,6 +71,8 @@ struct array_ref {
 };
 enum status array_open(struct ctx *c, struct txn *t, const struct array_ref *ref,
                        struct array **out);
+/* The array of this id as the transaction sees it; *out NULL: it is gone. */
+enum status array_find(struct ctx *c, struct txn *t, uint32_t id, struct array **out);
 const struct schema *array_schema(const struct array *a);
 int64_t array_version(const struct array *a);
 
@@ -97,8 +99,8 @@ enum status array_retile(struct ctx *c, struct txn *t, const char *name, const i
 enum status array_annotate(struct ctx *c, struct txn *t, const char *name, const char *column,
                            const char *key, const char *text);
 enum status array_truncate(struct ctx *c, struct txn *t, const char *name);
-/* The axes of `like`, of the same number and types, in place of the array's own: for who then writes
- * all cells anew that would lie at other positions. */
+/* The axes of `like`, of the same number and types, in place of the array's own: for who then
+ * writes all cells anew that would lie at other positions. */
 enum status array_set_axes(struct ctx *c, struct txn *t, const char *name,
                            const struct schema *like);
 
@@ -125,6 +127,13 @@ enum status array_object(struct ctx *c, struct txn *t, enum object_kind k, const
                          const char **text);
 enum status array_set_object(struct ctx *c, struct txn *t, enum object_kind k,
                              const struct schema *s, const char *text);
+/* Each schedule (or other object of a kind) that the transaction sees, by name. */
+typedef enum status object_fn(struct ctx *c, void *self, const char *name, const char *text);
+enum status object_each(struct ctx *c, struct txn *t, enum object_kind k, object_fn *fn,
+                        void *self);
+/* Those committed by others since the transaction's snapshot, under names that it does not know. */
+enum status objects_appeared(struct ctx *c, struct txn *t, enum object_kind k, object_fn *fn,
+                             void *self);
 /* Will the transaction publish something of the array of this id? */
 bool txn_changes(const struct txn *t, uint32_t array);
 
@@ -235,8 +244,8 @@ enum status writer_put_cells(struct ctx *c, struct writer *w, int64_t n, int64_t
  * all. The fast path: whole tiles go straight to the codec. */
 enum status writer_put_box(struct ctx *c, struct writer *w, const struct box *box,
                            const struct column *cols, const uint64_t *present, int64_t *written);
-/* CONFLICT_RENEW, after all puts: what was there before in tiles of the box (NULL: all) that no cell
- * was put into goes as well. */
+/* CONFLICT_RENEW, after all puts: what was there before in tiles of the box (NULL: all) that no
+ * cell was put into goes as well. */
 enum status writer_clear_rest(struct ctx *c, struct writer *w, const struct box *box);
 /* Flushes everything to the tile store and records extents, labels, dictionaries, tile count and
  * digest in the pending version. */

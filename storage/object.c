@@ -94,6 +94,21 @@ enum status array_set_object(struct ctx *c, struct txn *t, enum object_kind k,
     return OK;
 }
 
+enum status objects_appeared(struct ctx *c, struct txn *t, enum object_kind k, object_fn *fn,
+                             void *self)
+{
+    TRY(txn_snapshot(c, t));
+    struct state *now = state_acquire(t->db);
+    enum status s = OK;
+    for (int i = 0; s == OK && now != t->snapshot && i < now->n_objects; i++) {
+        const struct object *o = now->objects[i];
+        if (o->kind == k && !state_object(t->snapshot, k, o->name))
+            s = fn(c, self, o->name, o->text);
+    }
+    state_release(t->db, now);
+    return s;
+}
+
 enum status object_drop(struct ctx *c, struct txn *t, enum object_kind k, const char *name)
 {
     const char *old;

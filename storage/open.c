@@ -174,6 +174,16 @@ enum status array_open(struct ctx *c, struct txn *t, const struct array_ref *ref
     return ch ? change_open(c, t, ch, out) : open_rev(c, t, r, out);
 }
 
+enum status array_find(struct ctx *c, struct txn *t, uint32_t id, struct array **out)
+{
+    TRY(txn_snapshot(c, t));
+    *out = NULL;
+    for (struct change *ch = t->changes; ch; ch = ch->next)
+        if (ch->slot->id == id) return ch->dropped ? OK : change_open(c, t, ch, out);
+    struct rev *r = state_find_id(t->snapshot, id);
+    return r ? open_rev(c, t, r, out) : OK;
+}
+
 const struct schema *array_schema(const struct array *a)
 {
     return &a->def->s;

@@ -82,9 +82,4 @@ struct schedules_seq schedules_seq(struct db *db);
 void schedules_wait(struct db *db, const struct schedules_seq *seen, int64_t timeout_ms);
 void schedules_wake(struct db *db);
 
-/* Each schedule (or other object of a kind) that the transaction sees, by name. */
-typedef enum status object_fn(struct ctx *c, void *self, const char *name, const char *text);
-enum status object_each(struct ctx *c, struct txn *t, enum object_kind k, object_fn *fn,
-                        void *self);
-
 #endif
