@@ -124,6 +124,7 @@ check: packages
 # Longer forms of what make check does shortly.
 crash: all
 	build/venv/bin/python tests/crash/crash.py 5000
+	build/venv/bin/python tests/crash/schedules.py 1000
 memory: all
 	for mib in 64 256 1024; do build/venv/bin/python tests/memory.py $$mib long || exit 1; done
 churn: $(B)/unit/test_churn

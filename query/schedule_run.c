@@ -8,6 +8,7 @@
  *    record "running", which the next start finds. */
 #include "query/schedule.h"
 #include "query/session_internal.h"
+#include "storage/base/datetime.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

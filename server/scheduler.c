@@ -232,12 +232,15 @@ static void *scheduler_main(void *arg)
 {
     struct scheduler *s = arg;
     struct arena *arena = arena_new();
+    char said[sizeof(((struct error *)NULL)->message)] = "";
     int64_t look_us = schedule_clock_is_set() ? TEST_LOOK_US : LOOK_US;
     while (!atomic_load(&s->stop)) {
         struct ctx c = {.arena = arena};
         ctx_clear(&c);
         enum status st = look(&c, s);
-        if (st < 0) log_line(LOG_ERROR, "scheduler: %s", c.err.message);
+        if (st < 0 && strcmp(said, c.err.message) != 0) /* not every second */
+            log_line(LOG_ERROR, "scheduler: %s", c.err.message);
+        snprintf(said, sizeof said, "%s", c.err.message);
         arena_reset(arena);
         int64_t wait_us = st < 0 ? LOOK_US : scheduler_wait_us(s, schedule_clock_us(), look_us);
         schedules_wait(s->db, &s->seen, wait_us / 1000 + 1);

@@ -4,8 +4,8 @@ suspension, chains, backfills, restarts, a dropped array, and a thousand schedul
     schedule_test.py [PART…]
 """
 import datetime
+import json
 import os
-import resource
 import shutil
 import sys
 import tempfile
@@ -125,6 +125,20 @@ def simple():
         d.settled("torn", 1)
         count.equal(d.runs("torn", "status, sqlstate, message"), [("failed", "22012", "division by zero")], "a failure")
         count.equal(d.rows("SELECT count(*) FROM log WHERE who = 'torn'"), [(0,)], "a failure leaves nothing")
+        # Who listens hears of it.
+        listener = d.server.connect()
+        listener.execute("LISTEN tessera_runs")
+        d.sql('CREATE SCHEDULE "a ""b""" EVERY \'1 hour\' OFFSET \'30 min\' AS SELECT 1 // (count(*) - count(*)) FROM log')
+        d.clock.set("2026-01-01 03:30:00")
+        heard = []
+        for n in listener.notifies():
+            heard.append((n.channel, json.loads(n.payload)))
+            if "b" in heard[-1][1]["schedule"]:
+                break
+        count.equal(heard[-1], ("tessera_runs", {"schedule": 'a "b"', "slot": "2026-01-01T03:30:00Z", "attempt": 1, "status": "failed",
+                                                 "sqlstate": "22012", "message": "division by zero"}), "LISTEN")
+        count.check(any(h[1]["schedule"] == "hourly" and h[1]["status"] == "succeeded" for h in heard), "all runs")
+        listener.close()
         # Rows and cells.
         d.sql("CREATE SCHEDULE counted EVERY '1 hour' AS $$ SELECT i FROM GRID [i => 1 : 7]; INSERT INTO log SELECT NULL, NULL, NULL, 'x' FROM GRID [i => 1 : 3] $$")
         d.clock.set("2026-01-01 04:00:00")

@@ -3,6 +3,7 @@
 #include "storage/catalog.h"
 #include "storage/def.h"
 #include "tests/unit/db_fixture.h"
+#include <sqlite3.h>
 
 struct cat {
     struct dbf f;
@@ -245,11 +246,96 @@ static void bad_files(void **state)
     fails(&k->f, ERR_IO, catalog_open(c, "/nonexistent/catalog", false, &k->catalog));
 }
 
+/* ---- formats ---- */
+
+static void change_file(struct cat *k, const char *sql)
+{
+    sqlite3 *db;
+    catalog_close(k->catalog);
+    k->catalog = NULL;
+    assert_int_equal(sqlite3_open(k->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static int64_t number(struct cat *k, const char *sql)
+{
+    sqlite3 *db;
+    sqlite3_stmt *s;
+    catalog_close(k->catalog);
+    k->catalog = NULL;
+    assert_int_equal(sqlite3_open(k->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    int64_t n = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    return n;
+}
+
+#define BACK_TO_2                                                                                  \
+    "DROP TABLE schedule_runs; DROP TABLE files; DELETE FROM meta WHERE key = 'next_run';"         \
+    "PRAGMA user_version = 2;"
+#define BACK_TO_1 BACK_TO_2 "DROP TABLE patches; PRAGMA user_version = 1;"
+
+/* What an older catalog has is there afterwards, and so is what only newer ones can have. */
+static void upgraded(struct cat *k, const struct def *d, const char *older)
+{
+    struct ctx *c = &k->f.t.c;
+    struct def *got;
+    const struct tile_key key = {.array = 5, .version = 2, .n_dims = 2};
+    const struct run_row run = {.run = 7, .schedule = 3, .name = "s", .status = RUN_SUCCEEDED};
+    struct run_row *rows;
+    int64_t array = 0, next;
+    int n;
+    bool found, unknown;
+    change_file(k, older);
+    ok(&k->f, catalog_open(c, k->path, false, &k->catalog));
+    assert_int_equal(number(k, "PRAGMA user_version"), 3);
+    ok(&k->f, catalog_open(c, k->path, false, &k->catalog));
+    ok(&k->f, def_load(c, k->catalog, 5, 1, &got));
+    assert_string_equal(got->s.name, d->s.name);
+    def_unref(got);
+    ok(&k->f, catalog_begin(c, k->catalog));
+    ok(&k->f, catalog_put_patch(c, k->catalog, &key, "patch", 5));
+    ok(&k->f, catalog_put_run(c, k->catalog, &run));
+    ok(&k->f, catalog_count_runs(c, k->catalog, 8));
+    ok(&k->f, catalog_commit(c, k->catalog, &unknown));
+    reopen(k);
+    ok(&k->f, catalog_patched_array(c, k->catalog, &array, &found));
+    assert_true(found && array == 5);
+    ok(&k->f, catalog_runs(c, k->catalog, RUNS_ALL, 0, 0, c->arena, &rows, &n));
+    assert_true(n == 1 && rows[0].run == 7 && rows[0].status == RUN_SUCCEEDED);
+    ok(&k->f, catalog_next_run(c, k->catalog, &next));
+    assert_int_equal(next, 8);
+    assert_int_equal(number(k, "SELECT count(*) FROM files"), 0);
+    ok(&k->f, catalog_open(c, k->path, false, &k->catalog));
+}
+
+static void older_formats(void **state)
+{
+    struct cat *k = *state;
+    struct ctx *c = &k->f.t.c;
+    struct def *d = sample(k);
+    publish(k, NULL, d, 1);
+    upgraded(k, d, BACK_TO_1);
+    upgraded(k, d, BACK_TO_2);
+    def_unref(d);
+    /* One step that fails leaves the older format whole. */
+    change_file(k, BACK_TO_1 "CREATE TABLE schedule_runs (x)");
+    fails(&k->f, ERR_INTERNAL, catalog_open(c, k->path, false, &k->catalog));
+    assert_int_equal(number(k, "PRAGMA user_version"), 1);
+    assert_int_equal(number(k, "SELECT count(*) FROM sqlite_master WHERE name = 'patches'"), 0);
+    change_file(k, "DROP TABLE schedule_runs; PRAGMA user_version = 4");
+    fails(&k->f, ERR_FORMAT_VERSION, catalog_open(c, k->path, false, &k->catalog));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {TEST(schemas_round_trip), TEST(versions_of_a_schema),
-                                       TEST(versions_and_counters), TEST(bad_files)};
+                                       TEST(versions_and_counters), TEST(bad_files),
+                                       TEST(older_formats)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
