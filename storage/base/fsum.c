@@ -7,45 +7,17 @@
  * 3. top is the bin of the largest number so far, but never below LOWEST_TOP, so that the window
  *    still reaches the smallest denormal and scaling by 2^(-30 top) never overflows. */
 #include "storage/base/fsum.h"
+#include "storage/base/fsum_internal.h"
 #include "storage/base/fsum_kernels.h"
 #include <float.h>
 #include <math.h>
-#include <string.h>
 
 __extension__ typedef unsigned __int128 u128;
 
-#define DIGIT_BITS 30
-#define LOWEST_TOP (-33)
-#define DIGIT_MASK ((1 << DIGIT_BITS) - 1)
-#define ABS_MASK INT64_C(0x7fffffffffffffff)
-#define INF_BITS INT64_C(0x7ff0000000000000)
 #define LANES FSUM_LANES
 #define BLOCK_ROWS 256 /* of LANES: they and their digits' sums stay in L1 */
 #define BLOCK (BLOCK_ROWS * LANES)
 #define PIECE 512 /* numbers that are made before they are added */
-
-static int64_t abs_bits(double x)
-{
-    int64_t bits;
-    memcpy(&bits, &x, 8);
-    return bits & ABS_MASK;
-}
-
-/* The bin of a finite number that is not 0. */
-static int32_t bin_of(int64_t bits)
-{
-    int exponent = (int)(bits >> 52) - 1023; /* denormals: too low by some, below the clamp */
-    int bin = exponent >= 0 ? exponent / DIGIT_BITS : -((DIGIT_BITS - 1 - exponent) / DIGIT_BITS);
-    return bin < LOWEST_TOP ? LOWEST_TOP : bin;
-}
-
-static double power_of_two(int exponent)
-{
-    int64_t bits = (int64_t)(exponent + 1023) << 52;
-    double d;
-    memcpy(&d, &bits, 8);
-    return d;
-}
 
 void fsum_init(struct fsum *s)
 {
@@ -97,9 +69,7 @@ void fsum_add(struct fsum *s, double x)
  * 53 bits. */
 static int bins_below(int32_t top, double least)
 {
-    int lowest = (int)(abs_bits(least) >> 52) - 1023 - 52; /* exponent of its last bit */
-    int bin = lowest >= 0 ? lowest / DIGIT_BITS : -((DIGIT_BITS - 1 - lowest) / DIGIT_BITS);
-    int n = top - bin + 1;
+    int n = top - bin_of_exponent(exponent_of_bits(abs_bits(least)) - 52) + 1;
     return n < 2 ? 2 : n > FSUM_BINS ? FSUM_BINS : n;
 }
 

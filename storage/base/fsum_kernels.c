@@ -14,6 +14,8 @@
 
 #define LANES FSUM_LANES
 #define ABS_MASK INT64_C(0x7fffffffffffffff)
+#define ROUND_ONE 0x1.8p52                        /* added, it leaves multiples of 1 */
+#define ROUND_LOW (ROUND_ONE / (1LL << FSUM_LOW)) /* and of 2^-FSUM_LOW */
 
 typedef double pair __attribute__((vector_size(16)));
 typedef int64_t pair_int __attribute__((vector_size(16)));
@@ -37,6 +39,7 @@ static inline pair cut(pair x)
 #define MAX(a, b) choose((a) > (b), a, b)
 #define MIN(a, b) choose((a) < (b), a, b)
 #define CUT(x) cut(x)
+#define WHOLE(x) (((x) + ROUND_ONE) - ROUND_ONE)
 #include "storage/base/fsum_kernels.inc"
 
 #if defined(__x86_64__)
@@ -48,6 +51,7 @@ static inline pair cut(pair x)
 #define MAX(a, b) _mm256_max_pd(a, b)
 #define MIN(a, b) _mm256_min_pd(a, b)
 #define CUT(x) _mm256_round_pd(x, TO_ZERO)
+#define WHOLE(x) CUT(x)
 #include "storage/base/fsum_kernels.inc"
 
 #define NAME(x) avx512_##x
@@ -56,6 +60,7 @@ static inline pair cut(pair x)
 #define MAX(a, b) _mm512_max_pd(a, b)
 #define MIN(a, b) _mm512_min_pd(a, b)
 #define CUT(x) _mm512_roundscale_pd(x, TO_ZERO)
+#define WHOLE(x) CUT(x)
 #include "storage/base/fsum_kernels.inc"
 #endif
 

@@ -4,14 +4,10 @@
  * sum. Digits are added up in 64 bits beside the sums and go into them at the end, or before a
  * sum's window moves up. */
 #include "storage/base/fsum.h"
+#include "storage/base/fsum_internal.h"
 #include "storage/base/isa.h"
 #include <assert.h>
-#include <string.h>
 
-#define DIGIT_BITS 30
-#define DIGIT_MASK ((1 << DIGIT_BITS) - 1)
-#define ABS_MASK INT64_C(0x7fffffffffffffff)
-#define INF_BITS INT64_C(0x7ff0000000000000)
 #define LANES 8
 #define BLOCK 64
 #define MOST (INT64_C(1) << 33) /* numbers: the sums of their digits stay below 2^63 */

@@ -1,6 +1,7 @@
 /* Sums: the same bits in any order and partition; the correctly rounded exact sum where the window
  * holds every bit. */
 #include "storage/base/fsum.h"
+#include "storage/base/fsum_planes.h"
 #include "storage/base/isa.h"
 #include <math.h>
 
@@ -222,6 +223,113 @@ static void test_rows_and_columns(void **unused)
 }
 
 /* Each number to the sum it is told, a piece after another, so that windows move up in between. */
+/* Numbers of some sizes: which are too many for planes depends on `kind`. */
+static double of_kind(int kind, int64_t i)
+{
+    double x = random_unit() - 0.5;
+    switch (kind) {
+    case 0: /* two decimals */
+        return rint(x * 10000) / 100 + 250;
+    case 1: /* around 0, with zeros and infinitely small ones */
+        return random_u64() % 16 ? x * x * x : random_u64() % 2 ? 0.0 : -0.0;
+    case 2: /* NaNs here and there */
+        return random_u64() % 50 ? x * 1e9 : (double)NAN;
+    case 3: /* growing */
+        return ldexp(x, (int)(i / 2000));
+    case 4: /* large */
+        return x * 0x1p70;
+    case 5: /* whole windows */
+        return ldexp(x, (int)(random_u64() % 30));
+    case 6:
+        return ldexp(x, -1060 - (int)(random_u64() % 10));
+    case 7: /* nothing but zeros at first */
+        return i < 5000 ? 0.0 : (double)(float)x;
+    default: /* too many sizes */
+        return random_u64() % 1000 ? x : i > 7000 ? x * 0x1p100 : x * 0x1p-100;
+    }
+}
+
+static void check_planes(int kind, bool by_rows, bool f32, int64_t n_rows, int64_t n,
+                         int64_t n_sums)
+{
+    int64_t stride = n + (int64_t)(random_u64() % 3), sums = by_rows ? n_rows : n;
+    struct fsum_planes p[2];
+    void *memory[2];
+    struct fsum *want = calloc((size_t)n_sums, sizeof *want);
+    double *x = calloc((size_t)(n_rows * stride), sizeof *x);
+    float *narrow = calloc((size_t)(n_rows * stride), sizeof *narrow);
+    int32_t *g = calloc((size_t)sums, sizeof *g);
+    bool ok = true, too_many = kind == 8;
+    for (int64_t i = 0; i < n_sums; i++)
+        fsum_init(&want[i]);
+    for (int k = 0; k < 2; k++) {
+        memory[k] = malloc(fsum_planes_bytes(n_sums));
+        fsum_planes_init(&p[k], memory[k], n_sums);
+        for (int64_t i = 0; i < n_rows * stride; i++) {
+            x[i] = of_kind(kind, i);
+            narrow[i] = (float)x[i];
+            if (f32) x[i] = (double)narrow[i];
+        }
+        for (int64_t i = 0; i < sums; i++)
+            g[i] = random_u64() % 40 && i ? (int32_t)((g[i - 1] + 1) % n_sums)
+                                          : (int32_t)(random_u64() % (uint64_t)n_sums);
+        for (int64_t i = 0; i < sums; i++)
+            if (random_u64() % 100 == 0) g[i] = -1;
+        struct fsum_block b = {f32 ? (void *)narrow : (void *)x, f32, n_rows, stride, n};
+        ok = ok && (by_rows ? fsum_planes_rows : fsum_planes_columns)(&p[k], &b, g);
+        for (int64_t r = 0; r < n_rows; r++)
+            for (int64_t i = 0; i < n; i++) {
+                int32_t to = g[by_rows ? r : i];
+                if (to >= 0) fsum_add(&want[to], x[r * stride + i]);
+            }
+    }
+    ok = ok && fsum_planes_fit(&p[0], &p[1]);
+    if (ok) fsum_planes_merge(&p[0], &p[1], 0, n_sums);
+    if (!too_many) assert_true(ok);
+    for (int64_t i = 0; ok && i < n_sums; i++) {
+        struct fsum got;
+        fsum_planes_get(&p[0], i, &got);
+        same_bits(fsum_value(&got), fsum_value(&want[i]));
+    }
+    for (int k = 0; k < 2; k++)
+        free(memory[k]);
+    free(want);
+    free(x);
+    free(narrow);
+    free(g);
+}
+
+static void test_planes(void **unused)
+{
+    (void)unused;
+    static const int64_t shapes[][2] = {{1, 1},    {3, 5},   {33, 33},   {30, 1089}, {2500, 9},
+                                        {7, 3000}, {100, 8}, {17, 2100}, {40, 250}};
+    for (int kind = 0; kind < 9; kind++)
+        for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
+            for (int how = 0; how < 4; how++)
+                check_planes(kind, how & 1, how & 2, shapes[k][0], shapes[k][1],
+                             1 + (int64_t)(random_u64() % 300));
+}
+
+/* What does not fit in one window is refused, whatever came first. */
+static void test_planes_refuse(void **unused)
+{
+    (void)unused;
+    const double of[][2] = {{1, 0x1p100}, {0x1p100, 1}, {1, (double)INFINITY}, {0x1p-300, 1}};
+    int32_t g[16] = {0};
+    for (size_t k = 0; k < sizeof of / sizeof *of; k++) {
+        struct fsum_planes p;
+        char memory[256];
+        double x[16] = {0};
+        fsum_planes_init(&p, memory, 2);
+        struct fsum_block b = {x, false, 2, 8, 8};
+        x[3] = of[k][0];
+        assert_true(fsum_planes_columns(&p, &b, g));
+        x[3] = of[k][1];
+        assert_false(fsum_planes_columns(&p, &b, g));
+    }
+}
+
 static void test_spread(void **unused)
 {
     (void)unused;
@@ -387,7 +495,9 @@ int main(void)
                                        cmocka_unit_test(test_products),
                                        cmocka_unit_test(test_floats),
                                        cmocka_unit_test(test_rows_and_columns),
-                                       cmocka_unit_test(test_spread)};
+                                       cmocka_unit_test(test_spread),
+                                       cmocka_unit_test(test_planes),
+                                       cmocka_unit_test(test_planes_refuse)};
     int failed = 0;
     for (enum isa i = ISA_BASELINE; i <= ISA_AVX512; i++) { /* the best there is, from some i on */
         isa_limit(i);
