@@ -4,6 +4,7 @@
 #include "query/gather.h"
 #include "query/kernels.h"
 #include "query/rowset_internal.h"
+#include "storage/base/fsum_planes.h"
 #include <stdlib.h>
 
 /* ---- texts ---- */
@@ -215,6 +216,10 @@ void acc_free(struct acc *a)
         buf_free(a->states[i]);
     free(a->states);
     buf_free(a->cells);
+    buf_free(a->dense);
+    for (int i = 0; a->planes && i < a->set->n; i++)
+        buf_free(a->planes[i].memory);
+    free(a->planes);
     text_heap_free(&a->heap);
     *a = (struct acc){0};
 }
@@ -261,18 +266,127 @@ enum status acc_reserve(struct ctx *c, struct acc *a, int64_t n, bool *ok)
     return OK;
 }
 
-void acc_grow(struct acc *a, int64_t n)
+void acc_make_states(struct acc *a)
 {
-    memset(a->cells + a->n, 0, (size_t)(n - a->n) * 8);
-    for (int i = 0; i < a->set->n; i++) {
+    for (int i = 0; i < a->set->n && a->n_made < a->n; i++) {
         const struct agg_bound *k = &a->set->calls[i];
         if (k->ops->empty_is_zero)
-            memset(acc_state(a, i, a->n), 0, (size_t)(n - a->n) * k->state_bytes);
+            memset(acc_state(a, i, a->n_made), 0, (size_t)(a->n - a->n_made) * k->state_bytes);
         else
-            for (int64_t g = a->n; g < n; g++)
+            for (int64_t g = a->n_made; g < a->n; g++)
                 k->ops->init(k, acc_state(a, i, g));
     }
+    a->n_made = a->n;
+}
+
+static void add_groups(struct acc *a, int64_t n)
+{
+    memset(a->cells + a->n, 0, (size_t)(n - a->n) * 8);
     a->n = n;
+}
+
+void acc_grow(struct acc *a, int64_t n)
+{
+    add_groups(a, n);
+    acc_make_states(a);
+}
+
+/* ---- planes ---- */
+
+int64_t acc_plane_bytes(const struct agg_set *set)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < set->n; i++)
+        if (set->calls[i].ops->planes) bytes += (int64_t)fsum_planes_bytes(1);
+    return bytes ? bytes + (int64_t)sizeof(int64_t) : 0;
+}
+
+static bool new_planes(struct ctx *c, struct acc *a, int64_t n)
+{
+    a->planes = calloc((size_t)a->set->n, sizeof *a->planes);
+    a->dense = buf_try(c->budget, (size_t)n * sizeof *a->dense);
+    if (!a->planes || !a->dense) return false;
+    memset(a->dense, 0, (size_t)n * sizeof *a->dense);
+    for (int i = 0; i < a->set->n; i++) {
+        if (!a->set->calls[i].ops->planes) continue;
+        void *memory = buf_try(c->budget, fsum_planes_bytes(n));
+        if (!memory) return false;
+        fsum_planes_init(&a->planes[i], memory, n);
+    }
+    return true;
+}
+
+void acc_grow_planes(struct ctx *c, struct acc *a, int64_t n)
+{
+    if (acc_plane_bytes(a->set) && new_planes(c, a, n)) {
+        add_groups(a, n);
+        return;
+    }
+    for (int i = 0; a->planes && i < a->set->n; i++)
+        buf_free(a->planes[i].memory);
+    free(a->planes);
+    buf_free(a->dense);
+    a->planes = NULL;
+    a->dense = NULL;
+    acc_grow(a, n);
+}
+
+static bool in_planes(const struct acc *a, int call)
+{
+    return a->planes && a->set->calls[call].ops->planes;
+}
+
+void acc_fit_planes(struct acc *a, const struct acc *b)
+{
+    for (int i = 0; i < a->set->n; i++)
+        if (in_planes(a, i) && b->planes)
+            a->refused |= !fsum_planes_fit(&a->planes[i], &b->planes[i]);
+    a->refused |= b->refused;
+}
+
+void acc_merge_planes(struct acc *a, const struct acc *b, int64_t lo, int64_t hi)
+{
+    if (!a->planes || !b->planes) return;
+    for (int64_t g = lo; g < hi; g++)
+        a->dense[g] += b->dense[g];
+    for (int i = 0; i < a->set->n; i++)
+        if (in_planes(a, i)) fsum_planes_merge(&a->planes[i], &b->planes[i], lo, hi);
+}
+
+/* May the planes' sums and the states' be added up, in whatever order their numbers came? */
+static bool states_fit(const struct acc *a, int call)
+{
+    struct fsum sum;
+    int64_t n;
+    for (int64_t g = 0; g < a->n_made; g++) {
+        agg_float_sum_of(acc_state(a, call, g), &sum, &n);
+        if (!fsum_planes_take(&a->planes[call], &sum)) return false;
+    }
+    return true;
+}
+
+void acc_settle_planes(struct acc *a)
+{
+    for (int64_t g = 0; a->planes && g < a->n; g++)
+        a->cells[g] += a->dense[g];
+    for (int i = 0; i < a->set->n; i++)
+        if (!in_planes(a, i)) acc_make_states(a);
+    for (int i = 0; i < a->set->n && !a->refused; i++)
+        if (in_planes(a, i)) a->refused = !states_fit(a, i);
+}
+
+/* Cells of many groups, a column or a row each. */
+static void add_planes(struct acc *a, int call, const int32_t *g, const struct fsum_block *b,
+                       bool by_rows)
+{
+    struct fsum_planes *p = &a->planes[call];
+    if (!a->refused)
+        a->refused = !(by_rows ? fsum_planes_rows(p, b, g) : fsum_planes_columns(p, b, g));
+}
+
+static struct fsum_block block_of(const struct agg_bound *k, const struct agg_rows *r)
+{
+    return (struct fsum_block){r->x, k->types[0] == T_FLOAT32, r->n_rows, r->stride, r->n};
 }
 
 /* Row-major numbers in the outer box of the chunk's cells at + sel[i]. */
@@ -378,6 +492,7 @@ enum status acc_add_run(struct ctx *c, struct acc *a, int64_t group, const struc
     const uint64_t *present = in->chunk->present;
     int64_t cells = present ? bits_count(present, at, n) : n;
     if (!cells) return OK;
+    acc_make_states(a);
     a->cells[group] += cells;
     for (int i = 0; i < a->set->n; i++)
         if (!in->calls[i].none) TRY(run_call(c, a, i, group, in, at, n));
@@ -405,6 +520,7 @@ enum status acc_add_rows(struct ctx *c, struct acc *a, int64_t group, const stru
         return OK;
     }
     a->cells[group] += n_rows * n;
+    acc_make_states(a);
     for (int i = 0; i < a->set->n; i++) {
         const struct agg_bound *k = &a->set->calls[i];
         if (in->calls[i].none) continue;
@@ -429,15 +545,28 @@ bool acc_takes_columns(const struct acc *a, const struct agg_input *in)
     return all;
 }
 
-void acc_add_columns(struct acc *a, int64_t base, const int32_t *g, const struct agg_input *in,
-                     int64_t at, int64_t n_rows, int64_t stride, int64_t n)
+/* So many cells into each of n groups. */
+static void count_cells_of(struct acc *a, const int32_t *g, int64_t n, int64_t cells)
 {
+    int64_t *to = a->planes ? a->dense : a->cells;
     for (int64_t i = 0; i < n; i++)
-        if (g[i] >= 0) a->cells[base + g[i]] += n_rows;
+        if (g[i] >= 0) to[g[i]] += cells;
+}
+
+void acc_add_columns(struct acc *a, const int32_t *g, const struct agg_input *in, int64_t at,
+                     int64_t n_rows, int64_t stride, int64_t n)
+{
+    count_cells_of(a, g, n, n_rows);
     for (int i = 0; i < a->set->n; i++) {
         const struct agg_bound *k = &a->set->calls[i];
         struct agg_rows rows = rows_of(k, &in->calls[i], at, n_rows, stride, n);
-        k->ops->columns(acc_state(a, i, base), g, &rows);
+        if (in_planes(a, i)) {
+            struct fsum_block b = block_of(k, &rows);
+            add_planes(a, i, g, &b, false);
+        } else {
+            acc_make_states(a);
+            k->ops->columns(a->states[i], g, &rows);
+        }
     }
 }
 
@@ -467,25 +596,38 @@ static void turn(void *to, const void *from, size_t width, int64_t stride, int64
                    (const char *)from + (size_t)(r * stride + c) * width, width);
 }
 
+static void turn_lines(struct acc *a, int call, const int32_t *g, const struct agg_input *in,
+                       int64_t n, int64_t len)
+{
+    _Alignas(64) char turned[LINES * LINE_ROWS * 8];
+    const struct agg_bound *k = &a->set->calls[call];
+    const struct column *col = k->n_args ? in->calls[call].args[0] : NULL;
+    if (col && type_bytes(col->type) > sizeof(double)) col = NULL; /* those are only counted */
+    for (int64_t r = 0; r < n; r += LINES) {
+        struct agg_rows rows = {turned, 0, LINES, n - r < LINES ? n - r : LINES};
+        for (int64_t c = 0; c < len; c += LINE_ROWS) {
+            rows.n_rows = len - c < LINE_ROWS ? len - c : LINE_ROWS;
+            if (col)
+                turn(turned, values_from(col, r * len + c), type_bytes(col->type), len, rows.n,
+                     rows.n_rows);
+            k->ops->columns(a->states[call], g + r, &rows);
+        }
+    }
+}
+
 void acc_add_lines(struct acc *a, const int32_t *g, const struct agg_input *in, int64_t n,
                    int64_t len)
 {
-    _Alignas(64) char turned[LINES * LINE_ROWS * 8];
-    for (int64_t r = 0; r < n; r += LINES) {
-        struct agg_rows rows = {turned, 0, LINES, n - r < LINES ? n - r : LINES};
-        for (int64_t i = r; i < r + rows.n; i++)
-            if (g[i] >= 0) a->cells[g[i]] += len;
-        for (int i = 0; i < a->set->n; i++) {
-            const struct agg_bound *k = &a->set->calls[i];
-            for (int64_t c = 0; c < len; c += LINE_ROWS) {
-                rows.n_rows = len - c < LINE_ROWS ? len - c : LINE_ROWS;
-                const struct column *col = k->n_args ? in->calls[i].args[0] : NULL;
-                if (col && type_bytes(col->type) <= sizeof(double)) { /* others are only counted */
-                    turn(turned, values_from(col, r * len + c), type_bytes(col->type), len, rows.n,
-                         rows.n_rows);
-                }
-                k->ops->columns(a->states[i], g + r, &rows);
-            }
+    count_cells_of(a, g, n, len);
+    for (int i = 0; i < a->set->n; i++) {
+        const struct agg_bound *k = &a->set->calls[i];
+        if (in_planes(a, i)) {
+            struct agg_rows rows = rows_of(k, &in->calls[i], 0, n, len, len);
+            struct fsum_block b = block_of(k, &rows);
+            add_planes(a, i, g, &b, true);
+        } else {
+            acc_make_states(a);
+            turn_lines(a, i, g, in, n, len);
         }
     }
 }
@@ -597,6 +739,7 @@ static enum status spread_calls(struct ctx *c, struct acc *a, const int32_t *g,
 enum status acc_add_scatter(struct ctx *c, struct acc *a, const int32_t *g,
                             const struct agg_input *in, int64_t at, int64_t n)
 {
+    acc_make_states(a);
     if (n < AGG_BLOCK || n < SPREAD_CELLS * a->n || n > INT32_MAX)
         return scatter_blocks(c, a, g, NULL, in, at, n);
     struct scratch_mark mark = scratch_mark(c->scratch);
@@ -616,6 +759,8 @@ enum status acc_merge(struct ctx *c, struct acc *a, int64_t group, const struct 
                       int64_t from)
 {
     a->cells[group] += b->cells[from];
+    if (!b->n_made) return OK;
+    acc_make_states(a);
     for (int i = 0; i < a->set->n; i++) {
         const struct agg_bound *k = &a->set->calls[i];
         TRY(k->ops->merge(c, k, &a->heap, acc_state(a, i, group), acc_state(b, i, from)));
@@ -628,10 +773,27 @@ enum type agg_partial_type(const struct agg_bound *k)
     return k->holistic ? T_INT64 : k->result;
 }
 
+static enum status finish_planes(struct ctx *c, const struct acc *a, int call, int64_t lo,
+                                 int64_t hi, struct column *out)
+{
+    const struct agg_bound *k = &a->set->calls[call];
+    void *state;
+    struct fsum sum;
+    TRY(scratch_alloc(c, k->state_bytes, &state));
+    for (int64_t g = lo; g < hi; g++) {
+        fsum_planes_get(&a->planes[call], g, &sum);
+        agg_float_sum_state(state, &sum, a->dense[g]);
+        if (a->n_made) TRY(k->ops->merge(c, k, NULL, state, acc_state(a, call, g)));
+        TRY(k->ops->finish(c, k, state, out, g - lo));
+    }
+    return OK;
+}
+
 enum status acc_finish(struct ctx *c, const struct acc *a, int call, int64_t lo, int64_t hi,
                        struct column *out)
 {
     const struct agg_bound *k = &a->set->calls[call];
+    if (in_planes(a, call)) return finish_planes(c, a, call, lo, hi, out);
     for (int64_t g = lo; g < hi; g++)
         TRY(k->ops->finish(c, k, acc_state(a, call, g), out, g - lo));
     return OK;

@@ -121,6 +121,7 @@ struct agg_ops {
      * run and scatter do. */
     void (*rows)(void *state, const struct agg_rows *r);
     void (*columns)(void *states, const int32_t *g, const struct agg_rows *r);
+    bool planes; /* a sum of floats: columns go to planes (fsum_planes.h) where there are some */
     /* Far more cells than states; takes c->scratch. NULL: scatter does. */
     enum status (*spread)(struct ctx *c, void *states, const struct agg_spread *s);
     enum status (*merge)(struct ctx *c, const struct agg_bound *k, struct text_heap *heap,
@@ -229,27 +230,41 @@ int64_t mask_select(const uint64_t *mask, int64_t at, int64_t n, const int32_t *
 struct acc {
     const struct agg_set *set;
     int64_t n, cap; /* groups */
+    int64_t n_made; /* of them, how many have states: all, but where planes may do without */
     int64_t *cells; /* of each group */
     void **states;  /* set->n arrays */
     struct text_heap heap;
+    struct fsum_planes *planes; /* one a call, of those with ops->planes; NULL: there are none */
+    int64_t *dense;             /* cells of each group that were added to planes */
+    bool refused; /* numbers that planes don't take: all is to be done again without planes */
 };
 enum status acc_init(struct ctx *c, const struct agg_set *set, struct acc *a);
 void acc_free(struct acc *a);
 int64_t acc_group_bytes(const struct agg_set *set);
 /* Makes room for n groups; *ok false: memory was refused and nothing changed. */
 enum status acc_reserve(struct ctx *c, struct acc *a, int64_t n, bool *ok);
+/* Forgets its groups; memory stays. */
+static inline void acc_clear(struct acc *a)
+{
+    a->n = a->n_made = 0;
+}
 void acc_grow(struct acc *a, int64_t n); /* to n empty groups; room was made */
+/* The same of an empty one, with planes if some call can use them and memory is not refused. */
+void acc_grow_planes(struct ctx *c, struct acc *a, int64_t n);
+int64_t acc_plane_bytes(const struct agg_set *set); /* a group */
+/* Every group is to have a state: before one is looked at. */
+void acc_make_states(struct acc *a);
 /* Cells [at, at + n) of the input into one group. */
 enum status acc_add_run(struct ctx *c, struct acc *a, int64_t group, const struct agg_input *in,
                         int64_t at, int64_t n);
 /* The same for n_rows such runs, `stride` cells apart. */
 enum status acc_add_rows(struct ctx *c, struct acc *a, int64_t group, const struct agg_input *in,
                          int64_t at, int64_t n_rows, int64_t stride, int64_t n);
-/* Of such rows, column i into group base + g[i], g[i] negative: left out. Only when every call of
- * the set can: acc_takes_columns(). */
+/* Of such rows, column i into group g[i], negative: left out. Only when every call of the set can:
+ * acc_takes_columns(). */
 bool acc_takes_columns(const struct acc *a, const struct agg_input *in);
-void acc_add_columns(struct acc *a, int64_t base, const int32_t *g, const struct agg_input *in,
-                     int64_t at, int64_t n_rows, int64_t stride, int64_t n);
+void acc_add_columns(struct acc *a, const int32_t *g, const struct agg_input *in, int64_t at,
+                     int64_t n_rows, int64_t stride, int64_t n);
 /* The chunk as n runs of len cells one after another, run i into group g[i], negative: left out.
  * Under the same condition. */
 void acc_add_lines(struct acc *a, const int32_t *g, const struct agg_input *in, int64_t n,
@@ -259,6 +274,11 @@ enum status acc_add_scatter(struct ctx *c, struct acc *a, const int32_t *g,
                             const struct agg_input *in, int64_t at, int64_t n);
 enum status acc_merge(struct ctx *c, struct acc *a, int64_t group, const struct acc *b,
                       int64_t from);
+/* Planes of accumulators with the same groups: acc_fit_planes() once, then groups [lo, hi). */
+void acc_fit_planes(struct acc *a, const struct acc *b);
+void acc_merge_planes(struct acc *a, const struct acc *b, int64_t lo, int64_t hi);
+/* Counts what is in planes among the cells, when nothing is to come. */
+void acc_settle_planes(struct acc *a);
 static inline void *acc_state(const struct acc *a, int call, int64_t group)
 {
     return (char *)a->states[call] + (size_t)group * a->set->calls[call].state_bytes;

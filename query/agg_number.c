@@ -661,6 +661,7 @@ static enum status extreme_finish(FINISH_ARGS)
                       .scatter = name##_sum_scatter,                                               \
                       .rows = name##_sum_rows,                                                     \
                       .columns = name##_sum_columns,                                               \
+                      .planes = true,                                                              \
                       .spread = name##_sum_spread,                                                 \
                       .merge = float_sum_merge,                                                    \
                       .summary = float_sum_summary,                                                \
@@ -671,6 +672,7 @@ static enum status extreme_finish(FINISH_ARGS)
                       .scatter = name##_sum_scatter,                                               \
                       .rows = name##_sum_rows,                                                     \
                       .columns = name##_sum_columns,                                               \
+                      .planes = true,                                                              \
                       .spread = name##_sum_spread,                                                 \
                       .merge = float_sum_merge,                                                    \
                       .summary = float_sum_summary,                                                \

@@ -21,7 +21,7 @@ void table_free(struct group_table *t)
 
 void table_clear(struct group_table *t)
 {
-    t->acc.n = 0;
+    acc_clear(&t->acc);
     text_heap_free(&t->heap);
     text_heap_free(&t->acc.heap);
     if (t->slots) memset(t->slots, 0, (size_t)t->n_slots * sizeof *t->slots);

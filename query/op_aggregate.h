@@ -55,7 +55,9 @@ struct dim_sink {
     struct sink sink;
     struct aggregate *a;
     const struct dim_groups *groups;
-    struct acc *accs; /* one a worker; set NULL: not used yet */
+    struct acc *accs;    /* one a worker; set NULL: not used yet */
+    bool planes;         /* may be used */
+    atomic_bool refused; /* they don't take some number: all in vain */
 };
 enum status dim_sink_acc(struct ctx *c, struct dim_sink *s, int worker, struct acc **out);
 /* Does the whole input from summaries where it can, reading the rest. *done false: not that kind of

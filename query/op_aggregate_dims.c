@@ -145,11 +145,30 @@ static enum status row_groups(struct ctx *c, const struct shape *sh, int32_t **o
     TRY(scratch_alloc(c, (size_t)sh->row * sizeof(int32_t), &mem));
     *out = mem;
     *signs = 0;
-    for (int64_t i = 0; i < sh->row; i++) {
-        (*out)[i] = sh->row_shares ? sh->row_shares[i / sh->run] : 0;
-        *signs |= (*out)[i];
+    for (int64_t i = 0; i < sh->row; i += sh->run) {
+        int32_t share = sh->row_shares ? sh->row_shares[i / sh->run] : 0;
+        for (int64_t k = i; k < i + sh->run; k++)
+            (*out)[k] = share;
+        *signs |= share;
     }
     return OK;
+}
+
+/* Row number r's groups. */
+static void groups_of_row(const struct shape *sh, const struct box *b, int64_t r,
+                          const int32_t *in_row, int32_t signs, int32_t *g)
+{
+    int64_t outer = outer_share(sh, b, r);
+    int32_t base = (int32_t)outer;
+    if (outer < 0) {
+        memset(g, 0xff, (size_t)sh->row * sizeof *g);
+    } else if (signs >= 0) {
+        for (int64_t i = 0; i < sh->row; i++)
+            g[i] = base + in_row[i];
+    } else {
+        for (int64_t i = 0; i < sh->row; i++)
+            g[i] = in_row[i] < 0 ? -1 : base + in_row[i];
+    }
 }
 
 /* Every cell's group. */
@@ -161,19 +180,8 @@ static enum status cell_groups(struct ctx *c, const struct shape *sh, const stru
     TRY(row_groups(c, sh, &in_row, &signs));
     TRY(scratch_alloc(c, (size_t)ch->n * sizeof(int32_t), &mem));
     int32_t *g = mem;
-    for (int64_t at = 0, r = 0; at < ch->n; at += sh->row, r++, g += sh->row) {
-        int64_t outer = outer_share(sh, &ch->box, r);
-        int32_t base = (int32_t)outer;
-        if (outer < 0) {
-            memset(g, 0xff, (size_t)sh->row * sizeof *g);
-        } else if (signs >= 0) {
-            for (int64_t i = 0; i < sh->row; i++)
-                g[i] = base + in_row[i];
-        } else {
-            for (int64_t i = 0; i < sh->row; i++)
-                g[i] = in_row[i] < 0 ? -1 : base + in_row[i];
-        }
-    }
+    for (int64_t at = 0, r = 0; at < ch->n; at += sh->row, r++)
+        groups_of_row(sh, &ch->box, r, in_row, signs, g + at);
     *out = mem;
     return OK;
 }
@@ -233,12 +241,15 @@ static enum status add_columns(struct ctx *c, struct acc *acc, const struct shap
                                const struct bundle *u, const struct agg_input *in)
 {
     int32_t *in_row, signs;
+    void *mem;
     TRY(row_groups(c, sh, &in_row, &signs));
-    for (int64_t k = 0; k < u->n_before * u->n_after; k++) {
-        int64_t r = k / u->n_after * u->n_rows * u->n_after + k % u->n_after;
-        int64_t base = outer_share(sh, &in->chunk->box, r);
-        if (base >= 0)
-            acc_add_columns(acc, base, in_row, in, r * sh->row, u->n_rows, u->stride, sh->row);
+    TRY(scratch_alloc(c, (size_t)(u->n_after * sh->row) * sizeof(int32_t), &mem));
+    int32_t *g = mem;
+    for (int64_t k = 0; k < u->n_before; k++) {
+        int64_t first = k * u->n_rows * u->n_after;
+        for (int64_t r = 0; r < u->n_after; r++)
+            groups_of_row(sh, &in->chunk->box, first + r, in_row, signs, g + r * sh->row);
+        acc_add_columns(acc, g, in, first * sh->row, u->n_rows, u->stride, u->stride);
     }
     return OK;
 }
@@ -277,7 +288,10 @@ enum status dim_sink_acc(struct ctx *c, struct dim_sink *s, int worker, struct a
         TRY(acc_init(c, &s->a->set, acc));
         TRY(acc_reserve(c, acc, n, &ok));
         if (!ok) return no_room(c);
-        acc_grow(acc, n);
+        if (s->planes)
+            acc_grow_planes(c, acc, n);
+        else
+            acc_grow(acc, n);
     }
     *out = acc;
     return OK;
@@ -354,6 +368,7 @@ static enum status consume(struct ctx *c, struct sink *sink, int worker, int64_t
     struct shape whole;
     struct pieces *pieces;
     const struct chunk *piece;
+    if (atomic_load_explicit(&s->refused, memory_order_relaxed)) return OK;
     TRY(dim_sink_acc(c, s, worker, &acc));
     TRY(shape_of_chunk(c, s, &ch->box, &whole));
     int64_t most = goes_by_runs(&whole) ? PIECE_NEAR : PIECE_WIDE;
@@ -363,6 +378,10 @@ static enum status consume(struct ctx *c, struct sink *sink, int worker, int64_t
         if (!piece) return OK;
         struct shape sh = shape_of_piece(&whole, &ch->box, &piece->box);
         TRY(add_piece(c, s, worker, &sh, piece));
+        if (!acc->refused) continue;
+        atomic_store(&s->refused, true);
+        atomic_store(&s->sink.done, true);
+        return OK;
     }
 }
 
@@ -384,6 +403,7 @@ static enum status merge_groups(struct ctx *c, void *self, int worker, int64_t t
     TRY(check_cancel(c));
     for (int64_t g = lo; g < hi; g++)
         if (m->from->cells[g]) TRY(acc_merge(c, m->to, g, m->from, g));
+    acc_merge_planes(m->to, m->from, lo, hi);
     return OK;
 }
 
@@ -405,12 +425,21 @@ static enum status merge_workers(struct ctx *c, struct dim_sink *s, struct acc *
             first = acc;
             continue;
         }
+        if (acc->planes && !first->planes) { /* memory was refused to one of them */
+            struct acc *without = first;
+            first = acc;
+            acc = without;
+        }
+        if (acc->n_made) acc_make_states(first);
+        acc_fit_planes(first, acc);
         struct merging m = {first, acc};
         TRY(pool_run(c, (acc->n + MERGE_GROUPS - 1) / MERGE_GROUPS, merge_width(s->a), merge_groups,
                      &m));
         acc_free(acc);
     }
     if (!first) TRY(dim_sink_acc(c, s, 0, &first));
+    acc_settle_planes(first);
+    atomic_store(&s->refused, first->refused);
     *out = first;
     return OK;
 }
@@ -491,9 +520,11 @@ static void region_of(const struct aggregate *a, const struct dim_groups *g, str
     }
 }
 
-static enum status run_slab(struct ctx *c, struct aggregate *a, const struct dim_groups *g)
+/* *again: planes were used, and cannot be. */
+static enum status try_slab(struct ctx *c, struct aggregate *a, const struct dim_groups *g,
+                            bool planes, bool *again)
 {
-    struct dim_sink s = {.sink = {.consume = consume}, .a = a, .groups = g};
+    struct dim_sink s = {.sink = {.consume = consume}, .a = a, .groups = g, .planes = planes};
     enum type key = T_INT32;
     bool done = false;
     struct box region;
@@ -506,13 +537,24 @@ static enum status run_slab(struct ctx *c, struct aggregate *a, const struct dim
         region_of(a, g, &region);
         if (!box_empty(&region)) st = exec_run(c, a->op->in[0], &region, &s.sink);
     }
-    if (st == OK) st = merge_workers(c, &s, &acc);
-    if (st == OK) st = emit(c, &s, acc);
+    *again = atomic_load(&s.refused);
+    if (st == OK && !*again) {
+        st = merge_workers(c, &s, &acc);
+        *again = atomic_load(&s.refused);
+    }
+    if (st == OK && !*again) st = emit(c, &s, acc);
     for (int w = 0; s.accs && w < a->n_workers; w++)
         if (s.accs[w].set) acc_free(&s.accs[w]);
     free(s.accs);
     aggregate_holistic_free(a);
     return st;
+}
+
+static enum status run_slab(struct ctx *c, struct aggregate *a, const struct dim_groups *g)
+{
+    bool again;
+    TRY(try_slab(c, a, g, a->op->plan->n_keys > 0, &again));
+    return again ? try_slab(c, a, g, false, &again) : OK;
 }
 
 /* How many groups at once: what their share of memory holds, whole tiles of the result if it
@@ -527,7 +569,8 @@ static int64_t slab_extent(const struct aggregate *a, const struct box *all, int
 
 static enum status run_slabs(struct ctx *c, struct aggregate *a, struct dim_groups *g)
 {
-    int64_t most = memory_share(c, 4) / a->n_workers / acc_group_bytes(&a->set);
+    int64_t most =
+        memory_share(c, 4) / a->n_workers / (acc_group_bytes(&a->set) + acc_plane_bytes(&a->set));
     if (most < 1) most = 1;
     if (most > INT32_MAX) most = INT32_MAX;
     int n = g->all.n_dims, cut = n;

@@ -152,6 +152,7 @@ static enum status answer(struct ctx *c, struct tile_run *r, struct summaries *w
         if (!of[i] || !tells(k, of[i])) return OK;
     }
     TRY(dim_sink_acc(c, r->sink, worker, &acc));
+    acc_make_states(acc);
     acc->cells[group] += cells->n_cells;
     for (int i = 0; i < a->set.n; i++)
         a->set.calls[i].ops->summary(&a->set.calls[i], acc_state(acc, i, group), of[i]);
@@ -194,6 +195,7 @@ static enum status read_tile(struct ctx *c, void *self, int worker, int64_t task
     struct box part;
     struct chunk ch;
     int64_t tile[MAX_DIMS], group;
+    if (atomic_load_explicit(&r->sink->refused, memory_order_relaxed)) return OK;
     int64_t ahead = task % TILES_AHEAD ? r->n_rest : task ? task + TILES_AHEAD : 0;
     for (int64_t i = ahead; i < task + 2 * TILES_AHEAD && i < r->n_rest; i++) {
         locate(r, r->rest[i], tile, &part, &group);

@@ -51,7 +51,7 @@ static enum status each_window(struct ctx *c, const struct window_source *s, con
         struct box window;
         if (i % 256 == 0) TRY(check_cancel(c));
         box_position(box, i, pos);
-        acc->n = 0;
+        acc_clear(acc);
         acc_grow(acc, 1);
         if (ch->n_present && window_of(s->k, cv, box, pos, &ch->box, &window))
             TRY(add_window(c, acc, &in, &window));

@@ -48,9 +48,9 @@ struct pass {
     int64_t n_pieces[MAX_DIMS], extent[MAX_DIMS]; /* of the dimensions but f->dim */
 };
 
-/* Cells of the box, the chunk's, column by column; g counts. */
+/* Cells of the box, the chunk's, column by column. */
 static void add_columns(const struct pass *p, const struct agg_input *in, int64_t j,
-                        const struct box *box, const int32_t *g)
+                        const struct box *box)
 {
     struct far *f = p->f;
     int last = box->n_dims - 1;
@@ -64,9 +64,14 @@ static void add_columns(const struct pass *p, const struct agg_input *in, int64_
         int64_t from = box_index(box, pos);
         pos[f->dim] = j;
         int64_t group = box_index(&f->blocks, pos);
-        for (int64_t k = 0; k < row; k += AGG_BLOCK)
-            acc_add_columns(&f->sums, group + k, g, in, from + k, box_extent(box, f->dim),
-                            strides[f->dim], row - k < AGG_BLOCK ? row - k : AGG_BLOCK);
+        for (int64_t k = 0, n_columns; k < row; k += n_columns) {
+            int32_t g[AGG_BLOCK];
+            n_columns = row - k < AGG_BLOCK ? row - k : AGG_BLOCK;
+            for (int64_t i = 0; i < n_columns; i++)
+                g[i] = (int32_t)(group + k + i);
+            acc_add_columns(&f->sums, g, in, from + k, box_extent(box, f->dim), strides[f->dim],
+                            n_columns);
+        }
     }
 }
 
@@ -83,10 +88,8 @@ static enum status add_read(struct ctx *c, const struct pass *p, const struct wi
     TRY(window_pad(c, p->w, p->k, box, &ch));
     if (ch.n_present == 0) return OK;
     TRY(agg_input_make(c, &p->k->set, &ch, ch.cols, &s->outer, &in));
-    for (int32_t i = 0; i < AGG_BLOCK; i++)
-        g[i] = i;
     if (f->dim != last && acc_takes_columns(&f->sums, &in)) {
-        add_columns(p, &in, j, box, g);
+        add_columns(p, &in, j, box);
         return OK;
     }
     for (int64_t at = 0; at < ch.n; at += row) {

@@ -28,7 +28,8 @@ size_t fsum_planes_bytes(int64_t n)
 void fsum_planes_init(struct fsum_planes *p, void *memory, int64_t n)
 {
     int64_t *at = memory;
-    *p = (struct fsum_planes){.n = n, .top = FSUM_EMPTY, .low = INT32_MAX, .cut = NO_CUT};
+    *p = (struct fsum_planes){
+        .memory = memory, .n = n, .top = FSUM_EMPTY, .low = INT32_MAX, .cut = NO_CUT};
     memset(memory, 0, fsum_planes_bytes(n));
     for (int k = 0; k < FSUM_BINS; k++)
         p->bin[k] = at + k * n;
@@ -300,6 +301,16 @@ void fsum_planes_merge(struct fsum_planes *p, const struct fsum_planes *other, i
     for (int k = 0; k + down < FSUM_BINS; k++)
         for (int64_t i = lo; i < hi; i++)
             p->bin[k + down][i] += other->bin[k][i];
+}
+
+bool fsum_planes_take(const struct fsum_planes *p, const struct fsum *sum)
+{
+    if (p->top == FSUM_EMPTY || sum->top == FSUM_EMPTY) return true;
+    if (sum->top > p->top) return sum->top - p->low < FSUM_BINS;
+    int first = FSUM_BINS - (p->top - sum->top); /* of those that the window lacks */
+    for (int k = first < 0 ? 0 : first; k < FSUM_BINS; k++)
+        if (sum->bin[k]) return false;
+    return true;
 }
 
 void fsum_planes_get(const struct fsum_planes *p, int64_t i, struct fsum *out)

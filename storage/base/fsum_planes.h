@@ -9,6 +9,7 @@
 #include "storage/base/fsum.h"
 
 struct fsum_planes {
+    void *memory; /* the owner's */
     int64_t n;
     int64_t *bin[FSUM_BINS]; /* of each sum, as in struct fsum */
     uint8_t *nan;
@@ -36,6 +37,8 @@ bool fsum_planes_rows(struct fsum_planes *p, const struct fsum_block *b, const i
 bool fsum_planes_fit(struct fsum_planes *p, const struct fsum_planes *other);
 void fsum_planes_merge(struct fsum_planes *p, const struct fsum_planes *other, int64_t lo,
                        int64_t hi);
+/* May such a sum be added to one of these? Else what of it is dropped would depend on the order. */
+bool fsum_planes_take(const struct fsum_planes *p, const struct fsum *sum);
 void fsum_planes_get(const struct fsum_planes *p, int64_t i, struct fsum *out);
 
 #endif
