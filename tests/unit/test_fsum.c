@@ -302,8 +302,8 @@ static void check_planes(int kind, bool by_rows, bool f32, int64_t n_rows, int64
 static void test_planes(void **unused)
 {
     (void)unused;
-    static const int64_t shapes[][2] = {{1, 1},    {3, 5},   {33, 33},   {30, 1089}, {2500, 9},
-                                        {7, 3000}, {100, 8}, {17, 2100}, {40, 250}};
+    static const int64_t shapes[][2] = {{1, 1},    {13, 5},   {3, 5},   {33, 33},   {30, 1089},
+                                        {2500, 9}, {7, 3000}, {100, 8}, {17, 2100}, {40, 250}};
     for (int kind = 0; kind < 9; kind++)
         for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
             for (int how = 0; how < 4; how++)
