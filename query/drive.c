@@ -126,6 +126,31 @@ static int64_t stored_of(const struct op *op, const struct box *region, const in
     return op_stored_bytes(op, &b);
 }
 
+static bool reads_files(const struct op *op)
+{
+    bool any = op->plan->kind == P_FILE;
+    for (int i = 0; i < op->n_in; i++)
+        any = any || reads_files(op->in[i]);
+    return any;
+}
+
+/* A file is best read once, in its own boxes. May the cells of tiles that these cut wait in memory
+ * until the boxes with the others have come? In row-major order that takes a row of tiles, along
+ * the first dimension where boxes are narrower than they. */
+static bool may_wait(const struct op *op, const struct sink *sink, const struct box *region,
+                     const int64_t *grid)
+{
+    double cells = 1;
+    bool cut = false;
+    for (int d = 0; d < region->n_dims; d++) {
+        int64_t extent = box_extent(region, d),
+                most = grid[d] > sink->tile[d] ? grid[d] : sink->tile[d];
+        cells *= (double)(cut || extent < most ? extent : most);
+        cut = cut || grid[d] < (extent < sink->tile[d] ? extent : sink->tile[d]);
+    }
+    return cells * rel_cell_bytes(&op->plan->rel) <= (double)sink->room_bytes;
+}
+
 /* The grid made of the sink's whole tiles: a box that has a part of a tile leaves the tile waiting
  * for the others. What is computed has no grid of its own to keep to; false when what is stored
  * below would need boxes that don't fit. */
@@ -359,7 +384,8 @@ enum status exec_run(struct ctx *c, struct op *op, const struct box *region, str
         int64_t grid[MAX_DIMS];
         for (int d = 0; d < whole.n_dims; d++)
             grid[d] = op->grid[d];
-        bool tiles = sink->tile && fit_tiles(c, op, sink, &whole, sink->tile, grid);
+        bool tiles = sink->tile && !(reads_files(op) && may_wait(op, sink, &whole, grid)) &&
+                     fit_tiles(c, op, sink, &whole, sink->tile, grid);
         fit_boxes(c, op, sink, &whole, grid, &workers);
         TRY(cut_make(c, &whole, grid, tiles ? sink->tile_origin : NULL, &r.cut));
         return run_cut(c, &r, workers);

@@ -80,6 +80,7 @@ struct sink {
     atomic_bool done;                  /* set by consume() to stop early: LIMIT */
     const int64_t *tile, *tile_origin; /* unordered: boxes are best whole tiles of these extents,
                                           one of which begins at the origin; NULL: any boxes */
+    int64_t room_bytes; /* for cells that wait for the others of their tile */
 };
 /* Runs the pipeline under op over `region` (NULL: all of op->box), cut into boxes of the grid that
  * fit the budget. */

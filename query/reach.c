@@ -154,7 +154,7 @@ int op_reaches(const struct op *op, const struct box *want, struct reach *out)
 
 /* ---- what it costs ---- */
 
-static double rel_cell_bytes(const struct rel *r)
+double rel_cell_bytes(const struct rel *r)
 {
     double bytes = 0.125;
     for (int i = 0; i < r->n_cols; i++)

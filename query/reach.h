@@ -47,6 +47,8 @@ void join_side_box(const struct plan *p, int side, const struct box *want, struc
 /* Bytes of scratch that producing the box takes, the inputs' chunks included: an estimate from
  * above. */
 int64_t op_bytes(const struct op *op, const struct box *box);
+/* Of a cell with all its columns. */
+double rel_cell_bytes(const struct rel *r);
 /* Bytes of stored arrays' tiles under the box, decoded. */
 int64_t op_stored_bytes(const struct op *op, const struct box *box);
 /* Asks the system for the tiles under the box; a scan's leaves out what it will not read. */

@@ -88,6 +88,7 @@ static enum status choose_way(struct ctx *c, struct write_sink *s)
     s->dense = true;
     s->sink.tile = s->tile;
     s->sink.tile_origin = s->tile_origin;
+    s->sink.room_bytes = writer_room_bytes(s->to.writer);
     return OK;
 }
 

@@ -229,6 +229,8 @@ enum conflict {
 enum status writer_open(struct ctx *c, struct txn *t, const char *name, enum conflict mode,
                         const int *attrs, int n, struct writer **out);
 const struct schema *writer_schema(const struct writer *w); /* as grown so far */
+/* How much of cells may wait for the others of their tile before they are stored without. */
+int64_t writer_room_bytes(const struct writer *w);
 /* Positions (logical, in the schema of the writer's start for regular axes: any position within the
  * declared limits) of coordinates: regular axes grow when open, labels join when they may. Column d
  * has n coordinates of dimension d's type. pos[d] has room for n. ERR_OUT_OF_BOUNDS names the first

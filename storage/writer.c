@@ -67,6 +67,11 @@ static void set_memory(struct ctx *c, struct writer *w)
     if (w->max_sums < 8) w->max_sums = 8;
 }
 
+int64_t writer_room_bytes(const struct writer *w)
+{
+    return w->limit_bytes;
+}
+
 enum status writer_open_change(struct ctx *c, struct txn *t, struct change *ch, enum conflict mode,
                                const int *attrs, int n, struct writer **out)
 {

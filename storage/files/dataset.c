@@ -14,6 +14,7 @@
 #define GRID_CELLS (256 * 1024)
 #define MAX_GRID_CELLS (4 << 20)
 #define MAX_HELPERS 8 /* of one file */
+#define START_AHEAD 4 /* helpers that open files while another is asked */
 #define MAX_IDLE 8    /* of all files together, while the source is open */
 
 struct ds_file {
@@ -262,6 +263,7 @@ static enum status choose_vars(struct ctx *c, const char *path, const struct ds_
 /* What opening learns of one file, in the arena. */
 struct opened {
     struct ds_file file;
+    struct ds_reader *started; /* not asked yet */
     const struct ds_var **vars;
     struct ds_coords *coords; /* one a dimension */
 };
@@ -292,11 +294,8 @@ static enum status open_described(struct ctx *c, struct dataset *s, struct ds_re
     return OK;
 }
 
-/* The helper that described the file stays for reading it. */
-static enum status open_one(struct ctx *c, struct dataset *s, const char *path,
-                            const struct source_options *o, struct opened *x)
+static enum status start_one(struct ctx *c, struct dataset *s, const char *path, struct opened *x)
 {
-    struct ds_reader *k;
     if (!s->format->is_dir) {
         int fd;
         int64_t bytes;
@@ -304,7 +303,15 @@ static enum status open_one(struct ctx *c, struct dataset *s, const char *path,
         close(fd);
     }
     x->file.path = path;
-    TRY(s->format->start(c, path, NULL, &k));
+    return s->format->start(c, path, NULL, &x->started);
+}
+
+/* The helper that described the file stays for reading it. */
+static enum status open_one(struct ctx *c, struct dataset *s, const struct source_options *o,
+                            struct opened *x)
+{
+    struct ds_reader *k = x->started;
+    x->started = NULL;
     enum status st = open_described(c, s, k, o, x);
     if (st < 0 || s->n_idle == MAX_IDLE) {
         k->format->stop(k);
@@ -484,6 +491,7 @@ static enum status make_schema(struct ctx *c, struct dataset *s, const struct op
     return OK;
 }
 
+/* Helpers open their files side by side while the first of them is asked. */
 static enum status open_all(struct ctx *c, struct dataset *s, const struct paths *paths,
                             const struct source_options *o, struct opened *x, int *n_opened)
 {
@@ -491,8 +499,9 @@ static enum status open_all(struct ctx *c, struct dataset *s, const struct paths
     struct ds_coords first = {0};
     for (int i = 0; i < paths->n; i++) {
         TRY(check_cancel(c));
-        *n_opened = i + 1;
-        TRY(open_one(c, s, paths->v[i], &same, &x[i]));
+        for (; *n_opened < paths->n && *n_opened <= i + START_AHEAD; ++*n_opened)
+            TRY(start_one(c, s, paths->v[*n_opened], &x[*n_opened]));
+        TRY(open_one(c, s, &same, &x[i]));
         if (i > 0) TRY(check_same(c, s, &x[0], &x[i]));
         if (i > 0 || paths->n == 1) continue;
         if (s->rank == 0)
@@ -528,8 +537,10 @@ enum status dataset_open(struct ctx *c, const struct ds_format *format, const st
     pthread_cond_init(&s->freed, NULL);
     s->files = files;
     enum status st = open_all(c, s, paths, o, x, &s->n_files);
-    for (int i = 0; i < s->n_files; i++)
+    for (int i = 0; i < s->n_files; i++) {
+        if (x[i].started) format->stop(x[i].started);
         files[i] = x[i].file;
+    }
     if (st == OK)
         *out = &s->base;
     else
