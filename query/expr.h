@@ -124,8 +124,8 @@ bool expr_equal(const struct expr *a, const struct expr *b);
  * over?
  */
 bool expr_is_random(const struct expr *e);
-bool expr_is_volatile(
-    const struct expr *e); /* random, now excluded: random is a function of seed and cell */
+/* Does computing it do something (pg_notify)? random() is a function of seed and cell. */
+bool expr_is_volatile(const struct expr *e);
 /* Calls fn on every node, parents first; fn returning false skips the children. */
 void expr_walk(const struct expr *e, bool (*fn)(const struct expr *e, void *self), void *self);
 /* A copy with every E_COL, E_DIM and E_POS node replaced by what fn returns for it (NULL: kept as

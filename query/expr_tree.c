@@ -3,10 +3,15 @@
 #include "query/func.h"
 #include <string.h>
 
+static bool acts(const struct expr *e)
+{
+    return e->kind == E_CALL && e->func->flags & FN_ACTS;
+}
+
 /* random() has a value of its own in every cell. */
 static bool of_cell(const struct expr *e)
 {
-    return e->kind == E_COL || e->kind == E_DIM || e->kind == E_POS ||
+    return e->kind == E_COL || e->kind == E_DIM || e->kind == E_POS || acts(e) ||
            (e->kind == E_CALL && e->func->how == HOW_RANDOM);
 }
 
@@ -28,7 +33,10 @@ bool expr_is_const(const struct expr *e)
 
 bool expr_is_volatile(const struct expr *e)
 {
-    (void)e; /* now() is the statement's, random() the cell's: the same however often computed */
+    /* now() is the statement's, random() the cell's: the same however often computed. */
+    if (acts(e)) return true;
+    for (int i = 0; i < e->n_args; i++)
+        if (expr_is_volatile(e->args[i])) return true;
     return false;
 }
 
@@ -155,6 +163,7 @@ static bool fold_negative(struct expr *e)
 struct expr *expr_fold(struct ctx *c, struct expr *e)
 {
     if (e->kind == E_CALL && (e->func->how == HOW_RANDOM || e->func->how == HOW_NOW)) return e;
+    if (acts(e)) return e;
     for (int i = 0; i < e->n_args; i++)
         if (e->args[i]->kind != E_CONST) return e;
     if (e->kind == E_CALL && e->func->how == HOW_UNARY && fold_negative(e)) return e;

@@ -59,6 +59,7 @@ enum func_how {
 enum func_flags {
     FN_COMPARE = 1, /* a comparison: operands are promoted, BIGINT and UBIGINT kept apart */
     FN_FAILS = 2,   /* some arguments raise an error (kernels that can are told by type) */
+    FN_ACTS = 8,    /* does something each time: neither folded nor moved */
     FN_FIELD = 4    /* the first argument is a unit of time; a constant one is checked at once */
 };
 

@@ -295,6 +295,7 @@ const struct func func_table[] = {
     FALLIBLE("make_date", "lll", 'D', make_date),
     FALLIBLE("make_interval", "lllllld", 'V', interval_make),
     FALLIBLE("make_timestamp", "llllld", 'T', make_time),
+    {"pg_notify", "tt", 't', HOW_CELL_ALL, 0, notify_cell, NULL, FN_FAILS | FN_ACTS},
     {"now", "", 'T', HOW_NOW, 0, NULL, NULL, 0},
     FALLIBLE("to_char", "Tt", 't', time_to_char),
     FALLIBLE("to_char", "Vt", 't', interval_to_char),

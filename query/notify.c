@@ -5,6 +5,7 @@
  * They wait in a queue of that session until it is outside a transaction. A queue that its client
  * does not take keeps QUEUE_BYTES at most, then counts what is lost: who notifies is never held
  * up. */
+#include "query/func_cells.h"
 #include "query/session_internal.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -34,14 +35,18 @@ struct channel { /* listened to */
     char name[];
 };
 
-/* A struct of `head` bytes followed by both texts. */
-static void *with_texts(size_t head, const char *a, const char *b)
+static struct text text_of(const char *s)
 {
-    size_t n = strlen(a) + 1, m = strlen(b) + 1;
-    char *p = calloc(1, head + n + m);
+    return (struct text){s, (int64_t)strlen(s)};
+}
+
+/* A struct of `head` bytes followed by both texts, each ended by a NUL. */
+static void *with_texts(size_t head, struct text a, struct text b)
+{
+    char *p = calloc(1, head + (size_t)a.len + (size_t)b.len + 2);
     if (!p) abort();
-    memcpy(p + head, a, n);
-    memcpy(p + head + n, b, m);
+    if (a.len) memcpy(p + head, a.s, (size_t)a.len);
+    if (b.len) memcpy(p + head + a.len + 1, b.s, (size_t)b.len);
     return p;
 }
 
@@ -55,17 +60,17 @@ static struct notify_step **end_of_steps(struct session *s)
     return at;
 }
 
-static enum status add_step(struct ctx *c, struct session *s, enum stmt_kind kind, const char *name,
-                            const char *payload)
+static enum status add_step(struct ctx *c, struct session *s, enum stmt_kind kind, struct text name,
+                            struct text payload)
 {
     struct notify *n = &s->notify;
     if (!n->steps) n->steps_end = &n->steps, n->steps_bytes = 0;
-    size_t bytes = sizeof(struct notify_step) + strlen(name) + strlen(payload) + 2;
+    size_t bytes = sizeof(struct notify_step) + (size_t)name.len + (size_t)payload.len + 2;
     if (n->steps_bytes + bytes > PENDING_BYTES)
         return fail(c, ERR_LIMIT_EXCEEDED, "too many notifications in the transaction");
     struct notify_step *step = with_texts(sizeof *step, name, payload);
     step->kind = kind;
-    step->payload = step->text + strlen(name) + 1;
+    step->payload = step->text + name.len + 1;
     *n->steps_end = step;
     n->steps_end = &step->next;
     n->steps_bytes += bytes;
@@ -85,7 +90,7 @@ static void drop_steps(struct session *s, struct notify_step **from)
 enum status notify_savepoint(struct ctx *c, struct session *s, enum stmt_kind kind,
                              const char *name)
 {
-    if (kind == S_SAVEPOINT) return add_step(c, s, kind, name, "");
+    if (kind == S_SAVEPOINT) return add_step(c, s, kind, text_of(name), text_of(""));
     struct notify_step **last = NULL;
     for (struct notify_step **at = &s->notify.steps; *at; at = &(*at)->next)
         if ((*at)->kind == S_SAVEPOINT && !strcmp((*at)->text, name)) last = at;
@@ -108,14 +113,43 @@ enum status notify_savepoint(struct ctx *c, struct session *s, enum stmt_kind ki
     return OK;
 }
 
-enum status notify_send(struct ctx *c, struct session *s, const char *channel, const char *payload)
+static enum status send_texts(struct ctx *c, struct session *s, struct text channel,
+                              struct text payload)
 {
-    if (!*channel) return fail(c, ERR_INVALID_PARAMETER, "channel name cannot be empty");
-    if (strlen(channel) >= NAME_BYTES)
-        return fail(c, ERR_INVALID_PARAMETER, "channel name too long");
-    if (strlen(payload) >= PAYLOAD_BYTES)
+    if (!channel.len) return fail(c, ERR_INVALID_PARAMETER, "channel name cannot be empty");
+    if (channel.len >= NAME_BYTES) return fail(c, ERR_INVALID_PARAMETER, "channel name too long");
+    if (payload.len >= PAYLOAD_BYTES)
         return fail(c, ERR_INVALID_PARAMETER, "payload string too long");
     return add_step(c, s, S_NOTIFY, channel, payload);
+}
+
+enum status notify_send(struct ctx *c, struct session *s, const char *channel, const char *payload)
+{
+    return send_texts(c, s, text_of(channel), text_of(payload));
+}
+
+enum status notify_from_query(struct ctx *c, void *self, const struct text *channel,
+                              const struct text *payload)
+{
+    struct session *s = self;
+    pthread_mutex_lock(&s->engine->lock); /* workers come side by side */
+    enum status st = send_texts(c, s, *channel, *payload);
+    pthread_mutex_unlock(&s->engine->lock);
+    return st;
+}
+
+/* A cell may be computed more than once: equal notifications of a transaction are one. */
+enum status notify_cell(struct ctx *c, struct call *k)
+{
+    EACH_CELL(k, i)
+    {
+        struct text parts[2] = {{"", 0}, {"", 0}};
+        for (int j = 0; j < 2; j++)
+            if (!arg_null(k, j, i)) parts[j] = ARG(k, j, struct text, i);
+        ((struct text *)k->out)[i] = (struct text){"", 0}; /* void */
+        if (c->notify) TRY(c->notify(c, c->notify_self, &parts[0], &parts[1]));
+    }
+    return OK;
 }
 
 enum status run_notify(struct ctx *c, struct run *r)
@@ -127,13 +161,13 @@ enum status run_notify(struct ctx *c, struct run *r)
         TRY(at(c, notify_send(c, r->s, channel, payload), stmt->pos));
         return tag(r, "NOTIFY");
     }
-    TRY(add_step(c, r->s, stmt->kind, channel, ""));
+    TRY(add_step(c, r->s, stmt->kind, text_of(channel), text_of("")));
     return tag(r, "%s", stmt->kind == S_LISTEN ? "LISTEN" : "UNLISTEN");
 }
 
 enum status unlisten_all(struct ctx *c, struct session *s)
 {
-    return add_step(c, s, S_UNLISTEN, "", "");
+    return add_step(c, s, S_UNLISTEN, text_of(""), text_of(""));
 }
 
 /* ---- under the engine's lock ---- */
@@ -149,7 +183,7 @@ static struct channel **find_channel(struct session *s, const char *name)
 static void listen_to(struct session *s, const char *name)
 {
     struct channel **at = find_channel(s, name);
-    if (!*at) *at = with_texts(sizeof **at, name, "");
+    if (!*at) *at = with_texts(sizeof **at, text_of(name), text_of(""));
 }
 
 static void stop_listening(struct session *s, const char *name)
@@ -173,7 +207,7 @@ static void deliver(struct engine *e, int pid, const char *channel, const char *
             n->n_lost++;
             continue;
         }
-        struct notification *m = with_texts(sizeof *m, channel, payload);
+        struct notification *m = with_texts(sizeof *m, text_of(channel), text_of(payload));
         m->pid = pid;
         m->payload = m->text + strlen(channel) + 1;
         if (!n->queue) n->queue_end = &n->queue;

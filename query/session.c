@@ -33,6 +33,8 @@ void session_enter(struct ctx *c, struct session *s, struct arena *arena, struct
     c->settings = &s->settings;
     c->notice = cl ? cl->notice : NULL;
     c->notice_self = cl;
+    c->notify = notify_from_query;
+    c->notify_self = s;
     ctx_clear(c);
     /* A request to cancel was for the statement before; one to end the session stays. */
     int reason = atomic_load(&s->cancel.reason);
@@ -52,6 +54,7 @@ void session_leave(struct ctx *c, struct session *s)
     scratch_trim(s->scratch, IDLE_SCRATCH);
     c->arena = NULL;
     c->notice = NULL;
+    c->notify = NULL;
 }
 
 enum status session_set(struct ctx *c, struct session *s, const char *name, const char *value)

@@ -185,6 +185,8 @@ enum status run_upkeep(struct ctx *c, struct run *r);   /* VACUUM, CHECK, CANCEL
 enum status run_notify(struct ctx *c, struct run *r); /* LISTEN, UNLISTEN, NOTIFY */
 /* When the transaction commits. ERR_INVALID_PARAMETER, ERR_LIMIT_EXCEEDED. */
 enum status notify_send(struct ctx *c, struct session *s, const char *channel, const char *payload);
+/* The same of a query's workers (ctx.h). */
+notify_fn notify_from_query;
 enum status unlisten_all(struct ctx *c, struct session *s);
 /* SAVEPOINT, ROLLBACK TO, RELEASE. */
 enum status notify_savepoint(struct ctx *c, struct session *s, enum stmt_kind kind,

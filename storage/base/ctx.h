@@ -56,6 +56,11 @@ struct counters {
 
 typedef void notice_fn(void *self, const char *severity, const char *sqlstate, const char *message);
 
+struct ctx;
+struct text;
+typedef enum status notify_fn(struct ctx *c, void *self, const struct text *channel,
+                              const struct text *payload);
+
 struct ctx {
     struct arena *arena;
     struct scratch *scratch;
@@ -67,6 +72,8 @@ struct ctx {
     const struct settings *settings; /* the session's (settings.h); NULL in unit tests */
     notice_fn *notice;               /* may be NULL */
     void *notice_self;
+    notify_fn *notify; /* takes what pg_notify() is given; NULL: no session is there */
+    void *notify_self;
     struct error err;
 };
 

@@ -127,6 +127,42 @@ def transactions(count, a, b):
     b.execute("UNLISTEN *")
 
 
+def function(count, a, b):
+    """pg_notify() in queries: when they run, not when they are prepared or explained; for rows that there are."""
+    b.execute("LISTEN news")
+    row = a.execute("SELECT pg_notify('news', 'by a function')").fetchall()
+    count.equal((row, texts(hear(b, 1))), ([("",)], [("news", "by a function")]), "pg_notify")
+    for _ in range(7):  # psycopg prepares it
+        a.execute("SELECT pg_notify(%s, %s)", ("news", "by a parameter"))
+    count.equal(texts(hear(b, 7)), [("news", "by a parameter")] * 7, "with parameters, each time")
+    a.execute("EXPLAIN SELECT pg_notify('news', 'explained')")
+    a.execute("PREPARE p AS SELECT pg_notify('news', $1)")
+    a.execute("SELECT pg_notify('news', 'no row') WHERE 1 = 2")
+    a.execute("CREATE VIEW v AS SELECT pg_notify('news', 'of a view') AS n")
+    count.equal(now(b), [], "nothing runs, nothing is sent")
+    a.execute("EXECUTE p('prepared')")
+    a.execute("SELECT n FROM v")
+    count.equal(texts(hear(b, 2)), [("news", "prepared"), ("news", "of a view")], "EXECUTE, a view")
+    a.execute("CREATE ARRAY cells (i INT DIMENSION [0 : 99999], v INT)")
+    a.execute("INSERT INTO cells SELECT i, i % 7 FROM generate_series(0, 99999) AS i")
+    a.execute("BEGIN")
+    a.execute("SELECT count(pg_notify('news', 'v' || v)) FROM cells WHERE v > 2")
+    a.execute("SELECT pg_notify('news', NULL)")
+    a.execute("COMMIT")
+    count.equal(sorted(texts(hear(b, 5))), [("news", p) for p in ["", "v3", "v4", "v5", "v6"]], "a row each, equal ones once; NULL is empty")
+    for sql, state in (("SELECT pg_notify(NULL, 'x')", "22023"), ("SELECT pg_notify('', 'x')", "22023"), ("SELECT pg_notify('news')", "42883"),
+                       (f"SELECT pg_notify('{'n' * 64}', 'x')", "22023"), (f"SELECT pg_notify('news', repeat('x', 8000))", "22023"),
+                       ("SELECT pg_notify('news', 'p' || i) FROM GRID [i => 0 : 999999] AS g", "54000")):
+        try:
+            a.execute(sql)
+            count.check(False, f"{sql[:40]} is refused")
+        except psycopg.Error as e:
+            count.equal(e.sqlstate, state, f"{sql[:40]}: {e}")
+    count.equal(now(b), [], "what failed sent nothing")
+    b.execute("UNLISTEN *")
+    a.execute("DROP ARRAY cells")
+
+
 def limits(count, a, b):
     b.execute("LISTEN news")
     a.execute(f"NOTIFY news, '{'p' * 7999}'")
@@ -243,6 +279,7 @@ def main():
         a, b = server.connect(), listener(server)
         basics(count, a, b)
         transactions(count, a, b)
+        function(count, a, b)
         limits(count, a, b)
         who_does_not_read(count, server, a)
         many(count, server)
