@@ -77,6 +77,8 @@ static bool show_array(struct shell *sh, const PGresult *arrays, int row)
         strbuf_addf(&footer, "%s cells in %s tiles, %s, version %s", cells, tiles, size,
                     PQgetvalue(arrays, row, 1));
         if (value(arrays, row, 7)) strbuf_addf(&footer, "\n%s", value(arrays, row, 7));
+        if (value(arrays, row, 8))
+            strbuf_addf(&footer, "\nmaterialized: %s", value(arrays, row, 8));
         show_dimensions(sh, dims, title.s);
         show_attributes(sh, attrs, footer.s);
         free(cells);
@@ -94,7 +96,8 @@ static bool show_array(struct shell *sh, const PGresult *arrays, int row)
 }
 
 #define ARRAYS                                                                                     \
-    "SELECT name, version, dimensions, attributes, cells, tiles, bytes, comment FROM sys.arrays"
+    "SELECT name, version, dimensions, attributes, cells, tiles, bytes, comment, materialized "
+    "FROM sys.arrays"
 #define OBJECTS "SELECT kind, name, text FROM sys.objects"
 
 bool describe_array(struct shell *sh, const char *name)

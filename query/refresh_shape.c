@@ -75,13 +75,19 @@ static const char *reason_against(struct ctx *c, const struct bind_env *env, con
     }
 }
 
+static int place_of(const struct plan *p)
+{
+    for (int k = 0; k < p->n_keys; k++)
+        if (p->keys[k].dim < 0 && p->keys[k].e) return p->keys[k].e->pos;
+    return p->pos;
+}
+
 static enum status check_nodes(struct ctx *c, const struct bind_env *env, const struct plan *p)
 {
-    const char *why = reason_against(c, env, p);
-    if (why) return no_part(c, p->pos, why);
     for (int i = 0; i < p->n_in; i++)
         TRY(check_nodes(c, env, p->in[i]));
-    return OK;
+    const char *why = reason_against(c, env, p);
+    return why ? no_part(c, place_of(p), why) : OK;
 }
 
 enum status refresh_in_part(struct ctx *c, const struct bind_env *env, const struct query *q)
