@@ -96,7 +96,7 @@ static bool show_array(struct shell *sh, const PGresult *arrays, int row)
 }
 
 #define ARRAYS                                                                                     \
-    "SELECT name, version, dimensions, attributes, cells, tiles, bytes, comment, materialized "
+    "SELECT name, version, dimensions, attributes, cells, tiles, bytes, comment, materialized "    \
     "FROM sys.arrays"
 #define OBJECTS "SELECT kind, name, text FROM sys.objects"
 

@@ -228,12 +228,14 @@ static bool server_fact(const char *name, struct value *out)
 }
 
 /* The slot's times: constants of a run, NULL elsewhere, so that what is scheduled can be tried. */
-static bool slot_fact(const struct slot_times *slot, const char *name, struct value *out)
+static bool slot_fact(struct bind_env *env, const char *name, struct value *out)
 {
+    const struct slot_times *slot = env->slot;
     static const char *const names[] = {"scheduled_time", "window_start", "window_end"};
     for (int i = 0; i < 3; i++) {
         if (strcmp(names[i], name)) continue;
         *out = value_null(T_TIMESTAMP);
+        env->reads_clock = true;
         if (slot)
             *out = value_int(T_TIMESTAMP, i == 0   ? slot->scheduled_us
                                           : i == 1 ? slot->start_us
@@ -311,7 +313,7 @@ static enum status bind_function(struct binder *b, const struct expr_place *in,
         return fail_at(b->c, ERR_WRONG_OBJECT, pos,
                        "ORDER BY specified, but %s is not an aggregate function", name);
     if (e->args.n == 0 && !func_exists(name) &&
-        (server_fact(name, &fact) || slot_fact(b->env->slot, name, &fact))) {
+        (server_fact(name, &fact) || slot_fact(b->env, name, &fact))) {
         *out = expr_make_const(b->c, &fact, pos);
         return OK;
     }
