@@ -304,8 +304,8 @@ enum ast_conflict {
     X(S_INSERT, "INSERT")                                                                          \
     X(S_UPDATE, "UPDATE")                                                                          \
     X(S_DELETE, "DELETE")                                                                          \
-    X(S_TRUNCATE, "TRUNCATE") X(S_CREATE_ARRAY, "CREATE ARRAY") X(S_CREATE_ARRAY_AS,               \
-                                                                  "CREATE ARRAY AS")               \
+    X(S_TRUNCATE, "TRUNCATE")                                                                      \
+    X(S_CREATE_ARRAY, "CREATE ARRAY") X(S_CREATE_ARRAY_AS, "CREATE ARRAY AS")                      \
         X(S_CREATE_VIEW, "CREATE VIEW") X(S_CREATE_FUNCTION, "CREATE FUNCTION") X(                 \
             S_CREATE_MATERIALIZED,                                                                 \
             "CREATE MATERIALIZED ARRAY") X(S_REFRESH, "REFRESH") X(S_CREATE_INDEX, "CREATE INDEX") \
@@ -421,7 +421,8 @@ struct ast_stmt {
     /* SHOW, SET, RESET: the setting is name.part[0], "a.b" in one; TIME ZONE is "timezone", NAMES
      * "client_encoding", TRANSACTION ISOLATION LEVEL "transaction_isolation". SET TRANSACTION with
      * all: SET SESSION CHARACTERISTICS. */
-    bool local, all;         /* SET LOCAL; SHOW ALL, RESET ALL, DEALLOCATE ALL, CLOSE ALL */
+    bool local, all; /* SET LOCAL; SHOW ALL, RESET ALL, DEALLOCATE ALL, CLOSE ALL; RUN SCHEDULE …
+                        IN PARALLEL */
     struct ast_names values; /* SET x = a, b; n 0: DEFAULT */
     /* PREPARE, EXECUTE, DECLARE, FETCH, EXPLAIN, VACUUM, CANCEL */
     int n_types;

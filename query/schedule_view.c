@@ -131,12 +131,9 @@ enum status schedule_rows(struct ctx *c, struct txn *t, sys_row_fn *fn, void *se
     struct run_row *last;
     int n, n_last;
     enum status s = schedules_list(c, t, arena, &list, &n);
-    if (s == OK) s = runs_list(c, txn_db(t), RUNS_LAST, 0, 0, arena, &last, &n_last);
     for (int i = 0; s == OK && i < n; i++) {
-        const struct run_row *of = NULL;
-        for (int k = 0; k < n_last && !of; k++)
-            if (last[k].schedule == list[i].id) of = &last[k];
-        s = one_schedule(c, &list[i], of, fn, self);
+        s = runs_list(c, txn_db(t), RUNS_LAST, list[i].id, 0, arena, &last, &n_last);
+        if (s == OK) s = one_schedule(c, &list[i], n_last ? last : NULL, fn, self);
     }
     arena_free(arena);
     return s;
@@ -144,30 +141,41 @@ enum status schedule_rows(struct ctx *c, struct txn *t, sys_row_fn *fn, void *se
 
 /* ---- sys.schedule_runs ---- */
 
+static enum status one_run(struct ctx *c, const struct run_row *r, sys_row_fn *fn, void *self)
+{
+    struct value row[N_SCHEDULE_RUN_COLUMNS] = {
+        value_text(r->name),
+        value_int(T_TIMESTAMP, r->slot_us),
+        value_int(T_INT64, r->attempt),
+        value_text(run_status_name(r->status)),
+        time_or_null(r->scheduled_us),
+        time_or_null(r->queued_us),
+        time_or_null(r->started_us),
+        time_or_null(r->finished_us),
+        value_int(T_INT64, r->rows),
+        value_int(T_INT64, r->cells),
+        value_int(T_INT64, r->bytes),
+        text_or_null(r->sqlstate),
+        text_or_null(r->message),
+    };
+    return fn(c, self, row, N_SCHEDULE_RUN_COLUMNS);
+}
+
+/* A page at a time: years of seconds are many. */
 enum status schedule_run_rows(struct ctx *c, struct txn *t, sys_row_fn *fn, void *self)
 {
     struct arena *arena = arena_new();
     struct run_row *rows;
-    int n;
-    enum status s = runs_list(c, txn_db(t), RUNS_ALL, 0, 0, arena, &rows, &n);
-    for (int i = 0; s == OK && i < n; i++) {
-        const struct run_row *r = &rows[i];
-        struct value row[N_SCHEDULE_RUN_COLUMNS] = {
-            value_text(r->name),
-            value_int(T_TIMESTAMP, r->slot_us),
-            value_int(T_INT64, r->attempt),
-            value_text(run_status_name(r->status)),
-            time_or_null(r->scheduled_us),
-            time_or_null(r->queued_us),
-            time_or_null(r->started_us),
-            time_or_null(r->finished_us),
-            value_int(T_INT64, r->rows),
-            value_int(T_INT64, r->cells),
-            value_int(T_INT64, r->bytes),
-            text_or_null(r->sqlstate),
-            text_or_null(r->message),
-        };
-        s = fn(c, self, row, N_SCHEDULE_RUN_COLUMNS);
+    int64_t above = INT64_MIN;
+    int n = 1;
+    enum status s = OK;
+    while (s == OK && n > 0) {
+        arena_reset(arena);
+        s = runs_list(c, txn_db(t), RUNS_PAGE, above, 0, arena, &rows, &n);
+        for (int i = 0; s == OK && i < n; i++) {
+            s = one_run(c, &rows[i], fn, self);
+            above = rows[i].run;
+        }
     }
     arena_free(arena);
     return s;

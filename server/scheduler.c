@@ -194,11 +194,16 @@ void scheduler_cancel(struct scheduler *s, int64_t id, bool all, const char *why
 
 /* ---- the thread ---- */
 
+/* Once an hour, by a time that goes on by two at most: a clock that leaps for a moment costs no
+ * records. */
 static enum status forget_old(struct ctx *c, struct scheduler *s, int64_t now)
 {
-    if (!s->history_us || now < s->next_forget_us) return OK;
+    int64_t ns = now_ns();
+    if (!s->history_us || ns < s->next_forget_ns) return OK;
+    if (s->next_forget_ns && now > s->forgot_us + 2 * FORGET_US) now = s->forgot_us + 2 * FORGET_US;
     TRY(runs_forget(c, s->db, now - s->history_us));
-    s->next_forget_us = now + FORGET_US;
+    s->forgot_us = now;
+    s->next_forget_ns = ns + FORGET_US * 1000;
     return OK;
 }
 

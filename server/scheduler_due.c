@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_CRASHES = 20, MOST_COUNTED = 1000000 };
+enum { MOST_CRASHES = 20, MOST_COUNTED = 100000 };
 
 /* ---- definitions ---- */
 
@@ -43,11 +43,14 @@ static enum status plan_one(struct ctx *c, const struct scheduler *s, const stru
     const struct planned *before = scheduler_plan(s, def->id);
     const struct schedule *root;
     *p = (struct planned){.s = def};
-    if (before)
+    if (before) {
         p->mark_us = before->mark_us;
-    else
+        p->seen_us = before->seen_us;
+    } else {
         TRY(runs_mark(c, s->db, def->id, &p->mark_us));
-    if (p->mark_us < def->since_us) p->mark_us = def->since_us;
+    }
+    bool anew = !before || before->s->since_us != def->since_us;
+    if (anew && p->mark_us < def->since_us) p->mark_us = def->since_us;
     p->has_rule =
         schedule_root(d->list, d->n, def, &root) && schedule_rule(c, root, &p->rule) == OK;
     if (!p->has_rule) log_line(LOG_WARNING, "schedule \"%s\": %s", def->name, c->err.message);
@@ -340,12 +343,25 @@ static void slot_came(struct ctx *c, struct scheduler *s, struct batch *b, const
     add_row(c, s, b, p->s, slot, now);
 }
 
+/* The clock was set back: slots that come again have been decided about, if there is a record. */
+static enum status is_recorded(struct ctx *c, const struct scheduler *s, const struct planned *p,
+                               int64_t slot, bool *recorded)
+{
+    struct run_row *rows;
+    int n = 0;
+    if (slot <= p->seen_us)
+        TRY(runs_list(c, s->db, RUNS_OF_SLOT, p->s->id, slot, c->arena, &rows, &n));
+    *recorded = n > 0;
+    return OK;
+}
+
 /* All slots of one schedule that have come: those in time, and those that were missed. */
-static void plan_due(struct ctx *c, struct scheduler *s, struct batch *b, struct planned *p,
-                     int64_t now)
+static enum status plan_due(struct ctx *c, struct scheduler *s, struct batch *b, struct planned *p,
+                            int64_t now)
 {
     int64_t *late = NULL, *timely = NULL, slot = now + 1, most_late = 0;
     int n_late = 0, n_timely = 0;
+    bool recorded;
     timely = arena_array(c->arena, int64_t, GRACE_US / 100000 + 2);
     bool more = slot_prev(&p->rule, slot, &slot) && slot > p->mark_us;
     int64_t newest = slot;
@@ -361,12 +377,17 @@ static void plan_due(struct ctx *c, struct scheduler *s, struct batch *b, struct
         more = slot_prev(&p->rule, slot, &slot) && slot > p->mark_us;
     }
     if (more) skip_missed(c, s, b, p, slot, now);
-    while (n_late > 0)
-        add_row(c, s, b, p->s, late[--n_late], now);
-    while (n_timely > 0)
-        slot_came(c, s, b, p, timely[--n_timely], now);
+    while (n_late > 0) {
+        TRY(is_recorded(c, s, p, late[--n_late], &recorded));
+        if (!recorded) add_row(c, s, b, p->s, late[n_late], now);
+    }
+    while (n_timely > 0) {
+        TRY(is_recorded(c, s, p, timely[--n_timely], &recorded));
+        if (!recorded) slot_came(c, s, b, p, timely[n_timely], now);
+    }
     if (newest > p->mark_us) p->mark_us = newest;
     find_next(p);
+    return OK;
 }
 
 /* Those AFTER another come with its record; they may find themselves running. */
@@ -394,12 +415,24 @@ static void followers_overlap(struct ctx *c, struct scheduler *s, struct batch *
     }
 }
 
+/* A clock that is set back must not stop a schedule until it is there again. */
+static void follow_clock(struct scheduler *s, int64_t now)
+{
+    for (int i = 0; i < s->n_plans; i++) {
+        struct planned *p = &s->plans[i];
+        if (p->mark_us <= now) continue;
+        if (p->mark_us > p->seen_us) p->seen_us = p->mark_us;
+        p->mark_us = now;
+        find_next(p);
+    }
+}
+
 /* The batch is recorded, or not: the queue and the marks are as the catalog says. */
 static enum status settle(struct ctx *c, struct scheduler *s, const struct batch *b,
-                          const int64_t *marks)
+                          const int64_t *marks, enum status st)
 {
-    enum status st = make_room(s, b->n) ? runs_record(c, s->db, b->rows, b->n)
-                                        : fail(c, ERR_MEMORY, "out of memory");
+    if (st == OK && !make_room(s, b->n)) st = fail(c, ERR_MEMORY, "out of memory");
+    if (st == OK) st = runs_record(c, s->db, b->rows, b->n);
     int kept = 0;
     for (int i = 0; i < s->n_queue; i++) {
         if (st < 0) s->queue[i].status = RUN_QUEUED;
@@ -418,13 +451,15 @@ static enum status settle(struct ctx *c, struct scheduler *s, const struct batch
 enum status scheduler_due(struct ctx *c, struct scheduler *s, int64_t now)
 {
     struct batch b = {0};
+    follow_clock(s, now);
     int64_t *marks = arena_array(c->arena, int64_t, s->n_plans + 1);
     for (int i = 0; i < s->n_plans; i++)
         marks[i] = s->plans[i].mark_us;
-    for (int i = 0; i < s->n_plans; i++)
-        if (s->plans[i].next_us <= now) plan_due(c, s, &b, &s->plans[i], now);
+    enum status st = OK;
+    for (int i = 0; st == OK && i < s->n_plans; i++)
+        if (s->plans[i].next_us <= now) st = plan_due(c, s, &b, &s->plans[i], now);
     followers_overlap(c, s, &b, now);
-    return b.n ? settle(c, s, &b, marks) : OK;
+    return b.n || st < 0 ? settle(c, s, &b, marks, st) : OK;
 }
 
 /* ---- what starts next ---- */

@@ -23,6 +23,7 @@ struct planned {
     bool has_rule; /* false: what it runs after is gone, or its zone is */
     struct slot_rule rule;
     int64_t mark_us;     /* slots up to here are recorded, or none of its */
+    int64_t seen_us;     /* … and those up to here may be: the clock was set back */
     int64_t next_us;     /* NEVER: none comes by itself */
     int64_t first_us[2]; /* scratch of choose_next(): the oldest slot in the queue, due or not */
     int n_running, n_parallel;
@@ -45,7 +46,7 @@ struct scheduler {
     pthread_t thread;
     atomic_bool stop;
     int max_running;
-    int64_t history_us, next_forget_us;
+    int64_t history_us, forgot_us, next_forget_ns;
     pthread_mutex_t lock; /* what run threads share with this one */
 
     /* the scheduler thread's own */

@@ -33,6 +33,8 @@ static const char format3_ddl[] =
     "CREATE UNIQUE INDEX schedule_run_once ON schedule_runs (schedule, slot)"
     " WHERE status = 'succeeded';"
     "CREATE INDEX schedule_run_slots ON schedule_runs (schedule, slot, run);"
+    "CREATE INDEX schedule_run_order ON schedule_runs (schedule, run);"
+    "CREATE INDEX schedule_run_age ON schedule_runs (finished_us);"
     "CREATE INDEX schedule_run_status ON schedule_runs (status);"
     "PRAGMA user_version = 3;";
 

@@ -170,7 +170,7 @@ enum status catalog_count_runs(struct ctx *c, struct catalog *cat, int64_t next)
 
 /* ---- runs of schedules, each call its own durable transaction ---- */
 enum status catalog_next_run(struct ctx *c, struct catalog *cat, int64_t *next);
-/* id and slot: of RUNS_OF. Texts are in the arena. */
+/* Texts are in the arena. */
 enum status catalog_runs(struct ctx *c, struct catalog *cat, enum runs_which which, int64_t id,
                          int64_t slot_us, struct arena *a, struct run_row **rows, int *n);
 enum status catalog_run_mark(struct ctx *c, struct catalog *cat, int64_t id, int64_t *mark_us);
@@ -180,6 +180,6 @@ enum status catalog_put_runs(struct ctx *c, struct catalog *cat, const struct ru
                              int64_t next);
 /* Those that ran when the server died have crashed: what a start does first. */
 enum status catalog_crash_runs(struct ctx *c, struct catalog *cat, int64_t now_us);
-enum status catalog_forget_runs(struct ctx *c, struct catalog *cat, int64_t before_us);
+enum status catalog_forget_runs(struct ctx *c, struct catalog *cat, int64_t before_us, int *n);
 
 #endif

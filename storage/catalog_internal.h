@@ -85,16 +85,16 @@
                  " ?12, ?13, ?14, ?15, ?16, ?17) ON CONFLICT (run) DO UPDATE SET status = ?6,"     \
                  " scheduled_us = ?8, started_us = ?10, finished_us = ?11, rows = ?12,"            \
                  " cells = ?13, bytes = ?14, sqlstate = ?15, message = ?16")                       \
-    X(Q_RUNS, RUN_ROW " ORDER BY run")                                                             \
+    X(Q_RUNS, RUN_ROW " WHERE run > ?1 ORDER BY run LIMIT 1000")                                   \
     X(Q_RUNS_QUEUED, RUN_ROW " WHERE status = 'queued' ORDER BY run")                              \
     X(Q_RUNS_CRASHED, RUN_ROW " AS r WHERE status = 'crashed' AND NOT EXISTS (SELECT 1 FROM"       \
                               " schedule_runs AS n WHERE n.schedule = r.schedule"                  \
                               " AND n.slot = r.slot AND n.run > r.run AND n.kind < 3)"             \
                               " ORDER BY run")                                                     \
-    X(Q_RUNS_LAST, RUN_ROW " WHERE run IN (SELECT max(run) FROM schedule_runs WHERE kind < 3"      \
-                           " GROUP BY schedule)")                                                  \
+    X(Q_RUNS_LAST, RUN_ROW " WHERE schedule = ?1 AND kind < 3 ORDER BY run DESC LIMIT 1")          \
     X(Q_RUNS_OF, RUN_ROW " WHERE schedule = ?1 AND slot = ?2 AND kind < 3 ORDER BY run")           \
-    X(Q_RUN_MARK, "SELECT max(slot) FROM schedule_runs WHERE schedule = ?1 AND kind = 0")          \
+    X(Q_RUN_MARK, "SELECT slot FROM schedule_runs WHERE schedule = ?1 AND kind = 0"                \
+                  " ORDER BY slot DESC LIMIT 1")                                                   \
     X(Q_RUN_FAILURES, "SELECT count(*) FROM schedule_runs AS r WHERE schedule = ?1 AND kind < 3"   \
                       " AND status IN ('failed', 'crashed') AND finished_us >= ?2 AND run >"       \
                       " coalesce((SELECT max(run) FROM schedule_runs WHERE schedule = ?1"          \
@@ -103,11 +103,11 @@
                       " AND n.attempt > r.attempt AND n.kind < 3)")                                \
     X(Q_RUNS_CRASH, "UPDATE schedule_runs SET status = 'crashed', finished_us = ?1,"               \
                     " message = 'the server died while it ran' WHERE status = 'running'")          \
-    X(Q_RUNS_FORGET, "DELETE FROM schedule_runs WHERE finished_us < ?1 AND finished_us > 0"        \
-                     " AND run NOT IN (SELECT max(run) FROM schedule_runs WHERE kind = 0"          \
-                     " GROUP BY schedule, slot HAVING slot = (SELECT max(slot) FROM"               \
-                     " schedule_runs AS m WHERE m.schedule = schedule_runs.schedule"               \
-                     " AND m.kind = 0))")
+    X(Q_RUNS_FORGET,                                                                               \
+      "DELETE FROM schedule_runs WHERE run IN (SELECT run FROM schedule_runs AS r"                 \
+      " WHERE finished_us > 0 AND finished_us < ?1 AND (kind <> 0 OR slot <> (SELECT slot"         \
+      " FROM schedule_runs AS m WHERE m.schedule = r.schedule AND m.kind = 0"                      \
+      " ORDER BY slot DESC LIMIT 1)) LIMIT 1000)")
 
 enum query {
 #define X(id, sql) id,

@@ -50,8 +50,10 @@ enum status catalog_runs(struct ctx *c, struct catalog *cat, enum runs_which whi
     *n = 0;
     *rows = NULL;
     pthread_mutex_lock(&cat->mu);
-    enum status s = which == RUNS_OF_SLOT ? catalog_start(c, cat, q, "ii", id, slot_us)
-                                          : catalog_start(c, cat, q, "");
+    const char *takes = which == RUNS_OF_SLOT                      ? "ii"
+                        : which == RUNS_PAGE || which == RUNS_LAST ? "i"
+                                                                   : "";
+    enum status s = catalog_start(c, cat, q, takes, id, slot_us);
     for (; catalog_next(c, cat, q, &s); ++*n) {
         *rows = catalog_room(a, *rows, *n, sizeof(**rows));
         read_run(cat, q, a, &(*rows)[*n]);
@@ -121,8 +123,10 @@ enum status catalog_crash_runs(struct ctx *c, struct catalog *cat, int64_t now_u
     return catalog_finish(c, cat, catalog_run(c, cat, Q_RUNS_CRASH, "i", now_us));
 }
 
-enum status catalog_forget_runs(struct ctx *c, struct catalog *cat, int64_t before_us)
+enum status catalog_forget_runs(struct ctx *c, struct catalog *cat, int64_t before_us, int *n)
 {
     TRY(catalog_begin(c, cat));
-    return catalog_finish(c, cat, catalog_run(c, cat, Q_RUNS_FORGET, "i", before_us));
+    enum status s = catalog_run(c, cat, Q_RUNS_FORGET, "i", before_us);
+    *n = s == OK ? sqlite3_changes(cat->db) : 0;
+    return catalog_finish(c, cat, s);
 }

@@ -56,11 +56,11 @@ enum status txn_record_run(struct ctx *c, struct txn *t, const struct run_row *r
 enum status runs_record(struct ctx *c, struct db *db, const struct run_row *rows, int n);
 
 enum runs_which {
-    RUNS_ALL,     /* notes too, as the others are not */
-    RUNS_QUEUED,  /* in order */
+    RUNS_PAGE,   /* the first thousand with a number above `id`; notes too, as the others are not */
+    RUNS_QUEUED, /* in order */
     RUNS_CRASHED, /* of slots that nothing came of since */
-    RUNS_LAST,    /* the newest of each schedule */
-    RUNS_OF_SLOT  /* all attempts */
+    RUNS_LAST,    /* of schedule `id`: the newest */
+    RUNS_OF_SLOT  /* of schedule `id`: all attempts */
 };
 /* Rows are in the arena. */
 enum status runs_list(struct ctx *c, struct db *db, enum runs_which which, int64_t id,

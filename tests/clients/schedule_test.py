@@ -119,7 +119,24 @@ def simple():
         d.clock.set("2026-01-01 02:05:00")
         d.settled("hourly", 3)
         count.equal(len(d.slots("hourly")), 3, "a clock that is set back")
+        # For a moment it is 2099: one slot runs then, and things go on as before.
+        d.clock.set("2099-01-01 00:00:00")
+        d.settled("hourly", 5)
+        for restarted in (False, True):
+            d.clock.set("2026-01-01 02:10:00")
+            time.sleep(0.2)
+            if restarted:
+                d.restart()
+                time.sleep(0.2)
+            d.clock.set("2026-01-01 03:05:00" if restarted else "2026-01-01 02:30:00")
+            time.sleep(0.2)
+        d.settled("hourly", 6)
+        count.equal([s.year for s in d.slots("hourly")], [2026] * 4 + [2098], "a clock that leaps to and fro")
+        count.equal(d.rows("SELECT count(*), count(DISTINCT slot) FROM log WHERE who = 'hourly'"), [(5, 5)], "once each")
+        d.sql("DROP SCHEDULE hourly")
         # Several statements are one transaction: the second one fails, nothing is left of the first.
+        d.sql("CREATE SCHEDULE hourly EVERY '1 hour' OFFSET '5 min' AS " + LOG % "hourly")
+        d.clock.set("2026-01-01 02:10:00")
         d.sql("CREATE SCHEDULE torn EVERY '1 hour' AS $$ " + LOG % "torn" + "; SELECT 1 // (count(*) - count(*)) FROM log $$")
         d.clock.set("2026-01-01 03:00:00")
         d.settled("torn", 1)
@@ -347,6 +364,7 @@ def history():
         d.settled("h", 5)
         d.sql("ALTER SCHEDULE h SUSPEND")
         d.clock.set("2026-01-03 00:00:00")
+        d.restart()
         count.check(until(lambda: len(d.runs("h")) == 1), "old records go, but for the newest slot's")
         d.restart()
         d.sql("ALTER SCHEDULE h RESUME")

@@ -58,13 +58,13 @@ static void result_and_record(void **state)
         fault_set(NULL);
         dbf_reopen(f);
         assert_false(has_view(f, "v"));
-        assert_int_equal(listed(f, RUNS_ALL, 0, 0, &rows), 1);
+        assert_int_equal(listed(f, RUNS_PAGE, 0, 0, &rows), 1);
         assert_int_equal(rows[0].status, RUN_CRASHED);
     }
     ok(f, view_with_run(f, "v", &r)); /* both */
     dbf_reopen(f);
     assert_true(has_view(f, "v"));
-    assert_int_equal(listed(f, RUNS_ALL, 0, 0, &rows), 1);
+    assert_int_equal(listed(f, RUNS_PAGE, 0, 0, &rows), 1);
     assert_true(rows[0].status == RUN_SUCCEEDED && rows[0].cells == 7 && rows[0].slot_us == 100);
     struct run_row twice = row_of(f, 1, 100, RUN_SUCCEEDED),
                    other = row_of(f, 2, 100, RUN_SUCCEEDED);
@@ -89,7 +89,7 @@ static void with_the_transaction(void **state)
     ok(f, txn_record_run(c, t, &two));
     ok(f, txn_rollback_to(c, t, "s"));
     ok(f, txn_commit(c, t));
-    assert_int_equal(listed(f, RUNS_ALL, 0, 0, &rows), 1);
+    assert_int_equal(listed(f, RUNS_PAGE, 0, 0, &rows), 1);
     after = schedules_seq(f->db);
     assert_int_equal(after.queued, before.queued);
     ok(f, txn_begin(c, f->db, false, &t));
@@ -126,7 +126,7 @@ static void after_a_crash(void **state)
     assert_int_equal(listed(f, RUNS_CRASHED, 0, 0, &rows), 1);
     assert_int_equal(listed(f, RUNS_OF_SLOT, 1, 10, &rows), 2);
     assert_int_equal(listed(f, RUNS_QUEUED, 0, 0, &rows), 2);
-    assert_int_equal(listed(f, RUNS_LAST, 0, 0, &rows), 1);
+    assert_int_equal(listed(f, RUNS_LAST, 1, 0, &rows), 1);
     assert_int_equal(rows[0].run, again.run);
     ok(f, runs_mark(&f->t.c, f->db, 1, &mark));
     assert_int_equal(mark, 30);
@@ -153,9 +153,9 @@ static void failures_and_history(void **state)
     ok(f, runs_failures(c, f->db, 2, 0, &n));
     assert_int_equal(n, 0);
     ok(f, runs_forget(c, f->db, 36));
-    assert_int_equal(listed(f, RUNS_ALL, 0, 0, &rows), 5);
+    assert_int_equal(listed(f, RUNS_PAGE, 0, 0, &rows), 5);
     ok(f, runs_forget(c, f->db, 1000));
-    assert_int_equal(listed(f, RUNS_ALL, 0, 0, &rows), 2);
+    assert_int_equal(listed(f, RUNS_PAGE, 0, 0, &rows), 2);
     ok(f, runs_mark(c, f->db, 1, &mark));
     assert_int_equal(mark, 50);
     ok(f, runs_mark(c, f->db, 2, &mark));
