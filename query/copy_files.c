@@ -7,6 +7,7 @@
  * alone is skipped, or ends the statement. What is known of each file then is recorded with the
  * cells, in the transaction that publishes them. */
 #include "query/copy.h"
+#include "query/schedule.h"
 #include "storage/files/file_mark.h"
 #include "storage/files/source_parts.h"
 #include <errno.h>
@@ -138,12 +139,15 @@ static enum status mark_files(struct ctx *c, struct intake *k)
 
 static enum status record(struct ctx *c, struct intake *k, const struct item *f, const char *reason)
 {
+    const struct schedule_job *job = k->r->s->job;
     struct loaded_file file = {.name = f->full,
                                .n_bytes = f->mark.n_bytes,
                                .modified_ns = f->mark.modified_ns,
                                .changed_ns = f->mark.changed_ns,
                                .n_cells = reason ? 0 : f->n_cells,
-                               .reason = reason};
+                               .reason = reason,
+                               .schedule = job ? job->row.name : NULL,
+                               .slot_us = job ? job->row.slot_us : 0};
     return array_put_file(c, k->r->s->txn, k->target, &file);
 }
 
@@ -156,7 +160,9 @@ static enum status skip(struct ctx *c, struct intake *k, struct item *f)
     char sqlstate[6];
     memcpy(sqlstate, status_sqlstate(e->code), sizeof sqlstate);
     ctx_clear(c);
-    warning(c, sqlstate, "file \"%s\" was skipped: %s", f->name, reason);
+    const char *told = arena_printf(c->arena, "file \"%s\" was skipped: %s", f->name, reason);
+    warning(c, sqlstate, "%s", told);
+    TRY(schedule_note(c, k->r, sqlstate, told));
     return record(c, k, f, reason);
 }
 

@@ -357,6 +357,50 @@ def restart():
         count.equal(d.rows("SELECT count(*) FROM log WHERE who = 'lost'"), [(1,)], "once")
 
 
+def folder():
+    """Each file of a folder is loaded once, by the slot that found it; one that is no good is a row beside the run's."""
+    inbox = tempfile.mkdtemp(prefix="tessera-inbox-")
+
+    def put(name, text):
+        with open(os.path.join(inbox, name + ".part"), "w") as f:
+            f.write(text)
+        os.rename(os.path.join(inbox, name + ".part"), os.path.join(inbox, name))
+
+    with Desk() as d:
+        d.sql("CREATE ARRAY prices (i BIGINT DIMENSION [0 : *], price DOUBLE)")
+        d.sql(f"CREATE SCHEDULE watch EVERY '5 min' AS COPY prices FROM '{inbox}/*.csv' (NEW ONLY, ON ERROR SKIP)")
+        put("a.csv", "i,price\n1,10\n2,20\n")
+        d.clock.set("2026-01-01 00:05:00")
+        d.settled("watch", 1)
+        put("b.csv", "i,price\n3,30\n")
+        put("bad.csv", "i,price\n4,much\n")
+        d.clock.set("2026-01-01 00:10:00")
+        d.settled("watch", 3)
+        d.clock.set("2026-01-01 00:15:00")
+        d.settled("watch", 4)
+        count.equal(d.rows("SELECT i, price FROM prices ORDER BY i"), [(1, 10.0), (2, 20.0), (3, 30.0)], "the cells")
+        ran = d.runs("watch", "slot, status, cells, sqlstate")
+        count.equal(sorted(ran, key=str), sorted([(at("2026-01-01 00:05"), "succeeded", 2, None), (at("2026-01-01 00:10"), "succeeded", 1, None),
+                                                  (at("2026-01-01 00:10"), "skipped", 0, "22P02"), (at("2026-01-01 00:15"), "succeeded", 0, None)], key=str),
+                    "the records")
+        notes = d.rows("SELECT message FROM sys.schedule_runs WHERE status = 'skipped'")
+        count.check(len(notes) == 1 and "bad.csv" in notes[0][0] and "much" in notes[0][0], f"which file, and why: {notes}")
+        columns = [r.name for r in d.sql("SELECT * FROM sys.files").description]
+        count.check({"schedule", "slot"} <= set(columns), f"sys.files has {columns}")
+        count.equal(d.rows("SELECT schedule, slot FROM sys.files ORDER BY name"),
+                    [("watch", at("2026-01-01 00:05")), ("watch", at("2026-01-01 00:10")), ("watch", at("2026-01-01 00:10"))], "sys.files")
+        # REFRESH on a grid, by the array's own schedule.
+        d.sql("CREATE MATERIALIZED ARRAY total REFRESH EVERY '1 hour' AS SELECT sum(price) AS s FROM prices")
+        count.equal(d.rows("SELECT name, rule FROM sys.schedules WHERE name LIKE 'refresh%'"), [("refresh total", "EVERY '1 hour'")], "its schedule")
+        d.sql("INSERT INTO prices VALUES (9, 40)")
+        d.clock.set("2026-01-01 01:00:00")
+        d.settled("refresh total", 1)
+        count.equal(d.rows("SELECT s FROM total"), [(100.0,)], "refreshed")
+        d.sql("DROP MATERIALIZED ARRAY total")
+        count.equal(d.rows("SELECT count(*) FROM sys.schedules"), [(1,)], "gone with it")
+    shutil.rmtree(inbox)
+
+
 def history():
     with Desk("schedule_history=1d") as d:
         d.sql("CREATE SCHEDULE h EVERY '1 hour' ON MISSED ALL AS SELECT 1")
@@ -394,7 +438,7 @@ def many(n=1000):
         print(f"{n} schedules due at once: {took:.1f} s, {(after - before) / 2**20:.0f} MB more ({after >> 20} MB), at most {off} places out of order")
 
 
-PARTS = [simple, overlap, missed, retry, limits, chain, backfill, restart, history, many]
+PARTS = [simple, overlap, missed, retry, limits, chain, backfill, restart, folder, history, many]
 
 if __name__ == "__main__":
     names = sys.argv[1:]
