@@ -89,7 +89,7 @@ bool list_runs(struct shell *sh, const char *pattern)
     snprintf(order, sizeof order, "queued_at DESC, slot DESC, attempt DESC LIMIT %d",
              MOST_RUNS + 1);
     PGresult *r = ask(sh,
-                      "SELECT schedule, slot, attempt, status, started_at, "
+                      "SELECT schedule, slot, attempt, status, date_trunc('second', started_at), "
                       "extract(epoch FROM coalesce(finished_at, now()) - started_at), "
                       "\"rows\", cells, bytes, message, sqlstate FROM sys.schedule_runs",
                       "schedule", pattern, order);

@@ -118,6 +118,15 @@ static enum status load_queue(struct ctx *c, struct scheduler *s)
     return OK;
 }
 
+/* Records what was decided, and tells who listens of the slots that will not run. */
+static enum status record(struct ctx *c, struct scheduler *s, const struct run_row *rows, int n)
+{
+    TRY(runs_record(c, s->db, rows, n));
+    for (int i = 0; i < n; i++)
+        if (rows[i].status != RUN_QUEUED && *rows[i].name) schedule_told(s->e, &rows[i]);
+    return OK;
+}
+
 /* Rows of the queue that end without having run, at a time: recorded, and gone from it. */
 static enum status end_queued(struct ctx *c, struct scheduler *s, const bool *ends,
                               enum run_status status, const char *message, int64_t now)
@@ -131,7 +140,7 @@ static enum status end_queued(struct ctx *c, struct scheduler *s, const bool *en
         rows[n].finished_us = now;
         rows[n++].message = message;
     }
-    TRY(runs_record(c, s->db, rows, n));
+    TRY(record(c, s, rows, n));
     for (int i = 0; i < s->n_queue; i++)
         if (!ends[i]) s->queue[kept++] = s->queue[i];
     s->n_queue = kept;
@@ -214,7 +223,7 @@ enum status scheduler_after_crash(struct ctx *c, struct scheduler *s, int64_t no
         }
     }
     if (!make_room(s, n_rows)) return fail(c, ERR_MEMORY, "out of memory");
-    TRY(runs_record(c, s->db, rows, n_rows));
+    TRY(record(c, s, rows, n_rows));
     for (int i = 0; i < n_rows; i++)
         if (rows[i].status == RUN_QUEUED) join_queue(s, &rows[i]);
     return OK;
@@ -432,7 +441,7 @@ static enum status settle(struct ctx *c, struct scheduler *s, const struct batch
                           const int64_t *marks, enum status st)
 {
     if (st == OK && !make_room(s, b->n)) st = fail(c, ERR_MEMORY, "out of memory");
-    if (st == OK) st = runs_record(c, s->db, b->rows, b->n);
+    if (st == OK) st = record(c, s->db, b->rows, b->n);
     int kept = 0;
     for (int i = 0; i < s->n_queue; i++) {
         if (st < 0) s->queue[i].status = RUN_QUEUED;

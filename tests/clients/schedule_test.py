@@ -165,6 +165,9 @@ def simple():
 
 def overlap():
     with Desk() as d:
+        listener, heard = d.server.connect(), []
+        listener.add_notify_handler(lambda n: heard.append(json.loads(n.payload)))
+        listener.execute("LISTEN tessera_runs")
         for how in ("SKIP", "QUEUE", "CANCEL"):
             d.sql(f"CREATE SCHEDULE {how} EVERY '1 min' ON OVERLAP {how} AS {busy(2)}")
         d.clock.set("2026-01-01 00:01:00")
@@ -180,6 +183,10 @@ def overlap():
         count.check(started[1][3] >= started[0][2], "the second begins after the first")
         count.equal(d.runs("cancel"), [(one, 1, "cancelled"), (two, 1, "succeeded")], "ON OVERLAP CANCEL")
         count.check("ON OVERLAP CANCEL" in d.runs("cancel", "slot, attempt, message")[0][2], "why it was cancelled")
+        listener.execute("SELECT 1")
+        count.equal(sorted((h["schedule"], h["slot"][11:16], h["status"]) for h in heard),
+                    sorted((n, f"{s:%H:%M}", status) for n in ("skip", "queue", "cancel") for s, _, status in d.runs(n)), "all of it is told")
+        listener.close()
 
 
 def missed():

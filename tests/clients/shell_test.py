@@ -148,20 +148,29 @@ def describe(count, dir):
     count.equal(show("\\d nothing")[0], 1, "\\d of what is not there fails")
 
 
-def schedules(count, dir):
-    data = os.path.join(dir, "scheduled")
-    show = lambda *args: run(TESSERA, ["-X", *sum((["-c", a] for a in args), []), data])
-    status, out, err = show("\\schedules", "\\runs", "\\runs nightly")
-    count.equal((status, out, err), (0, "", "Did not find any schedules.\nDid not find any runs.\n"
-                                     "Did not find any run named \"nightly\".\n"), "no schedules")
-    status, out, err = show("CREATE SCHEDULE nightly CRON '0 3 * * 1-5' TIME ZONE 'Europe/Zurich' AS SELECT 1",
-                            "CREATE SCHEDULE yearly EVERY '1 year' END '2020-01-01' AS SELECT 1",
+def schedules(count, server):
+    show = lambda *args: run(TESSERA, ["-X", "-h", server.dir, "-p", "5432", *sum((["-c", a] for a in args), [])])
+    count.equal(show("\\schedules", "\\runs", "\\runs nightly"), (0, "", "Did not find any schedules.\nDid not find any runs.\n"
+                "Did not find any run named \"nightly\".\n"), "no schedules")
+    status, out, err = show("CREATE ARRAY made (i INT DIMENSION [0 : 1999], v INT)",
+                            "CREATE SCHEDULE nightly CRON '0 3 * * 1-5' TIME ZONE 'Europe/Zurich' AS "
+                            "INSERT INTO made SELECT [i], i FROM GRID [i => 0 : 1999] ON CONFLICT REPLACE",
+                            "CREATE SCHEDULE yearly EVERY '1 year' END '2020-01-01' AS SELECT 1 // count(*) FROM made WHERE i < 0",
                             "ALTER SCHEDULE nightly SUSPEND", "\\schedules", "\\schedules yea*")
     count.equal((status, err), (0, ""), "\\schedules")
     first, second = out.split("(2 rows)")
     for text in ("nightly | CRON '0 3 * * 1-5' TIME ZONE 'Europe/Zurich' | suspended | ", "by ALTER SCHEDULE", "| ended "):
         count.check(text in first, f"\\schedules shows {text!r}")
     count.check("yearly" in second and "nightly" not in second and "(1 row)" in second, "\\schedules with a pattern")
+    show("RUN SCHEDULE nightly FOR '2026-01-05' TO '2026-01-07'", "RUN SCHEDULE yearly FOR '2019-01-01' TO '2019-01-02'")
+    count.check(until(lambda: " 3 |" in show("SELECT count(*), '' AS x FROM sys.schedule_runs WHERE finished_at IS NOT NULL")[1]), "runs")
+    status, out, err = show("\\runs", "\\runs night*")
+    count.equal((status, err), (0, ""), "\\runs")
+    count.check(re.search(r"yearly +\| 2019-01-01 00:00:00 \| +1 \| failed +\| 20.* \| +[0-9.]+ m?s \| .*division by zero \(22012\)", out),
+                f"\\runs shows a failure: {out}")
+    count.check(re.search(r"nightly +\| 2026-01-05 02:00:00 \| +1 \| succeeded \| 20.* \| +[0-9.]+ m?s \| +0 \| +2,000 \| +[0-9.]+ (kB|bytes) \|", out),
+                f"\\runs shows what was done: {out}")
+    count.check("(3 rows)" in out and "yearly" not in out.split("(3 rows)")[1], "\\runs with a pattern")
     count.check("\x1b" not in out, "no colours outside a terminal")
 
 
@@ -315,9 +324,9 @@ def main():
         with Server() as server:
             os.chdir(dir)
             like_psql(count, server)
+            schedules(count, server)
         embedded(count, dir)
         describe(count, dir)
-        schedules(count, dir)
         terminal(count, dir)
     finally:
         os.chdir(here)
