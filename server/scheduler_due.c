@@ -441,7 +441,7 @@ static enum status settle(struct ctx *c, struct scheduler *s, const struct batch
                           const int64_t *marks, enum status st)
 {
     if (st == OK && !make_room(s, b->n)) st = fail(c, ERR_MEMORY, "out of memory");
-    if (st == OK) st = record(c, s->db, b->rows, b->n);
+    if (st == OK) st = record(c, s, b->rows, b->n);
     int kept = 0;
     for (int i = 0; i < s->n_queue; i++) {
         if (st < 0) s->queue[i].status = RUN_QUEUED;
