@@ -8,6 +8,7 @@
 #include "query/reach.h"
 #include "storage/base/pool.h"
 #include "storage/base/settings.h"
+#include "storage/base/tokens.h"
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -280,6 +281,10 @@ static enum status run_box(struct ctx *c, void *self, int worker, int64_t seq)
 static bool wait_turn(struct ctx *c, struct run *r, int64_t seq, enum status *status)
 {
     pthread_mutex_lock(&r->lock);
+    bool waits = r->next != seq;
+    pthread_mutex_unlock(&r->lock);
+    if (waits) token_pause(c);
+    pthread_mutex_lock(&r->lock);
     while (r->next != seq && !r->aborted && !is_done(r) && *status == OK) {
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
@@ -293,6 +298,7 @@ static bool wait_turn(struct ctx *c, struct run *r, int64_t seq, enum status *st
     }
     bool mine = r->next == seq && !r->aborted && *status == OK;
     pthread_mutex_unlock(&r->lock);
+    if (waits) token_resume(c);
     return mine && !is_done(r);
 }
 

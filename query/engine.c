@@ -121,6 +121,7 @@ enum status session_new(struct ctx *c, struct engine *e, struct session **out)
     s->read_only = s->settings.default_transaction_read_only.n;
     budget_init(&s->budget, &e->budget, 0);
     s->scratch = scratch_new(&s->budget);
+    s->usage.tokens = pool_tokens(e->pool);
     if (getrandom(&s->secret, sizeof s->secret, 0) != (ssize_t)sizeof s->secret)
         s->secret = (int)now_ns();
     pthread_mutex_lock(&e->lock);

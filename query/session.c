@@ -30,6 +30,7 @@ void session_enter(struct ctx *c, struct session *s, struct arena *arena, struct
     c->progress = &s->progress;
     c->counters = &s->counters;
     c->pool = s->settings.max_workers.n == 1 ? NULL : s->engine->pool;
+    c->usage = &s->usage;
     c->settings = &s->settings;
     c->notice = cl ? cl->notice : NULL;
     c->notice_self = cl;
@@ -43,6 +44,7 @@ void session_enter(struct ctx *c, struct session *s, struct arena *arena, struct
     }
     session_next_statement(s);
     memset(&s->counters, 0, sizeof s->counters);
+    atomic_store(&s->usage.used_ns, 0);
     atomic_store(&s->budget.peak_bytes, atomic_load(&s->budget.used_bytes));
     atomic_store(&s->running, true);
 }

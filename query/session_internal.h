@@ -9,6 +9,7 @@
 #include "query/parse.h"
 #include "query/rowset.h"
 #include "query/session.h"
+#include "storage/base/tokens.h"
 #include <pthread.h>
 
 struct engine {
@@ -93,6 +94,7 @@ struct session {
     struct cancel cancel;
     struct progress progress;
     struct counters counters;
+    struct usage usage;
     struct scratch *scratch;
     atomic_bool running;
     atomic_int_least64_t progress_every_ms; /* the setting, as other threads may read it */

@@ -5,6 +5,7 @@
 #include "server/loop.h"
 #include "server/message.h"
 #include "storage/base/log.h"
+#include "storage/base/tokens.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -185,12 +186,18 @@ void conn_wake(void *self)
     pthread_mutex_unlock(&conn->lock);
 }
 
-/* Under send_lock. */
-static bool send_all(struct conn *conn, const char *bytes, size_t n)
+/* Under send_lock. *paused: the client was waited for. */
+static bool send_all(struct conn *conn, struct ctx *c, const char *bytes, size_t n, bool *paused)
 {
     while (n) {
-        ssize_t sent = send(conn->fd, bytes, n, MSG_NOSIGNAL);
+        bool wait = *paused || !c;
+        ssize_t sent = send(conn->fd, bytes, n, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT));
         if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0 && !wait && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            token_pause(c);
+            *paused = true;
+            continue;
+        }
         if (sent <= 0) return false;
         bytes += sent;
         n -= (size_t)sent;
@@ -198,12 +205,15 @@ static bool send_all(struct conn *conn, const char *bytes, size_t n)
     return true;
 }
 
-bool conn_send(struct conn *conn, const void *bytes, size_t n)
+bool conn_send(struct conn *conn, struct ctx *c, const void *bytes, size_t n)
 {
+    bool paused = false;
     pthread_mutex_lock(&conn->send_lock);
-    bool ok = send_all(conn, conn->unsent.s, conn->unsent.len) && send_all(conn, bytes, n);
+    bool ok = send_all(conn, c, conn->unsent.s, conn->unsent.len, &paused) &&
+              send_all(conn, c, bytes, n, &paused);
     strbuf_clear(&conn->unsent);
     pthread_mutex_unlock(&conn->send_lock);
+    if (paused) token_resume(c);
     return ok && !is_gone(conn);
 }
 

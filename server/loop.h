@@ -31,8 +31,9 @@ bool conn_take(struct conn *conn, void *bytes, size_t n, int64_t timeout_ms, boo
 /* Waits until bytes have come or the client is gone (true), or conn_wake() was called (false). */
 bool conn_wait(struct conn *conn);
 void conn_wake(void *conn); /* from any thread; a wait to come returns too */
-/* Sends whole messages; waits while the client is slow. false: the client went away. */
-bool conn_send(struct conn *conn, const void *bytes, size_t n);
+/* Sends whole messages; waits while the client is slow, others working meanwhile. c: the
+ * statement's, NULL: none. false: the client went away. */
+bool conn_send(struct conn *conn, struct ctx *c, const void *bytes, size_t n);
 /* The session whose progress the loop reports and which it cancels when the client goes away. NULL:
  * none. */
 void conn_set_session(struct conn *conn, struct session *s);

@@ -3,6 +3,7 @@
 #include "server/loop.h"
 #include "server/message.h"
 #include "storage/base/log.h"
+#include "storage/base/tokens.h"
 #include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,16 +42,16 @@ struct peer {
 
 /* ---- sending ---- */
 
-static bool flush(struct peer *p)
+static bool flush(struct peer *p, struct ctx *c)
 {
-    bool ok = !p->out.len || conn_send(p->conn, p->out.s, p->out.len);
+    bool ok = !p->out.len || conn_send(p->conn, c, p->out.s, p->out.len);
     strbuf_clear(&p->out);
     return ok;
 }
 
 static enum status flush_some(struct ctx *c, struct peer *p)
 {
-    if (p->out.len < FLUSH_BYTES || flush(p)) return OK;
+    if (p->out.len < FLUSH_BYTES || flush(p, c)) return OK;
     return fail(c, ERR_CONNECTION, "the client went away");
 }
 
@@ -146,7 +147,7 @@ static bool send_ready(struct peer *p)
     send_notifications(p);
     report_parameters(p);
     message_ready(&p->out, session_state(p->session));
-    return flush(p);
+    return flush(p, NULL);
 }
 
 /* ---- reading ---- */
@@ -174,7 +175,7 @@ static bool take_length(struct peer *p, uint32_t most, uint32_t *bytes)
         ctx_clear(&c);
         fail(&c, ERR_PROTOCOL, "invalid message length");
         send_error(p, "FATAL", &c.err);
-        flush(p);
+        flush(p, NULL);
         return false;
     }
     *bytes = n - 4;
@@ -233,7 +234,7 @@ static enum status copy_begin(struct ctx *c, struct peer *p, char type, int n_co
     for (int i = 0; i < n_cols; i++)
         message_int16(&p->out, binary);
     message_end(&p->out, mark);
-    return flush(p) ? OK : fail(c, ERR_CONNECTION, "the client went away");
+    return flush(p, c) ? OK : fail(c, ERR_CONNECTION, "the client went away");
 }
 
 static enum status on_copy_in_begin(struct ctx *c, struct client *cl, int n_cols, bool binary)
@@ -249,7 +250,7 @@ static enum status copy_cut(struct ctx *c, const struct peer *p)
     return fail(c, ERR_CONNECTION, "unexpected end of file on client connection with an open COPY");
 }
 
-static enum status on_copy_in_read(struct ctx *c, struct client *cl, const char **bytes, size_t *n)
+static enum status copy_in_message(struct ctx *c, struct client *cl, const char **bytes, size_t *n)
 {
     struct peer *p = (struct peer *)cl;
     for (;;) {
@@ -279,6 +280,14 @@ static enum status on_copy_in_read(struct ctx *c, struct client *cl, const char 
                         (unsigned char)type);
         }
     }
+}
+
+static enum status on_copy_in_read(struct ctx *c, struct client *cl, const char **bytes, size_t *n)
+{
+    token_pause(c);
+    enum status s = copy_in_message(c, cl, bytes, n);
+    token_resume(c);
+    return s;
 }
 
 static enum status on_copy_out_begin(struct ctx *c, struct client *cl, int n_cols, bool binary)
@@ -544,7 +553,7 @@ static enum status handle(struct ctx *c, struct peer *p, char type)
     case 'S':
         return session_sync(c, p->session);
     case 'H':
-        return flush(p) ? OK : fail(c, ERR_CONNECTION, "the client went away");
+        return flush(p, c) ? OK : fail(c, ERR_CONNECTION, "the client went away");
     case 'F':
         return fail(c, ERR_UNSUPPORTED, "function calls by protocol message are not available");
     default:
@@ -560,7 +569,7 @@ static bool recover(struct peer *p, char type, const struct error *e)
     session_failed(p->session);
     send_error(p, fatal ? "FATAL" : "ERROR", e);
     p->skip_to_sync = !ends_sequence(type);
-    if (fatal) flush(p);
+    if (fatal) flush(p, NULL);
     return !fatal;
 }
 
@@ -588,7 +597,7 @@ static void say_fatal(struct peer *p, enum status code, const char *text)
     fail(&c, code, "%s", text);
     strbuf_clear(&p->query);
     message_error(&p->out, "FATAL", &c.err, NULL);
-    flush(p);
+    flush(p, NULL);
 }
 
 /* Until the client's next message begins, notifications go out as they come; false: it is gone. */
@@ -596,7 +605,7 @@ static bool notify_while_idle(struct peer *p)
 {
     while (session_state(p->session) == 'I' && session_listens(p->session) && !conn_wait(p->conn)) {
         send_notifications(p);
-        if (!flush(p)) return false;
+        if (!flush(p, NULL)) return false;
     }
     return true;
 }
@@ -706,7 +715,7 @@ static bool take_startup(struct peer *p, int32_t *version)
         if (!take_length(p, MAX_STARTUP_BYTES, &len) || !take_body(p, len)) return false;
         if (get_int32(&c, p, version) < 0) return false;
         if (*version == CODE_SSL || *version == CODE_GSS) {
-            if (!conn_send(p->conn, "N", 1)) return false;
+            if (!conn_send(p->conn, NULL, "N", 1)) return false;
             continue;
         }
         if (*version == CODE_CANCEL) {
@@ -743,7 +752,7 @@ static bool greet(struct peer *p)
     if (st == OK) st = apply_startup(&c, p, unknown, 32, &n_unknown);
     if (st < 0) {
         message_error(&p->out, "FATAL", &c.err, NULL);
-        flush(p);
+        flush(p, NULL);
         return false;
     }
     conn_set_session(p->conn, p->session);

@@ -244,8 +244,11 @@ static void keep_blocks(struct scratch *s, size_t n)
 static unsigned char *fresh_block(struct scratch *s, size_t bytes)
 {
     if (s->n_blocks == MAX_BLOCKS) return NULL;
-    unsigned char *fresh = buf_try(s->budget, bytes > s->block_bytes ? bytes : s->block_bytes);
-    return !fresh && bytes < s->block_bytes ? buf_try(s->budget, bytes) : fresh;
+    size_t block = s->block_bytes;
+    while (block > SMALL_BLOCK && budget_left(s->budget) / 4 < (int64_t)block) /* others' too */
+        block /= 2;
+    unsigned char *fresh = buf_try(s->budget, bytes > block ? bytes : block);
+    return !fresh && bytes < block ? buf_try(s->budget, bytes) : fresh;
 }
 
 /* A new block of at least `bytes` becomes the one being filled: a later one that is large enough,

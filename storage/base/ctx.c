@@ -120,16 +120,27 @@ int64_t wall_us(void)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-enum status check_cancel(struct ctx *c)
+/* enum cancel_reason, after a look at the clock. */
+static int reason_to_stop(const struct ctx *c)
 {
     struct cancel *k = c->cancel;
-    if (!k) return OK;
+    if (!k) return CANCEL_NONE;
     int reason = atomic_load_explicit(&k->reason, memory_order_relaxed);
     if (reason == CANCEL_NONE && k->deadline_ns && now_ns() >= k->deadline_ns) {
         reason = CANCEL_TIMEOUT;
         atomic_store_explicit(&k->reason, reason, memory_order_relaxed);
     }
-    switch (reason) {
+    return reason;
+}
+
+bool must_stop(const struct ctx *c)
+{
+    return reason_to_stop(c) != CANCEL_NONE;
+}
+
+enum status check_cancel(struct ctx *c)
+{
+    switch (reason_to_stop(c)) {
     case CANCEL_NONE:
         return OK;
     case CANCEL_TIMEOUT:

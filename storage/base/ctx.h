@@ -16,6 +16,8 @@
 
 struct pool;
 struct settings;
+struct usage;
+struct token;
 
 struct error {
     enum status code;
@@ -69,6 +71,8 @@ struct ctx {
     struct progress *progress;       /* may be NULL */
     struct counters *counters;       /* may be NULL */
     struct pool *pool;               /* NULL: run tasks in the caller */
+    struct usage *usage;             /* what the statement has had (tokens.h); may be NULL */
+    struct token *token;             /* the thread's, in a task of the pool; else NULL */
     const struct settings *settings; /* the session's (settings.h); NULL in unit tests */
     notice_fn *notice;               /* may be NULL */
     void *notice_self;
@@ -100,6 +104,8 @@ void warning(struct ctx *c, const char *sqlstate, const char *fmt, ...)
 /* ERR_CANCELLED (or ERR_SHUTDOWN) when the statement should stop, else OK. Cheap: call it at every
  * box. */
 enum status check_cancel(struct ctx *c);
+/* The same without an error. */
+bool must_stop(const struct ctx *c);
 int64_t now_ns(void);  /* CLOCK_MONOTONIC */
 int64_t wall_us(void); /* microseconds since 1970-01-01 UTC */
 

@@ -2,11 +2,14 @@
  *
  * A region is on its caller's stack and in the pool's list while it has tasks to hand out. An idle
  * thread joins the region with the fewest workers, so that regions share the threads by query and
- * not by number of tasks. */
+ * not by number of tasks. Callers wait for tokens, where statements are more than processors;
+ * threads of the pool leave the region instead. */
 #include "storage/base/pool.h"
+#include "storage/base/tokens.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define MAX_THREADS 1024
 
@@ -30,6 +33,7 @@ struct pool {
     pthread_mutex_t lock;
     pthread_cond_t work, left; /* a region was added; a worker left one */
     struct region *regions;
+    struct tokens tokens;
     int n_threads; /* callers count as one */
     pthread_t threads[MAX_THREADS];
     bool closing;
@@ -45,23 +49,47 @@ static int take_slot(struct region *r)
     }
 }
 
-/* Runs tasks until none is left. The error of the lowest failed task goes to err. */
-static void run_tasks(struct region *r, struct ctx *c, int worker, struct scratch_mark mark,
+/* Of the thread: it may wait for others, or for its processor. */
+static int64_t worked_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Runs tasks until none is left, or there is no token for a thread that does not wait for one. The
+ * error of the lowest failed task goes to err. `own` NULL: the thread is in another region's task.
+ */
+static void run_tasks(struct region *r, struct ctx *c, int worker, struct token *own, bool wait,
                       int64_t *failed_task, struct error *err)
 {
+    struct scratch_mark mark = scratch_mark(c->scratch);
     *failed_task = INT64_MAX;
+    if (own) c->token = own;
     while (!atomic_load_explicit(&r->stop, memory_order_relaxed)) {
+        if (own && !token_begin(c, own, wait)) break;
         int64_t task = atomic_fetch_add_explicit(&r->next_task, 1, memory_order_relaxed);
         if (task >= r->n_tasks) break;
+        int64_t start_ns = own && own->usage ? worked_ns() : 0;
         enum status s = check_cancel(c);
         if (s == OK) s = r->fn(c, r->self, worker, task);
         scratch_release(c->scratch, mark);
+        if (start_ns) usage_add(own->usage, worked_ns() - start_ns);
         if (s < 0) {
             *failed_task = task;
             *err = c->err;
             atomic_store_explicit(&r->stop, true, memory_order_relaxed);
         }
     }
+}
+
+/* Threads of the pool may have work in a region again when a token is free. */
+static void let_token_go(struct pool *p, struct token *t)
+{
+    if (!token_end(t)) return;
+    pthread_mutex_lock(&p->lock);
+    if (p->regions) pthread_cond_signal(&p->work);
+    pthread_mutex_unlock(&p->lock);
 }
 
 static void leave(struct pool *p, struct region *r, int slot, int64_t failed_task,
@@ -96,8 +124,11 @@ static bool wants_workers(const struct region *r)
 static struct region *neediest(struct pool *p)
 {
     struct region *best = NULL;
+    bool free = p->regions && tokens_are_free(&p->tokens);
     for (struct region *r = p->regions; r; r = r->next)
-        if (wants_workers(r) && (!best || r->n_workers < best->n_workers)) best = r;
+        if (wants_workers(r) && (free || !usage_is_long(r->caller->usage)) &&
+            (!best || r->n_workers < best->n_workers))
+            best = r;
     return best;
 }
 
@@ -118,9 +149,11 @@ static void *thread_main(void *arg)
 
         struct scratch *scratch = scratch_new(r->caller->budget);
         struct ctx c = worker_ctx(r->caller, scratch);
+        struct token own = {.usage = c.usage};
         int64_t failed_task;
         struct error err;
-        run_tasks(r, &c, slot, scratch_mark(scratch), &failed_task, &err);
+        run_tasks(r, &c, slot, &own, false, &failed_task, &err);
+        let_token_go(p, &own);
         scratch_free(scratch);
 
         pthread_mutex_lock(&p->lock);
@@ -137,6 +170,7 @@ struct pool *pool_new(int n_threads)
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
     pthread_cond_init(&p->left, NULL);
+    tokens_init(&p->tokens, n_threads);
     p->n_threads = 1;
     for (int i = 0; i < n_threads - 1 && i < MAX_THREADS - 1; i++)
         if (!pthread_create(&p->threads[p->n_threads - 1], NULL, thread_main, p)) p->n_threads++;
@@ -155,7 +189,13 @@ void pool_free(struct pool *p)
     pthread_cond_destroy(&p->work);
     pthread_cond_destroy(&p->left);
     pthread_mutex_destroy(&p->lock);
+    tokens_destroy(&p->tokens);
     free(p);
+}
+
+struct tokens *pool_tokens(struct pool *p)
+{
+    return &p->tokens;
 }
 
 int pool_threads(const struct pool *p)
@@ -181,7 +221,12 @@ static void run_in_caller(struct region *r, struct ctx *c, int slot, int64_t *fa
                           struct error *err)
 {
     struct ctx mine = worker_ctx(c, c->scratch ? c->scratch : scratch_new(c->budget));
-    run_tasks(r, &mine, slot, scratch_mark(mine.scratch), failed_task, err);
+    struct token own = {.usage = c->usage};
+    run_tasks(r, &mine, slot, c->token ? NULL : &own, true, failed_task, err);
+    if (c->pool)
+        let_token_go(c->pool, &own);
+    else
+        token_end(&own);
     if (!c->scratch) scratch_free(mine.scratch);
 }
 

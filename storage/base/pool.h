@@ -2,7 +2,10 @@
  *
  * pool_run() is the only parallelism inside a statement. The caller works along, so a pool of n - 1
  * threads keeps n cores busy, and a region may run inside another one's task (it then runs in the
- * caller alone). */
+ * caller alone).
+ *
+ * Statements share the processors by turns (tokens.h): one that has worked for a while needs a turn
+ * for each thread that runs its tasks, of which there are n. */
 #ifndef TESSERA_POOL_H
 #define TESSERA_POOL_H
 #include "storage/base/ctx.h"
@@ -13,6 +16,7 @@ struct pool;
 struct pool *pool_new(int n_threads);
 void pool_free(struct pool *p);
 int pool_threads(const struct pool *p);
+struct tokens *pool_tokens(struct pool *p);
 
 /* One task: number `task` of the region, run by worker `worker` in [0, pool_threads). `c` is the
  * worker's. */
