@@ -63,5 +63,6 @@ wait
 step memory $py tests/memory.py 64
 step crash-200 $py tests/crash/crash.py 200
 step crash-schedules $py tests/crash/schedules.py 60
+step crash-refresh $py tests/crash/refresh.py 60
 
 awk '{ passed += $1; failed += $2 } END { print passed " passed, " failed " failed"; exit failed > 0 }' build/check/*.sum
