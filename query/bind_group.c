@@ -12,6 +12,7 @@
 #define DIM_MAX (INT64_C(1) << 22)    /* longer dimensions are grouped by value */
 #define LABELS_MAX (INT64_C(1) << 20) /* more values than these too */
 #define EVAL_CELLS 16384
+#define PERIOD_MAX (INT64_C(1) << 20)
 
 /* ---- what an expression depends on ---- */
 
@@ -101,16 +102,18 @@ static enum status add_runs(struct ctx *c, const struct rel_dim *d, int64_t lo, 
     return OK;
 }
 
-static enum status eval_key(struct binder *b, const struct rel *r, int d, struct expr *e,
-                            struct runs *out)
+/* At the first n positions. */
+static enum status eval_key(struct binder *b, const struct rel *r, int d, int64_t n_positions,
+                            struct expr *e, struct runs *out)
 {
     struct ctx *c = b->c;
     const struct rel_dim *dim = &r->dims[d];
     struct env env = binder_env(b);
     struct program *p;
+    int64_t hi = dim->lo + n_positions;
     enum status st = program_compile(c, &e, 1, r, &env, &p);
-    for (int64_t lo = dim->lo; st == OK && lo < dim->hi && !out->unfit; lo += EVAL_CELLS) {
-        int64_t n = dim->hi - lo < EVAL_CELLS ? dim->hi - lo : EVAL_CELLS;
+    for (int64_t lo = dim->lo; st == OK && lo < hi && !out->unfit; lo += EVAL_CELLS) {
+        int64_t n = hi - lo < EVAL_CELLS ? hi - lo : EVAL_CELLS;
         struct scratch_mark m = scratch_mark(c->scratch);
         struct column col;
         st = eval_on_dim(c, p, r, d, lo, n, &col);
@@ -119,6 +122,56 @@ static enum status eval_key(struct binder *b, const struct rel *r, int d, struct
         if (st == OK) st = check_cancel(c);
     }
     return st;
+}
+
+/* ---- values that come again ---- */
+
+static int64_t as_int(const struct value *v)
+{
+    return v->i; /* values past INT64_MAX come out negative: the range is then too long */
+}
+
+static int64_t common_divisor(int64_t a, int64_t b)
+{
+    while (b) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* Positions after which coordinate % m comes again; 0: the sign of some differs. */
+static int64_t period_of_rest(const struct expr *x, int64_t m, const struct rel_dim *d)
+{
+    const struct axis *a = d->axis;
+    if (x->kind == E_CAST && type_is_integer(x->type)) x = x->args[0];
+    if (x->kind == E_POS) return d->lo >= 0 ? m : 0;
+    if (x->kind != E_DIM || a->kind != AXIS_REGULAR || !type_is_integer(a->type) || d->hi <= d->lo)
+        return 0;
+    struct value first = axis_coord(a, d->lo), last = axis_coord(a, d->hi - 1);
+    if (as_int(&first) < 0 || as_int(&last) < 0) return 0;
+    return m / common_divisor(m, llabs(a->step % m));
+}
+
+/* Positions after which the values of an expression of one dimension come again; 0: not known. */
+static int64_t period_of(const struct expr *e, const struct rel_dim *d)
+{
+    if (e->kind == E_CONST) return 1;
+    if (e->kind == E_CALL && !strcmp(e->func->name, "%") && e->args[1]->kind == E_CONST &&
+        type_is_integer(e->type) && !e->args[1]->value.null && as_int(&e->args[1]->value) > 0 &&
+        as_int(&e->args[1]->value) <= PERIOD_MAX) {
+        int64_t period = period_of_rest(e->args[0], as_int(&e->args[1]->value), d);
+        if (period) return period;
+    }
+    if (e->kind == E_DIM || e->kind == E_POS || !e->n_args) return 0;
+    int64_t period = 1;
+    for (int i = 0; i < e->n_args && period; i++) {
+        int64_t other = period_of(e->args[i], d);
+        period = other ? period / common_divisor(period, other) * other : 0;
+        if (period > PERIOD_MAX) return 0;
+    }
+    return period;
 }
 
 /* ---- the axis of a key ---- */
@@ -138,11 +191,6 @@ static void number_groups(const struct runs *r, const int32_t *group_of_run, int
         for (int64_t p = r->v[i].at; p < end; p++)
             group_of[p] = group_of_run[i];
     }
-}
-
-static int64_t as_int(const struct value *v)
-{
-    return v->i; /* values past INT64_MAX come out negative: the range is then too long */
 }
 
 /* Whole numbers that lie close together: a regular axis from the least to the most. */
@@ -203,11 +251,11 @@ static enum status labelled_axis(struct binder *b, struct bound_key *k, const st
     return st;
 }
 
-static enum status make_axis(struct binder *b, const struct rel_dim *dim, struct bound_key *k,
-                             const struct runs *r, bool *made)
+/* extent: the positions that were looked at, fewer than all if their groups come again. */
+static enum status make_axis(struct binder *b, const struct rel_dim *dim, int64_t extent,
+                             struct bound_key *k, const struct runs *r, bool *made)
 {
     struct ctx *c = b->c;
-    int64_t extent = dim->hi - dim->lo;
     void *memory;
     TRY(buf_alloc(c, sizeof(int32_t) * (size_t)(r->n + 1), &memory));
     enum status st = integer_axis(b, k, r, memory, made);
@@ -216,6 +264,10 @@ static enum status make_axis(struct binder *b, const struct rel_dim *dim, struct
         int32_t *group_of = arena_array(c->arena, int32_t, extent + 1);
         number_groups(r, memory, extent, group_of);
         k->key.group_of = group_of;
+        if (extent < dim->hi - dim->lo) {
+            k->key.period = extent;
+            k->key.first = dim->lo;
+        }
         k->dim.name = k->name;
         k->dim.lo = k->dim.axis->lo;
         k->dim.hi = k->dim.lo + k->key.n_groups;
@@ -263,9 +315,11 @@ static enum status key_by_dim(struct binder *b, const struct rel *r, struct boun
         *made = true;
         return OK;
     }
-    if (r->dims[d].hi - r->dims[d].lo > DIM_MAX || !axis_type(g->e->type)) return OK;
+    int64_t extent = r->dims[d].hi - r->dims[d].lo, period = period_of(g->e, &r->dims[d]);
+    if (period && period < extent && r->dims[d].stride == 1) extent = period;
+    if (extent > DIM_MAX || !axis_type(g->e->type)) return OK;
     struct runs runs = {0};
-    enum status st = eval_key(b, r, d, g->e, &runs);
+    enum status st = eval_key(b, r, d, extent, g->e, &runs);
     if (st < 0 && !strncmp(status_sqlstate(st), "22", 2)) {
         /* The cell that it fails on may not exist, or WHERE may drop it: that shows when it runs.
          */
@@ -273,7 +327,7 @@ static enum status key_by_dim(struct binder *b, const struct rel *r, struct boun
         runs.unfit = true;
         st = OK;
     }
-    if (st == OK && !runs.unfit) st = make_axis(b, &r->dims[d], k, &runs, made);
+    if (st == OK && !runs.unfit) st = make_axis(b, &r->dims[d], extent, k, &runs, made);
     buf_free(runs.v);
     return st;
 }

@@ -27,6 +27,7 @@ struct cut {
     struct box region;
     int64_t grid[MAX_DIMS], origin[MAX_DIMS], first[MAX_DIMS], n[MAX_DIMS];
     int64_t total;
+    const int *order; /* of the dimensions in that; NULL: as they are */
 };
 
 /* origin: where a box of the grid begins; NULL: at 0. */
@@ -51,7 +52,8 @@ static enum status cut_make(struct ctx *c, const struct box *region, const int64
 static void cut_box(const struct cut *cut, int64_t seq, struct box *out)
 {
     *out = cut->region;
-    for (int d = cut->region.n_dims - 1; d >= 0; d--) {
+    for (int k = cut->region.n_dims - 1; k >= 0; k--) {
+        int d = cut->order ? cut->order[k] : k;
         int64_t at = cut->first[d] + seq % cut->n[d];
         seq /= cut->n[d];
         if (cut->grid[d] == WHOLE) continue;
@@ -394,6 +396,7 @@ enum status exec_run(struct ctx *c, struct op *op, const struct box *region, str
                      fit_tiles(c, op, sink, &whole, sink->tile, grid);
         fit_boxes(c, op, sink, &whole, grid, &workers);
         TRY(cut_make(c, &whole, grid, tiles ? sink->tile_origin : NULL, &r.cut));
+        r.cut.order = sink->order;
         return run_cut(c, &r, workers);
     }
     pthread_mutex_init(&r.lock, NULL);

@@ -69,7 +69,7 @@ enum status op_produce(struct ctx *c, struct op *op, const struct box *want, str
 
 /* ---- the driver ---- */
 /* A sink ends a pipeline. consume() is called once for each box that has cells, by many workers at
- * once; seq numbers the boxes in row-major order of the grid. */
+ * once; seq numbers the boxes in row-major order of the grid (by `order`). */
 struct sink {
     enum status (*consume)(struct ctx *c, struct sink *s, int worker, int64_t seq,
                            const struct chunk *chunk);
@@ -81,6 +81,8 @@ struct sink {
     const int64_t *tile, *tile_origin; /* unordered: boxes are best whole tiles of these extents,
                                           one of which begins at the origin; NULL: any boxes */
     int64_t room_bytes; /* for cells that wait for the others of their tile */
+    const int *order; /* unordered: the dimensions, the one along which boxes follow one another
+                         last; NULL: as they are, which is as tiles lie on the disk */
 };
 /* Runs the pipeline under op over `region` (NULL: all of op->box), cut into boxes of the grid that
  * fit the budget. */

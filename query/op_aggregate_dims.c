@@ -11,6 +11,7 @@
 
 #define SHORT_RUN 24   /* cells of one group that lie together: fewer are added column by column */
 #define SHORT_COLUMN 4 /* or one by one */
+#define LONG_PERIOD 64 /* groups that come again are columns if the period, or twice it … */
 #define SHORT_LINE 8   /* cells of the dimensions behind the last key's: as many at least, */
 #define LONG_LINE 256  /* and fewer, are added run beside run */
 
@@ -22,7 +23,7 @@ static int64_t group_at(const struct aggregate *a, int k, int64_t pos)
     const struct rel_dim *in = &a->op->plan->in[0]->rel.dims[key->dim];
     int64_t group = pos;
     if (key->blocks) group = block_at(key->blocks, pos);
-    if (key->group_of) group = key->group_of[pos - in->lo];
+    if (key->group_of) group = key_group(key, in, pos);
     return group - a->op->box.lo[k];
 }
 
@@ -82,7 +83,29 @@ struct shape {
     int64_t row, run; /* a row is positions of the last keyed dimension times `run` */
     const int32_t *shares[MAX_DIMS]; /* of the outer dimensions */
     const int32_t *row_shares; /* of the row's positions; NULL: no key, the row is one group */
+    int64_t period; /* not 0: of so many of its positions, from start on; then they come again */
+    int64_t start;
 };
+
+static int32_t row_share(const struct shape *sh, int64_t i)
+{
+    return sh->row_shares[sh->period ? (sh->start + i) % sh->period : i];
+}
+
+/* Positions after which the groups along a dimension come again, made long enough for columns; 0:
+ * they don't while it lasts. */
+static int64_t period_along(const struct plan *p, int dim, int64_t extent)
+{
+    int64_t period = 0;
+    for (int k = 0; k < p->n_keys; k++) {
+        if (p->keys[k].dim != dim) continue;
+        if (period || !p->keys[k].period) return 0;
+        period = p->keys[k].period;
+    }
+    while (period && period < LONG_PERIOD)
+        period *= 2;
+    return period * SHORT_COLUMN <= extent ? period : 0;
+}
 
 static enum status shape_of_chunk(struct ctx *c, const struct dim_sink *s, const struct box *b,
                                   struct shape *out)
@@ -97,8 +120,11 @@ static enum status shape_of_chunk(struct ctx *c, const struct dim_sink *s, const
     sh.n_outer = last < 0 ? 0 : last;
     for (int d = 0; d <= last; d++) {
         void *mem;
-        TRY(scratch_alloc(c, (size_t)box_extent(b, d) * sizeof(int32_t), &mem));
-        dim_shares(s->a, s->groups, d, b->lo[d], b->hi[d], mem);
+        int64_t n = box_extent(b, d);
+        if (d == last && sh.run == 1) sh.period = period_along(p, d, n);
+        if (d == last && sh.period) n = sh.period;
+        TRY(scratch_alloc(c, (size_t)n * sizeof(int32_t), &mem));
+        dim_shares(s->a, s->groups, d, b->lo[d], b->lo[d] + n, mem);
         if (d < last)
             sh.shares[d] = mem;
         else
@@ -119,7 +145,10 @@ static struct shape shape_of_piece(const struct shape *whole, const struct box *
     sh.row = sh.run;
     if (sh.last < 0) return sh;
     sh.row *= box_extent(piece, sh.last);
-    sh.row_shares += piece->lo[sh.last] - b->lo[sh.last];
+    if (sh.period)
+        sh.start = (piece->lo[sh.last] - b->lo[sh.last]) % sh.period;
+    else
+        sh.row_shares += piece->lo[sh.last] - b->lo[sh.last];
     for (int d = 0; d < sh.n_outer; d++)
         sh.shares[d] += piece->lo[d] - b->lo[d];
     return sh;
@@ -146,7 +175,7 @@ static enum status row_groups(struct ctx *c, const struct shape *sh, int32_t **o
     *out = mem;
     *signs = 0;
     for (int64_t i = 0; i < sh->row; i += sh->run) {
-        int32_t share = sh->row_shares ? sh->row_shares[i / sh->run] : 0;
+        int32_t share = sh->row_shares ? row_share(sh, i / sh->run) : 0;
         for (int64_t k = i; k < i + sh->run; k++)
             (*out)[k] = share;
         *signs |= share;
@@ -254,6 +283,26 @@ static enum status add_columns(struct ctx *c, struct acc *acc, const struct shap
     return OK;
 }
 
+/* Rows whose groups come again: each as rows as long as the period. */
+static enum status add_periods(struct ctx *c, struct acc *acc, const struct shape *sh,
+                               const struct agg_input *in)
+{
+    void *mem;
+    int64_t width = sh->period, n_rows = sh->row / width, rest = sh->row % width;
+    TRY(scratch_alloc(c, (size_t)width * sizeof(int32_t), &mem));
+    int32_t *g = mem;
+    for (int64_t r = 0; r * sh->row < in->chunk->n; r++) {
+        int64_t base = outer_share(sh, &in->chunk->box, r), at = r * sh->row;
+        for (int64_t i = 0; i < width; i++) {
+            int32_t share = row_share(sh, i);
+            g[i] = base < 0 || share < 0 ? -1 : (int32_t)base + share;
+        }
+        if (n_rows) acc_add_columns(acc, g, in, at, n_rows, width, width);
+        if (rest) acc_add_columns(acc, g, in, at + n_rows * width, 1, width, rest);
+    }
+    return OK;
+}
+
 /* Every position of the dimensions that have keys is a run of its own. */
 static enum status add_lines(struct ctx *c, struct acc *acc, const struct shape *sh,
                              const struct agg_input *in)
@@ -336,7 +385,7 @@ static bool any_holistic(const struct aggregate *a)
 
 static bool goes_by_runs(const struct shape *sh)
 {
-    return n_stretches(sh) * SHORT_RUN <= sh->row;
+    return !sh->period && n_stretches(sh) * SHORT_RUN <= sh->row;
 }
 
 static enum status add_piece(struct ctx *c, struct dim_sink *s, int worker, const struct shape *sh,
@@ -351,9 +400,12 @@ static enum status add_piece(struct ctx *c, struct dim_sink *s, int worker, cons
     bool lines = runs && sh->row_shares && sh->run >= SHORT_LINE &&
                  u.n_rows * sh->run < LONG_LINE && acc_takes_columns(acc, &in);
     bool columns = !runs && u.n_rows >= SHORT_COLUMN && acc_takes_columns(acc, &in);
+    bool periods = sh->period && acc_takes_columns(acc, &in);
+    if (periods) columns = true;
     bool cells = !runs && !columns;
     if (cells || (any_holistic(s->a) && s->a->op->plan->n_keys)) TRY(cell_groups(c, sh, piece, &g));
     if (any_holistic(s->a)) TRY(add_holistic(c, s, worker, &in, g));
+    if (periods) return add_periods(c, acc, sh, &in);
     if (lines) return add_lines(c, acc, sh, &in);
     if (cells) return acc_add_scatter(c, acc, g, &in, 0, piece->n);
     return runs ? add_runs(c, acc, sh, &u, &in) : add_columns(c, acc, sh, &u, &in);
@@ -507,7 +559,8 @@ static void region_of(const struct aggregate *a, const struct dim_groups *g, str
     *out = a->op->in[0]->box;
     for (int k = 0; k < p->n_keys; k++) {
         int d = p->keys[k].dim;
-        if (g->slab.lo[k] == 0 && g->slab.hi[k] == g->all.hi[k]) continue;
+        bool whole = g->slab.lo[k] == 0 && g->slab.hi[k] == g->all.hi[k];
+        if (whole || p->keys[k].period) continue;
         int64_t lo = out->hi[d], hi = out->lo[d];
         for (int64_t pos = out->lo[d]; pos < out->hi[d]; pos++) {
             int64_t group = group_at(a, k, pos);
@@ -520,6 +573,20 @@ static void region_of(const struct aggregate *a, const struct dim_groups *g, str
     }
 }
 
+#define MANY_BYTES (512 << 10) /* of states: half of a second-level cache */
+
+/* Dimensions with keys first: boxes that go to the same groups then follow one another. */
+static const int *order_of_dims(const struct aggregate *a, const struct dim_groups *g, int *order)
+{
+    int n = 0, n_dims = a->op->in[0]->box.n_dims;
+    int64_t each = acc_plane_bytes(&a->set) ? acc_plane_bytes(&a->set) : acc_group_bytes(&a->set);
+    if (box_cells(&g->slab) <= MANY_BYTES / each) return NULL;
+    for (int keyed = 1; keyed >= 0; keyed--)
+        for (int d = 0; d < n_dims; d++)
+            if (has_key(a->op->plan, d) == keyed) order[n++] = d;
+    return order;
+}
+
 /* *again: planes were used, and cannot be. */
 static enum status try_slab(struct ctx *c, struct aggregate *a, const struct dim_groups *g,
                             bool planes, bool *again)
@@ -529,6 +596,8 @@ static enum status try_slab(struct ctx *c, struct aggregate *a, const struct dim
     bool done = false;
     struct box region;
     struct acc *acc;
+    int order[MAX_DIMS];
+    s.sink.order = order_of_dims(a, g, order);
     s.accs = calloc((size_t)a->n_workers, sizeof *s.accs);
     enum status st = s.accs ? OK : fail(c, ERR_MEMORY, "out of memory");
     if (st == OK) st = aggregate_holistic_new(c, a, &key, a->op->plan->n_keys ? 1 : 0);

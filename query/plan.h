@@ -72,8 +72,15 @@ struct group_key {
      * the aggregate's dimension has the input's region. Nor has a BLOCK. Else the aggregate's
      * dimension is [0, n_groups) and a group its position. */
     const int32_t *group_of; /* per position of [lo, hi) of the input's rel.dims[dim]: its group */
+    int64_t period; /* not 0: only of [first, first + period), as they come again and again */
+    int64_t first;
     int64_t n_groups;
 };
+/* Of a key with group_of; in: the input's dimension. */
+static inline int64_t key_group(const struct group_key *g, const struct rel_dim *in, int64_t pos)
+{
+    return g->group_of[g->period ? (pos - g->first) % g->period : pos - in->lo];
+}
 
 struct agg_order {
     bool desc, nulls_first;
@@ -190,7 +197,7 @@ struct plan {
      */
     const struct source_options *source_options;
     struct source *opened; /* the caller's; NULL: the operator opens and closes its own */
-    int *source_attrs; /* rel.cols[i] is attribute source_attrs[i] of the source's schema */
+    int *source_attrs;     /* rel.cols[i] is attribute source_attrs[i] of the source's schema */
     /* SYS */
     int sys_view; /* index of query/sysview.h's list */
     /* VALUES */

@@ -90,10 +90,12 @@ static void positions_of_groups(const struct group_key *key, const struct rel_di
         if (hi < key->blocks->n) *to = block_first(key->blocks, hi);
         return;
     }
+    *from = in->lo;
+    if (key->period) return;
     *from = in->hi;
     *to = in->lo;
     for (int64_t pos = in->lo; pos < in->hi; pos++) {
-        int64_t group = key->group_of[pos - in->lo];
+        int64_t group = key_group(key, in, pos);
         if (group < lo || group >= hi) continue;
         if (pos < *from) *from = pos;
         *to = pos + 1;

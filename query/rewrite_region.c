@@ -78,7 +78,7 @@ static void follow_groups(struct plan *p, const int64_t *old_lo)
     for (int k = 0; k < p->n_keys && p->by_dims; k++) {
         struct group_key *g = &p->keys[k];
         const struct rel_dim *in = &p->in[0]->rel.dims[g->dim];
-        if (g->group_of) g->group_of += in->lo - old_lo[g->dim];
+        if (g->group_of && !g->period) g->group_of += in->lo - old_lo[g->dim];
         if (!g->plain) continue;
         p->rel.dims[k].lo = in->lo;
         p->rel.dims[k].hi = in->hi;
