@@ -141,16 +141,13 @@ static int64_t common_divisor(int64_t a, int64_t b)
     return a;
 }
 
-/* Positions after which coordinate % m comes again; 0: the sign of some differs. */
+/* Positions after which coordinate % m, which is never negative, comes again; 0: not known. */
 static int64_t period_of_rest(const struct expr *x, int64_t m, const struct rel_dim *d)
 {
     const struct axis *a = d->axis;
     if (x->kind == E_CAST && type_is_integer(x->type)) x = x->args[0];
-    if (x->kind == E_POS) return d->lo >= 0 ? m : 0;
-    if (x->kind != E_DIM || a->kind != AXIS_REGULAR || !type_is_integer(a->type) || d->hi <= d->lo)
-        return 0;
-    struct value first = axis_coord(a, d->lo), last = axis_coord(a, d->hi - 1);
-    if (as_int(&first) < 0 || as_int(&last) < 0) return 0;
+    if (x->kind == E_POS) return m;
+    if (x->kind != E_DIM || a->kind != AXIS_REGULAR || !type_is_integer(a->type)) return 0;
     return m / common_divisor(m, llabs(a->step % m));
 }
 

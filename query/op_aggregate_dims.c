@@ -454,7 +454,8 @@ static enum status merge_groups(struct ctx *c, void *self, int worker, int64_t t
             hi = lo + MERGE_GROUPS < m->to->n ? lo + MERGE_GROUPS : m->to->n;
     TRY(check_cancel(c));
     for (int64_t g = lo; g < hi; g++)
-        if (m->from->cells[g]) TRY(acc_merge(c, m->to, g, m->from, g));
+        if (m->from->cells[g] || (m->from->dense && m->from->dense[g]))
+            TRY(acc_merge(c, m->to, g, m->from, g));
     acc_merge_planes(m->to, m->from, lo, hi);
     return OK;
 }
