@@ -129,17 +129,18 @@ static int64_t stored_of(const struct op *op, const struct box *region, const in
     return op_stored_bytes(op, &b);
 }
 
-static bool reads_files(const struct op *op)
+/* Files are read, and blocks of products made, whole for any part of them. */
+static bool has_own_boxes(const struct op *op)
 {
-    bool any = op->plan->kind == P_FILE;
+    bool any = op->plan->kind == P_FILE || op->plan->kind == P_MATMUL;
     for (int i = 0; i < op->n_in; i++)
-        any = any || reads_files(op->in[i]);
+        any = any || has_own_boxes(op->in[i]);
     return any;
 }
 
-/* A file is best read once, in its own boxes. May the cells of tiles that these cut wait in memory
- * until the boxes with the others have come? In row-major order that takes a row of tiles, along
- * the first dimension where boxes are narrower than they. */
+/* May the cells of tiles that boxes of the grid cut wait in memory until the others have come? In
+ * row-major order that takes a row of tiles, along the first dimension where boxes are narrower
+ * than they. */
 static bool may_wait(const struct op *op, const struct sink *sink, const struct box *region,
                      const int64_t *grid)
 {
@@ -392,7 +393,7 @@ enum status exec_run(struct ctx *c, struct op *op, const struct box *region, str
         int64_t grid[MAX_DIMS];
         for (int d = 0; d < whole.n_dims; d++)
             grid[d] = op->grid[d];
-        bool tiles = sink->tile && !(reads_files(op) && may_wait(op, sink, &whole, grid)) &&
+        bool tiles = sink->tile && !(has_own_boxes(op) && may_wait(op, sink, &whole, grid)) &&
                      fit_tiles(c, op, sink, &whole, sink->tile, grid);
         fit_boxes(c, op, sink, &whole, grid, &workers);
         TRY(cut_make(c, &whole, grid, tiles ? sink->tile_origin : NULL, &r.cut));

@@ -168,6 +168,16 @@ static enum status publish(struct db *db, struct commit *first, const struct com
     return OK;
 }
 
+void published_begin(struct db *db)
+{
+    pthread_mutex_lock(&db->publish_mu);
+}
+
+void published_end(struct db *db)
+{
+    pthread_mutex_unlock(&db->publish_mu);
+}
+
 static void publish_group(struct db *db, struct commit *group)
 {
     pthread_mutex_lock(&db->publish_mu);

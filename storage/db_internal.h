@@ -151,6 +151,11 @@ struct state_edit {
 void state_publish(struct db *db, const struct state_edit *e);
 enum status state_load(struct ctx *c, struct db *db); /* at open */
 
+/* ---- commit.c ---- */
+/* Between them what the catalog shows is in db->current too: no commit is half published. */
+void published_begin(struct db *db);
+void published_end(struct db *db);
+
 /* ---- patches.c ---- */
 #define OWN_BUCKETS 64
 /* A tile that a version stored with its patches in it. */

@@ -84,11 +84,15 @@ enum status array_file(struct ctx *c, struct array *a, const char *name, struct 
                        bool *found)
 {
     const struct loaded_file *own;
-    if (!own_word(a->txn, a->slot, name, &own))
-        return catalog_file(c, a->db->catalog, a->slot->id, name, a->txn->arena, out, found);
-    *found = own != NULL;
-    if (own) *out = *own;
-    return OK;
+    if (own_word(a->txn, a->slot, name, &own)) {
+        *found = own != NULL;
+        if (own) *out = *own;
+        return OK;
+    }
+    published_begin(a->db);
+    enum status s = catalog_file(c, a->db->catalog, a->slot->id, name, a->txn->arena, out, found);
+    published_end(a->db);
+    return s;
 }
 
 enum status array_files(struct ctx *c, struct array *a, struct arena *arena,
@@ -98,7 +102,10 @@ enum status array_files(struct ctx *c, struct array *a, struct arena *arena,
     const struct loaded_file *own;
     struct loaded_file *there;
     int n_there;
-    TRY(catalog_files(c, a->db->catalog, a->slot->id, arena, &there, &n_there));
+    published_begin(a->db);
+    enum status s = catalog_files(c, a->db->catalog, a->slot->id, arena, &there, &n_there);
+    published_end(a->db);
+    if (s < 0) return s;
     *files = arena_array(arena, struct loaded_file, n_there + t->n_files + 1);
     *n = 0;
     for (int i = 0; i < n_there; i++)

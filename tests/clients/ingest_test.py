@@ -16,7 +16,7 @@ import psycopg
 import zarr
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from harness import Count, Server, seed  # noqa: E402
+from harness import Count, Server, seed, until  # noqa: E402
 
 DAY = datetime.date(2024, 1, 1)
 
@@ -316,6 +316,33 @@ def together(k):
     k.count.equal(k.rows("SELECT count(*), count(DISTINCT day) FROM prices"), [(120, 60)], "each file once")
 
 
+def on_schedule(k):
+    """A folder that is watched: each run takes what is new, and says what it left out."""
+    k.new_array()
+    k.conn.execute(f"CREATE SCHEDULE watch EVERY '1 day' AS COPY prices FROM '{k.path('*.csv')}' (NEW ONLY, ON ERROR SKIP)")
+
+    def run(day):
+        k.conn.execute(f"RUN SCHEDULE watch FOR '{day} 00:00' TO '{day} 00:00'")
+        of = f"FROM sys.schedule_runs WHERE schedule = 'watch' AND slot = '{day} 00:00'"
+        until(lambda: not k.rows(f"SELECT 1 {of} AND status IN ('queued', 'running')"))
+        return k.rows(f"SELECT status, cells, message {of} ORDER BY status DESC")
+
+    k.prices("a.csv", 0)
+    k.prices("b.csv", 1)
+    k.write("c.csv", "day,ticker,close\n2024-05-05,AA,x\n")
+    first = run("2026-03-01")
+    k.count.equal([r[0] for r in first], ["succeeded", "skipped"], f"a run and what it left out: {first}")
+    k.count.check(first[0][1] == 4 and "c.csv, line 2" in first[1][2], f"their records: {first}")
+    k.count.equal(k.rows("SELECT count(*) FROM prices"), [(4,)], "the result is there when its record is")
+    k.prices("d.csv", 2)
+    second = run("2026-03-02")
+    k.count.equal([r[:2] for r in second], [("succeeded", 2)], "the next one takes what is new")
+    slots = k.rows("SELECT status, schedule, slot::text FROM sys.files WHERE array_name = 'prices' ORDER BY name")
+    k.count.equal(slots, [("loaded", "watch", "2026-03-01 00:00:00")] * 2 + [("skipped", "watch", "2026-03-01 00:00:00"),
+                          ("loaded", "watch", "2026-03-02 00:00:00")], "which run took which file")
+    k.conn.execute("DROP SCHEDULE watch")
+
+
 def crashes(count, n):
     """kill -9 at random and at each step of a commit, while files arrive: a table would show what came twice."""
     from_list = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "crash")
@@ -374,7 +401,7 @@ def main():
     count = Count()
     with Server() as server:
         k = Inbox(count, server)
-        for test in (new_files_only, transactions, changed_files, skipped_files, without_rights, files_being_written, other_formats, together):
+        for test in (new_files_only, transactions, changed_files, skipped_files, without_rights, files_being_written, other_formats, together, on_schedule):
             test(k)
         k.conn.close()
         k.empty()
