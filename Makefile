@@ -43,7 +43,7 @@ UNIT_BIN   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 
 include $(wildcard conf/*.mk)
 
-.PHONY: churn all packages venv demo check install clean lib unit sql-runner fuzzers crash memory fuzz random
+.PHONY: risk churn all packages venv demo check install clean lib unit sql-runner fuzzers crash memory fuzz random
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 all: $(B)/tesserad $(B)/tessera
@@ -125,6 +125,10 @@ check: packages
 crash: all
 	build/venv/bin/python tests/crash/crash.py 5000
 	build/venv/bin/python tests/crash/schedules.py 1000
+	build/venv/bin/python tests/clients/ingest_test.py 500
+# The worked example of the README, in full.
+risk: all venv
+	build/venv/bin/python tests/bench/risk.py
 memory: all
 	for mib in 64 256 1024; do build/venv/bin/python tests/memory.py $$mib long || exit 1; done
 churn: $(B)/unit/test_churn

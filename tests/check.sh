@@ -51,6 +51,7 @@ queries() {
     for t in tests/oracle/*_test.py tests/clients/*_test.py; do
         step "$(basename "$t" .py)" $py "$t"
     done
+    step risk $py tests/bench/risk.py --small --quiet
     step bad-input $py tests/bad_input.py
 }
 

@@ -54,13 +54,25 @@ static bool find_helper(char *path, size_t cap)
     return false;
 }
 
-static int spawn(const char *helper, const char *path, bool writes, int socket, pid_t *pid)
+/* Memory that the statement may use, by the narrowest limit above it; 0: any. */
+static int64_t memory_limit(const struct ctx *c)
 {
+    int64_t least = 0;
+    for (const struct budget *b = c->budget; b; b = b->parent)
+        if (b->limit_bytes && (!least || b->limit_bytes < least)) least = b->limit_bytes;
+    return least;
+}
+
+static int spawn(const char *helper, const char *path, bool writes, int64_t memory, int socket,
+                 pid_t *pid)
+{
+    char limit[64];
+    snprintf(limit, sizeof limit, "TESSERA_MEMORY=%lld", (long long)memory);
     char arg0[] = "tessera-netcdf", *arg1 = strdup(path);
     char locking[] = "HDF5_USE_FILE_LOCKING=FALSE", plugins[] = "HDF5_PLUGIN_PATH=/nonexistent";
     char write_flag[] = "-w",
          *argv[] = {arg0, writes ? write_flag : arg1, writes ? arg1 : NULL, NULL},
-         *env[] = {locking, plugins, NULL};
+         *env[] = {locking, plugins, limit, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     sigset_t none, all;
@@ -107,7 +119,7 @@ enum status nc_client_start(struct ctx *c, const char *path, bool writes, struct
         free(real);
         return fail(c, ERR_IO, "could not start the NetCDF reader: %s", strerror(errno));
     }
-    int error = spawn(helper, real, writes, pair[1], &pid);
+    int error = spawn(helper, real, writes, memory_limit(c), pair[1], &pid);
     free(real);
     close(pair[1]);
     if (error) {
@@ -115,7 +127,8 @@ enum status nc_client_start(struct ctx *c, const char *path, bool writes, struct
         free(k);
         return fail(c, ERR_IO, "could not start %s: %s", helper, strerror(error));
     }
-    *k = (struct nc_client){{&netcdf_format}, .path = path, .writes = writes, .socket = pair[0], .pid = pid};
+    *k = (struct nc_client){
+        {&netcdf_format}, .path = path, .writes = writes, .socket = pair[0], .pid = pid};
     *out = k;
     return OK;
 }

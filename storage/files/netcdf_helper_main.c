@@ -27,6 +27,7 @@
 
 #define N_SPARE 8
 #define MEMORY_BYTES (UINT64_C(4) << 30)
+#define LIBRARY_BYTES (UINT64_C(512) << 20)
 #define ATTR_BYTES 65536 /* longer attributes are left out */
 #define BUFFER_BYTES (1 << 20)
 
@@ -148,9 +149,17 @@ static bool filter_calls(void)
            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
+/* As much as a statement of the server may use, beside the libraries. */
+static uint64_t memory_bytes(void)
+{
+    const char *given = getenv("TESSERA_MEMORY");
+    uint64_t n = given ? strtoull(given, NULL, 10) : 0;
+    return n > 0 && n < MEMORY_BYTES - LIBRARY_BYTES ? n + LIBRARY_BYTES : MEMORY_BYTES;
+}
+
 static void confine(bool writes)
 {
-    limit(RLIMIT_AS, MEMORY_BYTES);
+    limit(RLIMIT_AS, memory_bytes());
     limit(RLIMIT_CORE, 0);
     if (!writes) limit(RLIMIT_FSIZE, 0);
     limit(RLIMIT_NPROC, 0);
