@@ -15,7 +15,7 @@ cell_fn text_like, text_ilike, text_not_like, text_not_ilike, text_similar, text
     text_substring_match;
 
 /* func_quote.c */
-cell_fn notify_cell;
+cell_fn notify_cell, time_trunc_zone;
 cell_fn text_quote_ident, text_quote_literal, text_format;
 
 /* func_time.c, func_interval.c, func_to_char.c, func_to_time.c */

@@ -285,6 +285,7 @@ const struct func func_table[] = {
     FALLIBLE("date_bin", "VTT", 'T', time_bin),
     FIELD("date_trunc", "tD", 'T', date_trunc_date),
     FIELD("date_trunc", "tT", 'T', time_trunc),
+    {"date_trunc", "tTt", 'T', HOW_CELL, 0, time_trunc_zone, NULL, FN_FIELD | FN_FAILS},
     FIELD("date_trunc", "tV", 'V', interval_trunc),
     FIELD("extract", "tD", 'd', date_extract),
     FIELD("extract", "tT", 'd', time_extract),

@@ -1,6 +1,7 @@
 /* How are dates and timestamps computed with? As in PostgreSQL, in UTC. */
 #include "query/func_cells.h"
 #include "storage/base/datetime.h"
+#include "storage/base/zone.h"
 #include <math.h>
 #include <string.h>
 
@@ -247,6 +248,32 @@ enum status time_trunc(struct ctx *c, struct call *k)
 enum status date_trunc_date(struct ctx *c, struct call *k)
 {
     return trunc_time(c, k, true);
+}
+
+/* Days and longer units begin when the zone's clock says so. */
+enum status time_trunc_zone(struct ctx *c, struct call *k)
+{
+    struct field f;
+    const struct zone *z = NULL;
+    EACH_CELL(k, i)
+    {
+        int64_t us = ARG(k, 1, int64_t, i), begin;
+        if (!z || k->arg[2].step) TRY(zone_find(c, ARG(k, 2, struct text, i), &z));
+        read_field(k, i, &f);
+        bool infinite = time_infinite(us);
+        if (!infinite && (us < ZONE_FIRST_US || us > ZONE_LAST_US))
+            return fail(c, ERR_DATETIME_OVERFLOW, "timestamp out of range");
+        int64_t local = infinite ? us : zone_local(z, us);
+        if (!timestamp_trunc(f.s, f.len, local, &begin)) return bad_field(c, k, i);
+        if (infinite)
+            begin = us;
+        else if (time_unit_by_name(f.s, f.len) < UNIT_DAY)
+            begin = us - (local - begin);
+        else
+            begin = zone_instant(z, begin);
+        ((int64_t *)k->out)[i] = begin;
+    }
+    return OK;
 }
 
 static enum status extract_time(struct ctx *c, struct call *k, bool is_date)

@@ -4,8 +4,6 @@
 #include "storage/base/zone.h"
 #include <assert.h>
 
-#define YEAR_1 (INT64_C(-719162) * US_PER_DAY)
-#define YEAR_10000 (INT64_C(2932897) * US_PER_DAY)
 #define ORIGIN_2000 (INT64_C(10957) * US_PER_DAY)
 #define MIN_EVERY_US (US_PER_SECOND / 10)
 #define MAX_EVERY_US (INT64_C(1000) * 366 * US_PER_DAY)
@@ -61,9 +59,9 @@ static enum status parse_every(struct ctx *c, const struct slot_text *text, stru
 static enum status parse_bounds(struct ctx *c, const struct slot_text *text, struct slot_rule *r)
 {
     r->has_start = text->start != TIMESTAMP_MINUS_INFINITY;
-    r->start = r->has_start ? text->start : YEAR_1;
-    r->end = text->end < YEAR_10000 ? text->end : YEAR_10000 - 1;
-    if (r->start < YEAR_1 || r->start >= YEAR_10000)
+    r->start = r->has_start ? text->start : ZONE_FIRST_US;
+    r->end = text->end < ZONE_LAST_US ? text->end : ZONE_LAST_US;
+    if (r->start < ZONE_FIRST_US || r->start > ZONE_LAST_US)
         return fail(c, ERR_INVALID_PARAMETER, "START is not in the years 1 to 9999");
     if (text->end < text->start) return fail(c, ERR_INVALID_PARAMETER, "END is before START");
     return OK;

@@ -67,6 +67,17 @@ int64_t zone_reaches(const struct zone *z, int64_t local)
     }
 }
 
+int64_t zone_instant(const struct zone *z, int64_t local)
+{
+    int64_t utc = zone_reaches(z, local);
+    struct period p = period_at(z, floor_seconds(utc));
+    if (utc + p.offset * US_PER_SECOND != local) /* left out: utc is the change */
+        return local - period_at(z, p.begin - 1).offset * US_PER_SECOND;
+    if (p.end == INT64_MAX) return utc;
+    int64_t again = local - period_at(z, p.end).offset * US_PER_SECOND;
+    return again >= p.end * US_PER_SECOND ? again : utc;
+}
+
 int64_t zone_latest(const struct zone *z, int64_t utc)
 {
     struct period p = period_at(z, floor_seconds(utc));
@@ -167,19 +178,21 @@ static enum status load(struct ctx *c, const char *name, struct zone **out)
 {
     struct strbuf bytes = STRBUF_INIT;
     const char *found = isupper((unsigned char)*name) && read_file(name, &bytes) ? name : NULL;
-    struct name_list l = {.arena = c->arena};
+    struct name_list l = {.arena = arena_new()};
     if (!found) list_names(&l, "");
     for (int i = 0; i < l.n && !found; i++)
         if (strcasecmp(l.names[i], name) == 0 && read_file(l.names[i], &bytes)) found = l.names[i];
     enum status st = found ? zone_decode(c, found, bytes.s, bytes.len, out) : unknown(c, name, &l);
+    arena_free(l.arena);
     strbuf_release(&bytes);
     return st;
 }
 
 enum status zone_find(struct ctx *c, struct text name, const struct zone **out)
 {
-    const char *s = arena_strndup(c->arena, name.s, (size_t)name.len);
-    if (!name_is_plain(s) || strlen(s) != (size_t)name.len || strlen(s) >= NAME_BYTES)
+    char s[NAME_BYTES];
+    snprintf(s, sizeof s, "%.*s", (int)(name.len < NAME_BYTES ? name.len : NAME_BYTES), name.s);
+    if (!name_is_plain(s) || strlen(s) != (size_t)name.len)
         return unknown(c, s, &(struct name_list){.names = (const char *[]){"UTC"}, .n = 1});
     pthread_mutex_lock(&loaded_lock);
     struct zone *z = loaded;

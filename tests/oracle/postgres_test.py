@@ -128,6 +128,8 @@ EXPRESSIONS = [
     *[f"date_part('{f}', ts)" for f in ("year", "hour", "second", "epoch")],
     *[f"date_trunc('{f}', ts)" for f in ("microseconds", "second", "minute", "hour", "day", "week", "month", "quarter", "year",
                                          "decade", "century", "millennium")],
+    *[f"date_trunc('{f}', ts AT TIME ZONE 'UTC' + INTERVAL '{i}', '{z}') AT TIME ZONE 'UTC'" for f in ("hour", "day", "week", "month", "year")
+      for z in ("Europe/Zurich", "australia/lord_howe", "America/Havana", "Asia/Kathmandu") for i in ("0", "1237 hours", "5 years")],
     "date_trunc('month', interval '1 year 40 days')", "date_bin('15 minutes', ts, '2000-01-01')",
     *[f"to_char(ts, '{f}')" for f in ("YYYY-MM-DD HH24:MI:SS", "Day, DD Mon YYYY", "FMDay FMMonth FMDD", "HH12:MI AM", "DDD Q",
                                       "IYYY-IW-ID", "MS US", "J", "YY WW D")],
