@@ -189,13 +189,14 @@ static enum status read_piece(struct ctx *c, struct work *w, struct panel *p)
     return blocked_read(c, w->f->a, &part, w->piece);
 }
 
-/* Rows [lo, hi) of the panel, whole pieces at a time. */
+/* Rows [lo, hi) of the panel, a piece at a time; U's diagonal is at their end, others' at their
+ * beginning. */
 static enum status apply_pieces(struct ctx *c, struct region *r, int64_t lo, int64_t hi)
 {
     struct panel *p = &r->panel;
     int64_t first = lo / PIECE_ROWS, last = (hi - 1) / PIECE_ROWS;
     for (int64_t i = 0; i <= last - first; i++) {
-        int64_t piece = (sweep_is_upward(r->w->sweep) ? last - i : first + i) * PIECE_ROWS;
+        int64_t piece = (r->w->sweep == SWEEP_U ? last - i : first + i) * PIECE_ROWS;
         p->lo = piece > lo ? piece : lo;
         p->hi = least(piece + PIECE_ROWS, hi);
         TRY(read_piece(c, r->w, p));

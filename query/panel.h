@@ -26,12 +26,12 @@ struct target {
 size_t panel_side(int64_t panel_cols, int64_t target_cols); /* bytes */
 
 int sweep_passes(enum sweep sweep); /* times that the panel's rows are gone through */
-bool sweep_is_upward(enum sweep s); /* from the last block to the first, rows from the last up */
+bool sweep_is_upward(enum sweep s); /* from the last block to the first */
 bool sweep_reaches(const struct panel *p, enum sweep s, int64_t first, int64_t n);
 /* Rows of a block that a sweep needs. */
 void sweep_rows(const struct panel *p, enum sweep s, int64_t *lo, int64_t *hi);
-/* Parts of a panel come in order, each of whole pieces (but where the sweep's rows begin and end).
- * Takes scratch. */
+/* Parts of a panel come in order, the one with its diagonal first, each of whole pieces (but where
+ * the sweep's rows begin and end). Takes scratch. */
 enum status panel_apply(struct ctx *c, const struct panel *p, enum sweep s, int pass,
                         struct target *t);
 
