@@ -206,7 +206,7 @@ static enum status bind_cte(struct binder *b, const struct ast_from *f, struct c
             i++;
         struct ast_from named = *f;
         if (!named.alias) named.alias = ast->targets.v[i];
-        return bind_linalg_result(&inner, &named, ast, i, cte, out);
+        return bind_linalg_result(&inner, &named, cte, i, out);
     }
     if (ast->stmt->kind != S_SELECT)
         return not_yet(b, ast->pos, "statements in WITH that change data are");

@@ -51,6 +51,7 @@ struct cte { /* WITH, seen from where it may be named */
     const struct ast_cte *ast;
     const struct scope *outer; /* of the query that it stands before */
     bool used;
+    unsigned results; /* of a function of matrices: those that are named, a bit each */
 };
 
 /* A sub-query being bound, and what it takes from the queries around it. */
@@ -291,8 +292,8 @@ enum status bind_sys(struct binder *b, const struct ast_from *f, const char *nam
                      struct scope *out);
 enum status bind_join(struct binder *b, const struct ast_from *f, struct scope *left,
                       struct scope *right, struct scope *out);
-/* The inner join of two arrays on pairs of their dimensions: a plan whose dimensions are the left's,
- * then those of the right without a partner. */
+/* The inner join of two arrays on pairs of their dimensions: a plan whose dimensions are the
+ * left's, then those of the right without a partner. */
 enum status join_on_dims(struct binder *b, int pos, struct scope *left, struct scope *right,
                          const int *pair_left, const int *pair_right, int n, struct plan **out);
 /* bind_matrix.c: a @ b. */

@@ -180,7 +180,7 @@ static int result_dims(const struct linalg_call *l, int i, struct rel_dim *out)
     return n;
 }
 
-static enum status result_plan(struct linalg_call *l, int i, const void *key, struct plan **out)
+static enum status result_plan(struct linalg_call *l, int i, struct cte *cte, struct plan **out)
 {
     struct ctx *c = l->b->c;
     int n_in = linalg_takes(l->fn), n = l->n_batch;
@@ -193,7 +193,11 @@ static enum status result_plan(struct linalg_call *l, int i, const void *key, st
     p->linalg = l->fn;
     p->result = i;
     p->n_batch = n;
-    p->shared = key;
+    p->shared = cte;
+    if (cte) {
+        cte->results |= 1u << i;
+        p->wanted = &cte->results;
+    }
     p->rel.dims = arena_array(c->arena, struct rel_dim, n + 2);
     for (int d = 0; d < n; d++)
         p->rel.dims[d] = named(&l->in[0], d);
@@ -211,7 +215,7 @@ static enum status result_plan(struct linalg_call *l, int i, const void *key, st
 
 static enum status bind_result(struct binder *b, const struct ast_from *f,
                                const struct ast_expr *call, enum linalg_fn fn, int i,
-                               const void *key, struct scope *out)
+                               struct cte *cte, struct scope *out)
 {
     static const char *const usage[] = {"one matrix", "a matrix, and a matrix or vector"};
     struct linalg_call l = {
@@ -226,7 +230,7 @@ static enum status bind_result(struct binder *b, const struct ast_from *f,
     TRY(count_of_values(&l));
     TRY(first_matrix(&l));
     if (n > 1) TRY(second_matrix(&l));
-    TRY(result_plan(&l, i, key, &p));
+    TRY(result_plan(&l, i, cte, &p));
     scope_of_relation(b, f, p, out);
     return OK;
 }
@@ -248,19 +252,20 @@ enum status bind_linalg(struct binder *b, const struct ast_from *f, struct scope
     return hint(b->c, "WITH (%s) AS %s(…) SELECT * FROM %c names them.", results, name, *results);
 }
 
-enum status bind_linalg_result(struct binder *b, const struct ast_from *f,
-                               const struct ast_cte *cte, int i, const void *key, struct scope *out)
+enum status bind_linalg_result(struct binder *b, const struct ast_from *f, struct cte *cte, int i,
+                               struct scope *out)
 {
-    const char *name = cte->call->name.part[cte->call->name.n - 1];
+    const struct ast_cte *ast = cte->ast;
+    const char *name = ast->call->name.part[ast->call->name.n - 1];
     enum linalg_fn fn;
     if (!find_function(name, &fn)) {
-        fail_at(b->c, ERR_UNDEFINED_FUNCTION, place(b, cte->pos),
+        fail_at(b->c, ERR_UNDEFINED_FUNCTION, place(b, ast->pos),
                 "%s does not give matrices to be named", name);
         return hint(b->c, "lu, qr, svd, eigh.");
     }
-    if (linalg_gives(fn) != cte->targets.n)
-        return fail_at(b->c, ERR_WRONG_OBJECT, place(b, cte->pos),
+    if (linalg_gives(fn) != ast->targets.n)
+        return fail_at(b->c, ERR_WRONG_OBJECT, place(b, ast->pos),
                        "%s gives %d matrices, and %d are named", name, linalg_gives(fn),
-                       cte->targets.n);
-    return bind_result(b, f, cte->call, fn, i, key, out);
+                       ast->targets.n);
+    return bind_result(b, f, ast->call, fn, i, cte, out);
 }

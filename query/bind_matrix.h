@@ -15,10 +15,8 @@ enum status check_same_axis(struct binder *b, int pos, const struct scope *left,
 /* The name, or with _2 … when one of the dimensions before has it. */
 const char *free_dim_name(struct ctx *c, const struct rel *r, int n, const char *name);
 
-/* bind_linalg.c: result number i of WITH (…) AS a function of matrices. key: the same for all of
- * one call. */
-enum status bind_linalg_result(struct binder *b, const struct ast_from *f,
-                               const struct ast_cte *cte, int i, const void *key,
+/* bind_linalg.c: result number i of WITH (…) AS a function of matrices. */
+enum status bind_linalg_result(struct binder *b, const struct ast_from *f, struct cte *cte, int i,
                                struct scope *out);
 
 /* Rows of bind_array_func.c's table. */

@@ -49,6 +49,11 @@ static int64_t most(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+static bool wants(const struct matrix_call *l, int i)
+{
+    return l->wanted >> i & 1;
+}
+
 /* ---- what goes wrong with the matrix itself ---- */
 
 /* "cholesky: the matrix of "a" is not …: its leading part up to i = 3, j = 3 is not". */
@@ -209,7 +214,7 @@ static enum status run_lu(struct ctx *c, const struct matrix_call *l, struct res
     struct factor f = {0};
     enum status st = load_columns(c, l, 0, &out[1].m);
     if (st == OK) st = factor_make(c, l->overflow, FACTOR_LU, &out[1].m, &f);
-    if (st == OK) st = factor_settle(c, &f);
+    if (st == OK && wants(l, 1)) st = factor_settle(c, &f);
     if (st == OK) st = permutation(c, &f, &out[0]);
     factor_free(&f);
     out[1].shown = UNIT_LOWER;
@@ -294,7 +299,7 @@ static enum status run_qr(struct ctx *c, const struct matrix_call *l, struct res
     enum status st = reflected_new(c, l, rows, argument_cols(&l->in[0]), &q);
     if (st == OK) st = argument_load(c, &l->in[0], 0, rows, false, &q.a, 0, 0);
     if (st == OK) st = reflect(c, l, &q);
-    if (st == OK) st = times_q(c, l, &q, NULL, &out[0].m);
+    if (st == OK && wants(l, 0)) st = times_q(c, l, &q, NULL, &out[0].m);
     out[1] = (struct result){.m = q.a, .shown = UPPER};
     q.a = (struct blocked){0};
     reflected_free(&q);
@@ -338,7 +343,7 @@ static enum status tall_svd(struct ctx *c, const struct matrix_call *l, bool tur
     *right = all_of(&vt);
     out[1] = all_of(&s);
     left->turned = right->turned = turned;
-    if (st == OK) st = times_q(c, l, &q, &u, &left->m);
+    if (st == OK && wants(l, turned ? 2 : 0)) st = times_q(c, l, &q, &u, &left->m);
     dense_free(&u);
     dense_free(&r);
     reflected_free(&q);

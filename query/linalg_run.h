@@ -21,7 +21,8 @@ void result_free(struct result *r);
 
 struct matrix_call {
     enum linalg_fn fn;
-    int64_t first; /* svd: so many values and vectors; 0: all */
+    unsigned wanted; /* of the results, a bit each; others may be left out */
+    int64_t first;   /* svd: so many values and vectors; 0: all */
     struct argument in[2];
     struct overflow *overflow;
 };

@@ -25,7 +25,10 @@ static enum status solve_batch(struct ctx *c, const struct op *op, const struct 
                                struct overflow *overflow, struct result *results)
 {
     const struct plan *p = op->plan;
-    struct matrix_call call = {.fn = p->linalg, .first = p->first, .overflow = overflow};
+    struct matrix_call call = {.fn = p->linalg,
+                               .wanted = p->wanted ? *p->wanted : ~0u,
+                               .first = p->first,
+                               .overflow = overflow};
     for (int i = 0; i < op->n_in; i++)
         call.in[i] =
             argument_at(op->in[i], linalg_name(p->linalg), p->labels[i], p->n_batch, p->pos, batch);

@@ -290,9 +290,10 @@ struct plan {
      * dimensions (one: a vector) after n_batch that all have. Inputs have one column, DOUBLE. */
     enum linalg_fn linalg;
     int result, n_batch;
-    int64_t first;         /* of singular values and vectors; 0: all */
-    const char *labels[2]; /* of the inputs, for errors; NULL: none */
-    const void *shared;    /* the same in all nodes of one call; NULL: there is one */
+    int64_t first;          /* of singular values and vectors; 0: all */
+    const char *labels[2];  /* of the inputs, for errors; NULL: none */
+    const void *shared;     /* the same in all nodes of one call; NULL: there is one */
+    const unsigned *wanted; /* of the call's results, a bit each; NULL: all */
 };
 
 /* What a node's relation says before it has run: a list of rows has one dimension, `row`, name

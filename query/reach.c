@@ -180,6 +180,8 @@ static double own_cell_bytes(const struct op *op)
     case P_HASH_JOIN: /* keys, their hash, where they were found */
     case P_ASOF_JOIN:
         return bytes + rel_cell_bytes(&p->rel) + 8.0 * (6 + 2 * p->n_join_keys);
+    case P_LINALG: /* in doubles, turned round */
+        return bytes + rel_cell_bytes(&p->rel) + 16;
     default:
         return bytes + rel_cell_bytes(&p->rel);
     }
