@@ -2,6 +2,8 @@
 
 Arrays: big(i; v, k), a random number and i % 1000 a cell; plane(y, x; v) = 3y + 7x; cube(x, y, z; v), random; other(i; w).
 """
+import math
+
 H = 4096    # rows of the plane
 
 SETUP, LONG = "setup", "long"   # kinds: makes what others read; not in the short form
@@ -233,7 +235,36 @@ def changes(n, part):
     ]
 
 
+def matrices(n):
+    """A square one, symmetric, whose diagonal weighs more than all else; a tall one."""
+    side, tall = min(int(n ** 0.5), 8192), n // 64
+    trace = side * side + sum(math.sin((i + 1) ** 2) for i in range(side))
+    ones = "(SELECT [i], sum(v) AS v FROM {} GROUP BY i)"
+    near = lambda r: r[0][0] < 1e-9  # noqa: E731
+    same = lambda r: abs(r[0][0] / r[0][1] - 1) < 1e-9  # noqa: E731
+    return [
+        ("create a matrix", f"CREATE ARRAY mat AS SELECT [i], [j], sin((i + 1) * (j + 1)) + CASE WHEN i = j THEN {side} ELSE 0 END AS v FROM GRID [i => 0 : {side - 1}, j => 0 : {side - 1}]", None, SETUP),
+        ("create a tall matrix", f"CREATE ARRAY tall AS SELECT [i], [j], random(9) AS v FROM GRID [i => 0 : {tall - 1}, j => 0 : 63]", None, SETUP),
+        ("cholesky", "SELECT sum(v * v) FROM cholesky(mat)", lambda r: abs(r[0][0] / trace - 1) < 1e-9),
+        ("solve", f"SELECT max(abs(v - 1)) FROM solve(mat, {ones.format('mat')})", near),
+        ("lu", "WITH (p, l, u) AS lu(mat) SELECT (SELECT sum(v) FROM p), (SELECT max(abs(v)) FROM l)", lambda r: r[0] == (side, 1), LONG),
+        ("qr", "WITH (q, r) AS qr(mat) SELECT sum(v * v), (SELECT sum(v * v) FROM mat) FROM r", same, LONG),
+        ("inverse", f"SELECT max(abs(v - 1)) FROM inverse(mat) @ {ones.format('mat')}", near, LONG),
+        ("a factor kept", "CREATE ARRAY factor AS SELECT * FROM cholesky(mat)", None),
+        ("after that", "SELECT count(*), min(CASE WHEN i = j THEN v END) > 0, max(CASE WHEN j > i THEN abs(v) END) FROM factor", lambda r: r[0] == (side * side, True, 0)),
+        ("qr of a tall matrix", "WITH (q, r) AS qr(tall) SELECT sum(v * v), (SELECT sum(v * v) FROM tall) FROM r", same),
+        ("its orthogonal columns", "WITH (q, r) AS qr(tall) SELECT sum(v * v), 64 FROM q", same),
+        ("lstsq of a tall matrix", f"SELECT max(abs(v - 1)) FROM lstsq(tall, {ones.format('tall')})", near),
+        ("svd of a tall matrix", "WITH (u, s, vt) AS svd(tall) SELECT sum(v * v), (SELECT sum(v * v) FROM tall) FROM s", same),
+        ("svd(m, 5)", "WITH (u, s, vt) AS svd(tall, 5) SELECT (SELECT max(v * v) FROM s), (SELECT sum(v * v) FROM u)",
+         lambda r: abs(r[0][0] / (n / 4) - 1) < 0.02 and abs(r[0][1] - 5) < 1e-9),
+        ("svd(m, 5) of a square one", "WITH (u, s, vt) AS svd(mat, 5) SELECT max(v), min(v) FROM s", lambda r: side < r[0][1] <= r[0][0] < 2 * side),
+        ("svd", "WITH (u, s, vt) AS svd(mat) SELECT * FROM s", "53200"),
+        ("eigh", "WITH (w, v) AS eigh(mat) SELECT * FROM w", "53200"),
+    ]
+
+
 def statements(n, path, part):
     """part: how many rows those statements take that sort and pair them."""
-    result = basics(n) + groups(n, part) + rows(n, part) + joins(n, part) + cells(n) + functions(n, part) + files(n, part, path) + changes(n, part)
+    result = basics(n) + groups(n, part) + rows(n, part) + joins(n, part) + cells(n) + functions(n, part) + files(n, part, path) + matrices(n) + changes(n, part)
     return [s if len(s) > 3 else (*s, None) for s in result]
