@@ -189,7 +189,8 @@ MATRICES = [
     ("np.inner(a, a)", PRODUCT), ("np.einsum('ij,kj->ik', a, 2 * a)", PRODUCT.replace("p.v * q.v", "p.v * 2 * q.v")), ("np.linalg.multi_dot([a, a.T, a])", "SELECT * FROM a @ transpose(a) @ a"),
     ("np.linalg.inv(a @ a.T)", "WITH s AS (SELECT * FROM a @ transpose(a)) SELECT * FROM inverse(s)"), ("np.linalg.solve(a @ a.T, a)", "SELECT * FROM solve((SELECT * FROM a @ transpose(a)), a)"),
     ("np.linalg.lstsq(a.T, a[0])[0]", "SELECT * FROM lstsq(transpose(a), a[i => 0])"), ("np.linalg.cholesky(a @ a.T)", "SELECT * FROM cholesky((SELECT * FROM a @ transpose(a)))"),
-    ("np.linalg.svd(a)[1]", "WITH (u, s, vt) AS svd(a) SELECT * FROM s"), ("np.abs(np.linalg.qr(a)[1])", "WITH (q, r) AS qr(a) SELECT [k], [j], abs(v) AS v FROM r"), ("np.linalg.eigh(a @ a.T)[0]", "WITH (w, z) AS eigh((SELECT * FROM a @ transpose(a))) SELECT * FROM w"),
+    ("np.linalg.svd(a)[1]", "WITH (u, s, vt) AS svd(a) SELECT * FROM s"), ("np.linalg.svd(a)[1][:2]", "WITH (u, s, vt) AS svd(a, 2) SELECT * FROM s"),
+    ("np.abs(np.linalg.qr(a)[1])", "WITH (q, r) AS qr(a) SELECT [k], [j], abs(v) AS v FROM r"), ("np.linalg.eigh(a @ a.T)[0]", "WITH (w, z) AS eigh((SELECT * FROM a @ transpose(a))) SELECT * FROM w"),
     ("np.linalg.det(a @ a.T)", "SELECT * FROM det((SELECT * FROM a @ transpose(a)))"), ("np.trace(a @ a.T)", "SELECT * FROM trace((SELECT * FROM a @ transpose(a)))"), ("np.linalg.norm(a)", "SELECT * FROM norm(a)"),
     ("np.kron(a[:2, :2], a)", "SELECT * FROM kron(a[i => 0 : 1, j => 0 : 1], a)"), ("np.tensordot(a, a.T, 1)", "SELECT * FROM tensordot(a, transpose(a), 1)"),
 ]
