@@ -400,7 +400,7 @@ enum status run_refresh(struct ctx *c, struct run *r)
         c->err.position = r->stmt->name.pos;
         return st;
     }
-    return tag(r, "REFRESH MATERIALIZED ARRAY");
+    return tag(r, "REFRESH %lld", (long long)n);
 }
 
 static void format_sources(const struct refresh *rf, struct strbuf *out)

@@ -65,6 +65,19 @@ static bool plan_meets(const struct refresh *rf, const struct plan *p)
     return false;
 }
 
+static double scanned_cells(const struct plan *p)
+{
+    struct box box;
+    double cells = 0;
+    if (p->kind == P_SCAN) {
+        rel_box(&p->rel, &box);
+        cells = box_empty(&box) ? 0 : (double)box_cells(&box);
+    }
+    for (int i = 0; i < p->n_in; i++)
+        cells += scanned_cells(p->in[i]);
+    return cells;
+}
+
 struct search {
     struct ctx *c;
     struct refresh *rf;
@@ -138,6 +151,34 @@ static enum status look_into(struct search *s, const struct box *tiles, bool *al
     return OK;
 }
 
+/* Cells that scans would read for a box of the array's positions. */
+static double cells_under(struct ctx *outer, const struct refresh *rf, const struct box *box)
+{
+    struct ctx c = *outer;
+    struct box want;
+    c.arena = arena_new();
+    result_box(&rf->q, box, &want);
+    double cells = scanned_cells(narrowed(&c, rf, &want));
+    arena_free(c.arena);
+    return cells;
+}
+
+/* Boxes that read the same again and again (an average over what all of them have, say) are better
+ * one that holds them all. */
+static void join_boxes(struct ctx *c, struct refresh *rf)
+{
+    double sum = 0;
+    struct box hull;
+    for (int64_t i = 0; i < rf->n_boxes; i++) {
+        sum += cells_under(c, rf, &rf->boxes[i]);
+        if (i == 0) hull = rf->boxes[0];
+        box_hull(&hull, &rf->boxes[i], &hull);
+    }
+    if (rf->n_boxes < 2 || cells_under(c, rf, &hull) > sum) return;
+    rf->boxes[0] = hull;
+    rf->n_boxes = 1;
+}
+
 static enum status find_boxes(struct ctx *c, struct refresh *rf, const struct schema *now)
 {
     struct search s = {.c = c, .rf = rf, .now = now};
@@ -149,9 +190,11 @@ static enum status find_boxes(struct ctx *c, struct refresh *rf, const struct sc
     rf->n_tiles = box_empty(&shape) ? 0 : box_cells(&tiles);
     if (!rf->n_tiles) return OK;
     TRY(look_into(&s, &tiles, &all));
-    if (!all) return OK;
-    positions_of(&s, &tiles, &box);
-    take(&s, &box);
+    if (all) {
+        positions_of(&s, &tiles, &box);
+        take(&s, &box);
+    }
+    join_boxes(c, rf);
     return OK;
 }
 
@@ -285,6 +328,8 @@ static enum status write_box(struct ctx *c, const struct refresh *rf, const stru
     struct write_job j = *job;
     struct exec *x = NULL;
     struct box want;
+    struct arena *outer = c->arena;
+    c->arena = arena_new(); /* of one box: there may be many */
     result_box(&rf->q, box, &want);
     q.root = narrowed(c, rf, &want);
     j.query = &q;
@@ -292,6 +337,8 @@ static enum status write_box(struct ctx *c, const struct refresh *rf, const stru
     if (st == OK && box_intersect(&want, &exec_root(x)->box, &want))
         st = write_part(c, x, &j, w, &want, n_cells);
     exec_close(x);
+    arena_free(c->arena);
+    c->arena = outer;
     return st;
 }
 
