@@ -1,6 +1,6 @@
 /* What was written is read: random boxes and cells into arrays of one to four dimensions, with
  * aborted statements, savepoints, rollbacks, reopened directories and old versions, against a plain
- * model in memory. */
+ * model in memory; and which tiles are said to have changed between versions. */
 #include "storage/db_internal.h"
 #include "tests/unit/db_fixture.h"
 
@@ -28,6 +28,7 @@ struct run {
     int64_t most_bytes; /* of patches that were seen */
     int n_dims;
     int64_t lengths[MAX_DIMS], tiles[MAX_DIMS];
+    bool renewed[MOST_CELLS]; /* tiles, in the statement that is under way */
     int64_t n;
     struct box box;
     struct model now;
@@ -106,6 +107,7 @@ static bool model_put(struct model_cell *cell, enum conflict mode, const struct 
 {
     switch (mode) {
     case CONFLICT_ERROR:
+    case CONFLICT_RENEW:
     case CONFLICT_IGNORE:
         if (cell->there) return mode == CONFLICT_IGNORE;
         break;
@@ -125,6 +127,95 @@ static bool model_put(struct model_cell *cell, enum conflict mode, const struct 
         *cell = (struct model_cell){.there = true, .v = 7, .word = 2, .null = {false, true, false}};
     set_from_columns(cell, cols, i, given, n);
     return true;
+}
+
+/* ---- tiles ---- */
+
+static int64_t n_tiles(const struct run *r, struct box *tiles)
+{
+    box_tiles(&r->box, r->tiles, tiles);
+    return box_cells(tiles);
+}
+
+/* The cells of tile number t. */
+static void tile_part(const struct run *r, int64_t t, struct box *part)
+{
+    struct box tiles;
+    int64_t tile[MAX_DIMS];
+    n_tiles(r, &tiles);
+    box_position(&tiles, t, tile);
+    part->n_dims = r->n_dims;
+    for (int d = 0; d < r->n_dims; d++) {
+        part->lo[d] = tile[d] * r->tiles[d];
+        part->hi[d] = part->lo[d] + r->tiles[d];
+    }
+    box_intersect(part, &r->box, part);
+}
+
+static void model_clear_tile(struct run *r, struct model *m, int64_t t)
+{
+    struct box part;
+    int64_t pos[MAX_DIMS];
+    tile_part(r, t, &part);
+    for (int64_t i = 0; i < box_cells(&part); i++) {
+        box_position(&part, i, pos);
+        m->cells[box_index(&r->box, pos)].there = false;
+    }
+    r->renewed[t] = true;
+}
+
+/* CONFLICT_RENEW: a cell is put, so what its tile had before goes. */
+static void model_renew(struct run *r, enum conflict mode, struct model *m, const int64_t *pos)
+{
+    struct box tiles;
+    int64_t tile[MAX_DIMS];
+    n_tiles(r, &tiles);
+    for (int d = 0; d < r->n_dims; d++)
+        tile[d] = pos[d] / r->tiles[d];
+    int64_t t = box_index(&tiles, tile);
+    if (mode == CONFLICT_RENEW && !r->renewed[t]) model_clear_tile(r, m, t);
+}
+
+/* … and what tiles of the box had that nothing was put into. */
+static void clear_rest(struct run *r, struct writer *w, struct model *m, const struct box *box)
+{
+    struct box tiles, part;
+    ok(r->f, writer_clear_rest(&r->f->t.c, w, box));
+    for (int64_t t = n_tiles(r, &tiles) - 1; t >= 0; t--) {
+        tile_part(r, t, &part);
+        if (!r->renewed[t] && (!box || box_intersect(&part, box, &part))) model_clear_tile(r, m, t);
+    }
+}
+
+static bool same_cell(const struct model_cell *a, const struct model_cell *b)
+{
+    if (!a->there || !b->there) return a->there == b->there;
+    if (a->v != b->v || a->null[1] != b->null[1] || a->null[2] != b->null[2]) return false;
+    return (a->null[1] || a->d == b->d) && (a->null[2] || a->word == b->word);
+}
+
+/* Every tile that differs from the version's is among the changes since. */
+static void compare_changes(struct run *r, struct array *a, const struct model *now,
+                            const struct model *old, int64_t since)
+{
+    struct tile_changes *changes;
+    struct box tiles, part;
+    int64_t pos[MAX_DIMS], n_met = 0;
+    ok(r->f, array_changes(&r->f->t.c, a, since, &changes));
+    for (int64_t t = n_tiles(r, &tiles) - 1; t >= 0; t--) {
+        bool same = true;
+        tile_part(r, t, &part);
+        for (int64_t i = 0; i < box_cells(&part); i++) {
+            box_position(&part, i, pos);
+            int64_t at = box_index(&r->box, pos);
+            same = same && same_cell(&now->cells[at], &old->cells[at]);
+        }
+        bool met = changes_meet(changes, &part);
+        n_met += met;
+        assert_true(met || same);
+    }
+    assert_int_equal(n_met, changes_count(changes));
+    if (since == array_version(a)) assert_int_equal(n_met, 0);
 }
 
 /* ---- comparing ---- */
@@ -257,6 +348,7 @@ static bool put_box(struct run *r, struct writer *w, enum conflict mode, struct 
     for (int64_t i = 0; i < box_cells(&box); i++) {
         box_position(&box, i, pos);
         if (cols.present && !bit_get(cols.present, i)) continue;
+        model_renew(r, mode, m, pos);
         good &= model_put(&m->cells[box_index(&r->box, pos)], mode, &cols, i, given, n, expected);
     }
     for (int g = 0; g < n; g++)
@@ -286,6 +378,7 @@ static bool put_cells(struct run *r, struct writer *w, enum conflict mode, struc
     for (int64_t i = 0; i < n_cells; i++) {
         for (int d = 0; d < r->n_dims; d++)
             at[d] = pos[d][i] = pick(r, r->lengths[d]);
+        model_renew(r, mode, m, at);
         good &= model_put(&m->cells[box_index(&r->box, at)], mode, &cols, i, given, n, expected);
     }
     for (int g = 0; g < n; g++)
@@ -304,8 +397,9 @@ static bool statement(struct run *r, struct txn *t, struct model *m)
 {
     struct ctx *c = &r->f->t.c;
     static const enum conflict modes[] = {CONFLICT_ERROR,   CONFLICT_IGNORE, CONFLICT_REPLACE,
-                                          CONFLICT_REPLACE, CONFLICT_UPDATE, CONFLICT_DELETE};
-    enum conflict mode = modes[pick(r, 6)];
+                                          CONFLICT_REPLACE, CONFLICT_UPDATE, CONFLICT_DELETE,
+                                          CONFLICT_RENEW};
+    enum conflict mode = modes[pick(r, 7)];
     int all[] = {0, 1, 2}, some[] = {2, 1}, one[] = {1}, n = N_ATTRS, *given = all;
     struct model *before = malloc(sizeof *before);
     struct writer *w;
@@ -317,11 +411,17 @@ static bool statement(struct run *r, struct txn *t, struct model *m)
     }
     if (mode == CONFLICT_DELETE) n = 0;
     *before = *m;
+    memset(r->renewed, 0, sizeof r->renewed);
     ok(r->f, txn_statement_begin(c, t));
     ok(r->f, writer_open(c, t, "a", mode, given, n, &w));
     for (int64_t k = 1 + pick(r, 4); k > 0 && good; k--)
         good = pick(r, 2) ? put_box(r, w, mode, m, given, n, &expected, &written)
                           : put_cells(r, w, mode, m, given, n, &expected, &written);
+    if (good && mode == CONFLICT_RENEW && pick(r, 3)) {
+        struct box box;
+        random_box(r, &r->box, 2, &box);
+        clear_rest(r, w, m, pick(r, 3) ? &box : NULL);
+    }
     bool keep = good && pick(r, 5) > 0;
     if (good) {
         assert_int_equal(written, expected);
@@ -385,8 +485,10 @@ static void check_all(struct run *r)
     compare(r, t, &r->now, 0);
     ok(r->f, array_check(c, t, "a", &tiles));
     remember(r, t);
-    for (int i = 0; i < r->n_old; i++)
+    for (int i = 0; i < r->n_old; i++) {
         compare(r, t, r->old[i], r->old_versions[i]);
+        compare_changes(r, dbf_array(r->f, t, "a"), &r->now, r->old[i], r->old_versions[i]);
+    }
     txn_rollback(t);
 }
 
