@@ -291,104 +291,6 @@ void acc_grow(struct acc *a, int64_t n)
     acc_make_states(a);
 }
 
-/* ---- planes ---- */
-
-int64_t acc_plane_bytes(const struct agg_set *set)
-{
-    int64_t bytes = 0;
-    for (int i = 0; i < set->n; i++)
-        if (set->calls[i].ops->planes) bytes += (int64_t)fsum_planes_bytes(1);
-    return bytes ? bytes + (int64_t)sizeof(int64_t) : 0;
-}
-
-static bool new_planes(struct ctx *c, struct acc *a, int64_t n)
-{
-    a->planes = calloc((size_t)a->set->n, sizeof *a->planes);
-    a->dense = buf_try(c->budget, (size_t)n * sizeof *a->dense);
-    if (!a->planes || !a->dense) return false;
-    memset(a->dense, 0, (size_t)n * sizeof *a->dense);
-    for (int i = 0; i < a->set->n; i++) {
-        if (!a->set->calls[i].ops->planes) continue;
-        void *memory = buf_try(c->budget, fsum_planes_bytes(n));
-        if (!memory) return false;
-        fsum_planes_init(&a->planes[i], memory, n);
-    }
-    return true;
-}
-
-void acc_grow_planes(struct ctx *c, struct acc *a, int64_t n)
-{
-    if (acc_plane_bytes(a->set) && new_planes(c, a, n)) {
-        add_groups(a, n);
-        return;
-    }
-    for (int i = 0; a->planes && i < a->set->n; i++)
-        buf_free(a->planes[i].memory);
-    free(a->planes);
-    buf_free(a->dense);
-    a->planes = NULL;
-    a->dense = NULL;
-    acc_grow(a, n);
-}
-
-static bool in_planes(const struct acc *a, int call)
-{
-    return a->planes && a->set->calls[call].ops->planes;
-}
-
-void acc_fit_planes(struct acc *a, const struct acc *b)
-{
-    for (int i = 0; i < a->set->n; i++)
-        if (in_planes(a, i) && b->planes)
-            a->refused |= !fsum_planes_fit(&a->planes[i], &b->planes[i]);
-    a->refused |= b->refused;
-}
-
-void acc_merge_planes(struct acc *a, const struct acc *b, int64_t lo, int64_t hi)
-{
-    if (!a->planes || !b->planes) return;
-    for (int64_t g = lo; g < hi; g++)
-        a->dense[g] += b->dense[g];
-    for (int i = 0; i < a->set->n; i++)
-        if (in_planes(a, i)) fsum_planes_merge(&a->planes[i], &b->planes[i], lo, hi);
-}
-
-/* May the planes' sums and the states' be added up, in whatever order their numbers came? */
-static bool states_fit(const struct acc *a, int call)
-{
-    struct fsum sum;
-    int64_t n;
-    for (int64_t g = 0; g < a->n_made; g++) {
-        agg_float_sum_of(acc_state(a, call, g), &sum, &n);
-        if (!fsum_planes_take(&a->planes[call], &sum)) return false;
-    }
-    return true;
-}
-
-void acc_settle_planes(struct acc *a)
-{
-    for (int64_t g = 0; a->planes && g < a->n; g++)
-        a->cells[g] += a->dense[g];
-    for (int i = 0; i < a->set->n; i++)
-        if (!in_planes(a, i)) acc_make_states(a);
-    for (int i = 0; i < a->set->n && !a->refused; i++)
-        if (in_planes(a, i)) a->refused = !states_fit(a, i);
-}
-
-/* Cells of many groups, a column or a row each. */
-static void add_planes(struct acc *a, int call, const int32_t *g, const struct fsum_block *b,
-                       bool by_rows)
-{
-    struct fsum_planes *p = &a->planes[call];
-    if (!a->refused)
-        a->refused = !(by_rows ? fsum_planes_rows(p, b, g) : fsum_planes_columns(p, b, g));
-}
-
-static struct fsum_block block_of(const struct agg_bound *k, const struct agg_rows *r)
-{
-    return (struct fsum_block){r->x, k->types[0] == T_FLOAT32, r->n_rows, r->stride, r->n};
-}
-
 /* Row-major numbers in the outer box of the chunk's cells at + sel[i]. */
 static void ranks_of(const struct agg_input *in, int64_t at, const int32_t *sel, int64_t n,
                      int64_t *out)
@@ -421,6 +323,8 @@ void agg_ranks(const struct agg_input *in, int64_t *out)
         ranks_of(in, at, sel, n, out + at);
     }
 }
+
+#define ROWS_AT_ONCE 64 /* of one group, to planes */
 
 struct block_space { /* where a block's values are compacted */
     struct agg_block block;
@@ -511,9 +415,42 @@ static struct agg_rows rows_of(const struct agg_bound *k, const struct call_inpu
     return (struct agg_rows){k->n_args ? values_from(ci->args[0], at) : NULL, n_rows, stride, n};
 }
 
+bool acc_takes_columns(const struct acc *a, const struct agg_input *in)
+{
+    bool all = !in->chunk->present;
+    for (int i = 0; i < a->set->n; i++) {
+        const struct agg_bound *k = &a->set->calls[i];
+        all &= k->ops->columns && is_dense(k, &in->calls[i]);
+    }
+    return all;
+}
+
+/* Rows of one group, where planes take all that calls want of them. */
+static bool rows_to_planes(struct acc *a, int64_t group, const struct agg_input *in, int64_t at,
+                           int64_t n_rows, int64_t stride, int64_t n)
+{
+    int32_t g[ROWS_AT_ONCE];
+    bool all = a->planes && !in->chunk->present;
+    for (int i = 0; i < a->set->n; i++)
+        all = all && acc_in_planes(a, i) && is_dense(&a->set->calls[i], &in->calls[i]);
+    if (!all) return false;
+    a->dense[group] += n_rows * n;
+    for (int i = 0; i < ROWS_AT_ONCE; i++)
+        g[i] = (int32_t)group;
+    for (int64_t r = 0; r < n_rows; r += ROWS_AT_ONCE)
+        for (int i = 0; i < a->set->n; i++) {
+            int64_t m = n_rows - r < ROWS_AT_ONCE ? n_rows - r : ROWS_AT_ONCE;
+            struct agg_rows rows =
+                rows_of(&a->set->calls[i], &in->calls[i], at + r * stride, m, stride, n);
+            acc_planes_rows(a, i, g, &rows);
+        }
+    return true;
+}
+
 enum status acc_add_rows(struct ctx *c, struct acc *a, int64_t group, const struct agg_input *in,
                          int64_t at, int64_t n_rows, int64_t stride, int64_t n)
 {
+    if (rows_to_planes(a, group, in, at, n_rows, stride, n)) return OK;
     if (in->chunk->present || n_rows == 1) {
         for (int64_t r = 0; r < n_rows; r++)
             TRY(acc_add_run(c, a, group, in, at + r * stride, n));
@@ -535,16 +472,6 @@ enum status acc_add_rows(struct ctx *c, struct acc *a, int64_t group, const stru
     return OK;
 }
 
-bool acc_takes_columns(const struct acc *a, const struct agg_input *in)
-{
-    bool all = !in->chunk->present;
-    for (int i = 0; i < a->set->n; i++) {
-        const struct agg_bound *k = &a->set->calls[i];
-        all &= k->ops->columns && is_dense(k, &in->calls[i]);
-    }
-    return all;
-}
-
 /* So many cells into each of n groups. */
 static void count_cells_of(struct acc *a, const int32_t *g, int64_t n, int64_t cells)
 {
@@ -560,9 +487,8 @@ void acc_add_columns(struct acc *a, const int32_t *g, const struct agg_input *in
     for (int i = 0; i < a->set->n; i++) {
         const struct agg_bound *k = &a->set->calls[i];
         struct agg_rows rows = rows_of(k, &in->calls[i], at, n_rows, stride, n);
-        if (in_planes(a, i)) {
-            struct fsum_block b = block_of(k, &rows);
-            add_planes(a, i, g, &b, false);
+        if (acc_in_planes(a, i)) {
+            acc_planes_columns(a, i, g, &rows);
         } else {
             acc_make_states(a);
             k->ops->columns(a->states[i], g, &rows);
@@ -621,10 +547,9 @@ void acc_add_lines(struct acc *a, const int32_t *g, const struct agg_input *in, 
     count_cells_of(a, g, n, len);
     for (int i = 0; i < a->set->n; i++) {
         const struct agg_bound *k = &a->set->calls[i];
-        if (in_planes(a, i)) {
+        if (acc_in_planes(a, i)) {
             struct agg_rows rows = rows_of(k, &in->calls[i], 0, n, len, len);
-            struct fsum_block b = block_of(k, &rows);
-            add_planes(a, i, g, &b, true);
+            acc_planes_rows(a, i, g, &rows);
         } else {
             acc_make_states(a);
             turn_lines(a, i, g, in, n, len);
@@ -773,27 +698,11 @@ enum type agg_partial_type(const struct agg_bound *k)
     return k->holistic ? T_INT64 : k->result;
 }
 
-static enum status finish_planes(struct ctx *c, const struct acc *a, int call, int64_t lo,
-                                 int64_t hi, struct column *out)
-{
-    const struct agg_bound *k = &a->set->calls[call];
-    void *state;
-    struct fsum sum;
-    TRY(scratch_alloc(c, k->state_bytes, &state));
-    for (int64_t g = lo; g < hi; g++) {
-        fsum_planes_get(&a->planes[call], g, &sum);
-        agg_float_sum_state(state, &sum, a->dense[g]);
-        if (a->n_made) TRY(k->ops->merge(c, k, NULL, state, acc_state(a, call, g)));
-        TRY(k->ops->finish(c, k, state, out, g - lo));
-    }
-    return OK;
-}
-
 enum status acc_finish(struct ctx *c, const struct acc *a, int call, int64_t lo, int64_t hi,
                        struct column *out)
 {
     const struct agg_bound *k = &a->set->calls[call];
-    if (in_planes(a, call)) return finish_planes(c, a, call, lo, hi, out);
+    if (acc_in_planes(a, call)) return acc_finish_planes(c, a, call, lo, hi, out);
     for (int64_t g = lo; g < hi; g++)
         TRY(k->ops->finish(c, k, acc_state(a, call, g), out, g - lo));
     return OK;

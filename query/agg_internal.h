@@ -279,6 +279,15 @@ void acc_fit_planes(struct acc *a, const struct acc *b);
 void acc_merge_planes(struct acc *a, const struct acc *b, int64_t lo, int64_t hi);
 /* Counts what is in planes among the cells, when nothing is to come. */
 void acc_settle_planes(struct acc *a);
+static inline bool acc_in_planes(const struct acc *a, int call)
+{
+    return a->planes && a->set->calls[call].ops->planes;
+}
+/* Of such a call: column i (row i) into group g[i], negative: left out. Cells are not counted. */
+void acc_planes_columns(struct acc *a, int call, const int32_t *g, const struct agg_rows *r);
+void acc_planes_rows(struct acc *a, int call, const int32_t *g, const struct agg_rows *r);
+enum status acc_finish_planes(struct ctx *c, const struct acc *a, int call, int64_t lo, int64_t hi,
+                              struct column *out);
 static inline void *acc_state(const struct acc *a, int call, int64_t group)
 {
     return (char *)a->states[call] + (size_t)group * a->set->calls[call].state_bytes;

@@ -623,7 +623,7 @@ static enum status try_slab(struct ctx *c, struct aggregate *a, const struct dim
 static enum status run_slab(struct ctx *c, struct aggregate *a, const struct dim_groups *g)
 {
     bool again;
-    TRY(try_slab(c, a, g, a->op->plan->n_keys > 0, &again));
+    TRY(try_slab(c, a, g, true, &again));
     return again ? try_slab(c, a, g, false, &again) : OK;
 }
 
