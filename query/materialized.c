@@ -29,7 +29,8 @@ static enum status parse_definition(struct ctx *c, const char *name, const char 
                                     struct materialized *m)
 {
     struct ast_script script;
-    m->text = arena_printf(c->arena, "CREATE MATERIALIZED ARRAY \"%s\" %s", name, kept);
+    m->text = arena_printf(c->arena, "CREATE MATERIALIZED ARRAY %s %s", quoted_name(c->arena, name),
+                           kept);
     TRY(parse_script(c, m->text, strlen(m->text), &script));
     m->def = script.v[0];
     read_options(m);
@@ -173,13 +174,8 @@ enum status drop_array(struct ctx *c, struct run *r, const char *name)
 
 enum status rename_materialized(struct ctx *c, struct run *r, const char *name, const char *to)
 {
-    struct materialized m;
-    bool found;
-    TRY(materialized_get(c, r->s, name, -1, &m, &found));
     TRY(array_rename(c, r->s->txn, name, to));
-    if (!found || m.when != REFRESH_EVERY) return OK;
-    TRY(schedule_refresh_drop(c, r, name));
-    return schedule_refresh(c, r, to, m.every, -1);
+    return schedule_refresh_rename(c, r, name, to);
 }
 
 /* ---- who may not ---- */
@@ -249,8 +245,8 @@ static enum status note_follower(struct ctx *c, void *self, struct array *a, con
         if (f->n) memcpy(more, f->list, sizeof *more * (size_t)f->n);
         f->list = more;
     }
-    f->list[f->n++] = (struct follower){
-        .id = array_schema(a)->id, .name = array_schema(a)->name, .seen = seen};
+    f->list[f->n++] =
+        (struct follower){.id = array_schema(a)->id, .name = array_schema(a)->name, .seen = seen};
     return OK;
 }
 

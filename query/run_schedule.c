@@ -303,31 +303,68 @@ enum status schedule_drop(struct ctx *c, struct run *r, const char *name)
 
 /* ---- materialized arrays ---- */
 
-static const char *refresh_name(struct ctx *c, const char *array)
+/* A name that no schedule has: "refresh prices", or with a number behind it. */
+static const char *refresh_name(struct ctx *c, const struct schedule *list, int n,
+                                const char *array)
 {
-    return arena_printf(c->arena, "refresh %s", array);
+    size_t len = strlen(array);
+    if (len > NAME_BYTES - 20) len = NAME_BYTES - 20;
+    while (len > 0 && (array[len] & 0xc0) == 0x80) /* not within a character */
+        len--;
+    const char *name = arena_printf(c->arena, "refresh %.*s", (int)len, array), *base = name;
+    for (int k = 2; schedule_named(list, n, name); k++)
+        name = arena_printf(c->arena, "%s %d", base, k);
+    return name;
+}
+
+static const char *refresh_body(struct ctx *c, const char *array)
+{
+    return arena_printf(c->arena, "REFRESH MATERIALIZED ARRAY %s", quoted_name(c->arena, array));
 }
 
 enum status schedule_refresh(struct ctx *c, struct run *r, const char *array, const char *every,
                              int pos)
 {
-    struct schedule s;
+    struct schedule s, *list;
     struct slot_rule rule;
-    start_new(r, refresh_name(c, array), &s);
+    int n;
+    TRY(schedules_list(c, r->s->txn, c->arena, &list, &n));
+    start_new(r, refresh_name(c, list, n, array), &s);
     s.every = every;
     s.array = array;
-    s.body = arena_printf(c->arena, "REFRESH MATERIALIZED ARRAY \"%s\"", array);
+    s.body = refresh_body(c, array);
     TRY(at(c, schedule_rule(c, &s, &rule), pos));
-    return put(c, r, &s, true);
+    return put(c, r, &s, false);
+}
+
+/* The schedule that belongs to the array; NULL: none does. */
+static enum status schedule_of(struct ctx *c, struct run *r, const char *array,
+                               struct schedule **out)
+{
+    struct schedule *list;
+    int n;
+    *out = NULL;
+    TRY(schedules_list(c, r->s->txn, c->arena, &list, &n));
+    for (int i = 0; i < n; i++)
+        if (list[i].array && !strcmp(list[i].array, array)) *out = &list[i];
+    return OK;
+}
+
+enum status schedule_refresh_rename(struct ctx *c, struct run *r, const char *array, const char *to)
+{
+    struct schedule *s;
+    TRY(schedule_of(c, r, array, &s));
+    if (!s) return OK;
+    s->array = to;
+    s->body = refresh_body(c, to);
+    return put(c, r, s, true);
 }
 
 enum status schedule_refresh_drop(struct ctx *c, struct run *r, const char *array)
 {
-    struct schedule s;
-    bool found;
-    TRY(find(c, r, refresh_name(c, array), &s, &found));
-    if (!found || !s.array) return OK;
-    return drop_with_followers(c, r, s.name, true);
+    struct schedule *s;
+    TRY(schedule_of(c, r, array, &s));
+    return s ? drop_with_followers(c, r, s->name, r->stmt->cascade) : OK;
 }
 
 /* ---- RUN ---- */

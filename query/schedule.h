@@ -115,6 +115,8 @@ enum status schedule_note(struct ctx *c, struct run *r, const char *sqlstate, co
  * EVERY text, for its errors. */
 enum status schedule_refresh(struct ctx *c, struct run *r, const char *array, const char *every,
                              int pos);
+enum status schedule_refresh_rename(struct ctx *c, struct run *r, const char *array,
+                                    const char *to);
 enum status schedule_refresh_drop(struct ctx *c, struct run *r, const char *array);
 
 /* ---- statements ---- */

@@ -523,6 +523,8 @@ enum status loop_run(struct ctx *c, struct engine *e, const struct loop_options 
     else
         log_line(LOG_INFO, "ready: %s%s", l->socket_path, o->port ? " and 127.0.0.1" : "");
     uv_run(&l->uv, UV_RUN_DEFAULT);
+    signal(SIGTERM, SIG_IGN); /* it is ending: what runs on schedule is being put back */
+    signal(SIGINT, SIG_IGN);
     uv_loop_close(&l->uv);
     free(l);
     return st;

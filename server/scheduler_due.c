@@ -159,16 +159,20 @@ static enum status end_dropped(struct ctx *c, struct scheduler *s)
     return any ? end_queued(c, s, ends, RUN_CANCELLED, why, schedule_clock_us()) : OK;
 }
 
+/* The queue first: whatever is in it, its schedule is among definitions that are read later, unless
+ * it was dropped. */
 enum status scheduler_load(struct ctx *c, struct scheduler *s)
 {
-    struct schedules_seq now = schedules_seq(s->db);
-    bool definitions = !s->loaded || now.definitions != s->seen.definitions;
-    if (!definitions && now.queued == s->seen.queued) return OK;
-    if (definitions) TRY(load_definitions(c, s));
+    struct schedules_seq before = schedules_seq(s->db), now;
+    if (s->loaded && before.definitions == s->seen.definitions && before.queued == s->seen.queued)
+        return OK;
     TRY(load_queue(c, s));
-    TRY(end_dropped(c, s));
-    s->seen = now;
+    now = schedules_seq(s->db);
+    if (!s->loaded || now.definitions != s->seen.definitions) TRY(load_definitions(c, s));
+    s->seen.definitions = now.definitions;
     s->loaded = true;
+    TRY(end_dropped(c, s));
+    s->seen.queued = before.queued;
     return OK;
 }
 

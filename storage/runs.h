@@ -62,7 +62,8 @@ enum runs_which {
     RUNS_LAST,    /* of schedule `id`: the newest */
     RUNS_OF_SLOT  /* of schedule `id`: all attempts */
 };
-/* Rows are in the arena. */
+/* Rows are in the arena. What a run that succeeded has changed is seen by transactions that begin
+ * afterwards. */
 enum status runs_list(struct ctx *c, struct db *db, enum runs_which which, int64_t id,
                       int64_t slot_us, struct arena *a, struct run_row **rows, int *n);
 /* The newest slot that was due and is recorded; INT64_MIN: none. */

@@ -53,3 +53,15 @@ const char *nearest_name(const char *name, const char *const *among, int n)
     }
     return nearest;
 }
+
+const char *quoted_name(struct arena *a, const char *name)
+{
+    char *out = arena_alloc(a, 2 * strlen(name) + 3), *to = out;
+    *to++ = '"';
+    for (; *name; name++) {
+        if (*name == '"') *to++ = '"';
+        *to++ = *name;
+    }
+    *to = '"';
+    return out;
+}

@@ -62,7 +62,8 @@ class Desk:
         """Ends and begins again; the clock goes on from where it is."""
         self.conn.close()
         self.server.process.kill() if kill else self.server.process.terminate()
-        self.server.stop()
+        status = self.server.stop()
+        count.check(kill or status == 0, f"the server stops: {status}")
         self.server.start()
         self.conn = self.server.session()
 
@@ -83,7 +84,7 @@ class Desk:
         def done():
             states = [r[2] for r in self.runs(name)]
             return len(states) >= n and not {"queued", "running"} & set(states)
-        return count.check(until(done), f"{name}: {n} runs to end, there are {self.runs(name)}")
+        return count.check(until(done), f"{name}: {n} runs to end, there are {self.runs(name, 'slot, attempt, status, message')}")
 
     def state(self, name):
         return self.rows(f"SELECT state FROM sys.schedules WHERE name = '{name}'")[0][0]
@@ -265,7 +266,8 @@ def limits():
         d.sql(f"CREATE SCHEDULE slow EVERY '1 hour' TIMEOUT '200 ms' AS {busy(60)}")
         d.sql("CREATE ARRAY here (i BIGINT DIMENSION [0 : 9], v BIGINT)")
         d.sql("CREATE SCHEDULE orphan EVERY '1 hour' AS INSERT INTO here VALUES (1, 1)")
-        d.sql("CREATE SCHEDULE hungry EVERY '1 hour' AS SELECT * FROM inverse((SELECT [i], [j], random(1) FROM GRID [i => 0 : 9999, j => 0 : 9999]))")
+        d.sql("CREATE SCHEDULE hungry EVERY '1 hour' AS $$ SET query_memory_limit = '1MB'; "
+              "SELECT string_agg(i::text, ',') FROM GRID [i => 0 : 9999999] $$")
         d.sql(f"CREATE SCHEDULE long EVERY '1 hour' RETRY 3 AS {busy(60)}")
         d.sql("DROP ARRAY here")
         d.clock.set("2026-01-01 01:00:00")
@@ -316,6 +318,7 @@ def backfill():
         d.sql("CREATE SCHEDULE daily CRON '@daily' START '2025-12-01' ON OVERLAP SKIP AS " + LOG % "daily")
         count.equal(d.sql("RUN SCHEDULE daily FOR '2025-12-01' TO '2025-12-10'").statusmessage, "RUN SCHEDULE 10", "how many")
         d.settled("daily", 10)
+        count.equal(set(d.runs("daily", "status, message")), {("succeeded", None)}, "all succeed")
         count.equal(d.rows("SELECT slot FROM log ORDER BY row"), [(at(f"2025-12-{k:02}"),) for k in range(1, 11)], "in order")
         count.equal(d.sql("RUN SCHEDULE daily FOR '2025-12-08' TO '2025-12-12'").statusmessage, "RUN SCHEDULE 2", "what succeeded is left out")
         d.settled("daily", 12)
@@ -403,7 +406,29 @@ def folder():
         d.clock.set("2026-01-01 01:00:00")
         d.settled("refresh total", 1)
         count.equal(d.rows("SELECT s FROM total"), [(100.0,)], "refreshed")
-        d.sql("DROP MATERIALIZED ARRAY total")
+        d.sql('ALTER ARRAY total RENAME TO "all ""that"""')
+        d.sql("CREATE SCHEDULE next_one AFTER \"refresh total\" AS SELECT 1")
+        d.sql("INSERT INTO prices VALUES (10, 1)")
+        d.clock.set("2026-01-01 02:00:00")
+        d.settled("next_one", 1)
+        count.equal(d.rows('SELECT s FROM "all ""that"""'), [(101.0,)], "refreshed under another name")
+        for text, state in (('DROP SCHEDULE "refresh total"', "2BP01"), ('DROP MATERIALIZED ARRAY "all ""that"""', "2BP01")):
+            try:
+                d.sql(text)
+                count.check(False, text)
+            except psycopg.Error as e:
+                count.equal(e.sqlstate, state, text)
+        d.sql("DROP SCHEDULE next_one")
+        # A name that is taken, names that are long and alike.
+        d.sql("CREATE SCHEDULE \"refresh m\" EVERY '1 hour' AS SELECT 1")
+        long = "é" * 31
+        for name in ("m", long, "x" * 63, "x" * 62 + "y"):
+            d.sql(f"CREATE MATERIALIZED ARRAY \"{name}\" REFRESH EVERY '1 day' AS SELECT sum(price) AS s FROM prices")
+        count.equal(len(d.rows("SELECT name FROM sys.schedules WHERE name LIKE 'refresh%'")), 6, "each has its own")
+        for name in ("m", long, "x" * 63, "x" * 62 + "y"):
+            d.sql(f"DROP MATERIALIZED ARRAY \"{name}\"")
+        d.sql('DROP SCHEDULE "refresh m"')
+        d.sql('DROP MATERIALIZED ARRAY "all ""that"""')
         count.equal(d.rows("SELECT count(*) FROM sys.schedules"), [(1,)], "gone with it")
     shutil.rmtree(inbox)
 
