@@ -338,32 +338,41 @@ enum status schedule_refresh(struct ctx *c, struct run *r, const char *array, co
 }
 
 /* The schedule that belongs to the array; NULL: none does. */
-static enum status schedule_of(struct ctx *c, struct run *r, const char *array,
-                               struct schedule **out)
+static struct schedule *schedule_of(struct schedule *list, int n, const char *array)
 {
-    struct schedule *list;
-    int n;
-    *out = NULL;
-    TRY(schedules_list(c, r->s->txn, c->arena, &list, &n));
     for (int i = 0; i < n; i++)
-        if (list[i].array && !strcmp(list[i].array, array)) *out = &list[i];
-    return OK;
+        if (list[i].array && !strcmp(list[i].array, array)) return &list[i];
+    return NULL;
 }
 
+/* It stays the same schedule, to its runs and to those AFTER it. */
 enum status schedule_refresh_rename(struct ctx *c, struct run *r, const char *array, const char *to)
 {
-    struct schedule *s;
-    TRY(schedule_of(c, r, array, &s));
+    struct schedule *list, *s;
+    int n;
+    TRY(schedules_list(c, r->s->txn, c->arena, &list, &n));
+    s = schedule_of(list, n, array);
     if (!s) return OK;
+    const char *was = s->name, *is = refresh_name(c, list, n, to);
+    TRY(object_drop(c, r->s->txn, OBJECT_SCHEDULE, was));
+    s->name = is;
     s->array = to;
     s->body = refresh_body(c, to);
-    return put(c, r, s, true);
+    TRY(put(c, r, s, false));
+    for (int i = 0; i < n; i++) {
+        if (!list[i].after || strcmp(list[i].after, was) != 0) continue;
+        list[i].after = is;
+        TRY(put(c, r, &list[i], true));
+    }
+    return OK;
 }
 
 enum status schedule_refresh_drop(struct ctx *c, struct run *r, const char *array)
 {
-    struct schedule *s;
-    TRY(schedule_of(c, r, array, &s));
+    struct schedule *list, *s;
+    int n;
+    TRY(schedules_list(c, r->s->txn, c->arena, &list, &n));
+    s = schedule_of(list, n, array);
     return s ? drop_with_followers(c, r, s->name, r->stmt->cascade) : OK;
 }
 

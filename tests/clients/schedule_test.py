@@ -406,13 +406,15 @@ def folder():
         d.clock.set("2026-01-01 01:00:00")
         d.settled("refresh total", 1)
         count.equal(d.rows("SELECT s FROM total"), [(100.0,)], "refreshed")
-        d.sql('ALTER ARRAY total RENAME TO "all ""that"""')
         d.sql("CREATE SCHEDULE next_one AFTER \"refresh total\" AS SELECT 1")
+        d.sql('ALTER ARRAY total RENAME TO "all ""that"""')
+        count.equal(d.rows("SELECT name, rule FROM sys.schedules WHERE name IN ('next_one', 'refresh all \"that\"') ORDER BY name"),
+                    [("next_one", 'AFTER refresh all "that"'), ('refresh all "that"', "EVERY '1 hour'")], "renamed with its array")
         d.sql("INSERT INTO prices VALUES (10, 1)")
         d.clock.set("2026-01-01 02:00:00")
         d.settled("next_one", 1)
         count.equal(d.rows('SELECT s FROM "all ""that"""'), [(101.0,)], "refreshed under another name")
-        for text, state in (('DROP SCHEDULE "refresh total"', "2BP01"), ('DROP MATERIALIZED ARRAY "all ""that"""', "2BP01")):
+        for text, state in (('DROP SCHEDULE "refresh all ""that"""', "2BP01"), ('DROP MATERIALIZED ARRAY "all ""that"""', "2BP01")):
             try:
                 d.sql(text)
                 count.check(False, text)
