@@ -26,6 +26,7 @@ struct notification { /* in a session's queue */
 struct notify_step {
     struct notify_step *next;
     enum stmt_kind kind;
+    size_t bytes; /* of a notification */
     const char *payload;
     char text[];
 };
@@ -65,11 +66,12 @@ static enum status add_step(struct ctx *c, struct session *s, enum stmt_kind kin
 {
     struct notify *n = &s->notify;
     if (!n->steps) n->steps_end = &n->steps, n->steps_bytes = 0;
-    size_t bytes = sizeof(struct notify_step) + (size_t)name.len + (size_t)payload.len + 2;
+    size_t bytes = kind == S_NOTIFY ? (size_t)name.len + (size_t)payload.len + 64 : 0;
     if (n->steps_bytes + bytes > PENDING_BYTES)
         return fail(c, ERR_LIMIT_EXCEEDED, "too many notifications in the transaction");
     struct notify_step *step = with_texts(sizeof *step, name, payload);
     step->kind = kind;
+    step->bytes = bytes;
     step->payload = step->text + name.len + 1;
     *n->steps_end = step;
     n->steps_end = &step->next;
@@ -82,6 +84,7 @@ static void drop_steps(struct session *s, struct notify_step **from)
     while (*from) {
         struct notify_step *step = *from;
         *from = step->next;
+        s->notify.steps_bytes -= step->bytes;
         free(step);
     }
     s->notify.steps_end = from;

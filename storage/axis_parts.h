@@ -2,16 +2,12 @@
 #ifndef TESSERA_AXIS_PARTS_H
 #define TESSERA_AXIS_PARTS_H
 #include "storage/axis.h"
+#include "storage/base/datetime.h"
 
 __extension__ typedef __int128 i128;
 
 /* No position is farther out than this: sums of two stay in 64 bits. */
 #define POSITION_MAX (INT64_C(1) << 61)
-
-static inline int64_t floor_div(int64_t a, int64_t b)
-{
-    return a / b - (a % b != 0 && (a < 0) != (b < 0));
-}
 
 /* A number, or text that is one, as an exact decimal: a REAL by its shortest text. */
 enum status axis_decimal(struct ctx *c, const struct value *v, struct decimal *out);

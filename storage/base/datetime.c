@@ -8,11 +8,6 @@
 #define DAYS_PER_ERA 146097 /* 400 years */
 #define JULIAN_DAY_OF_EPOCH 2440588
 
-static int64_t floor_div(int64_t a, int64_t b)
-{
-    return a / b - (a % b != 0 && (a < 0) != (b < 0));
-}
-
 /* ---- the calendar ---- */
 
 /* Years are counted from March, so that the leap day is a year's last. */

@@ -37,6 +37,11 @@ enum time_unit {
 /* By PostgreSQL's names in lower case, plurals and abbreviations included. */
 enum time_unit time_unit_by_name(const char *s, size_t len);
 
+static inline int64_t floor_div(int64_t a, int64_t b)
+{
+    return a / b - (a % b != 0 && (a < 0) != (b < 0));
+}
+
 struct civil {
     int64_t year;   /* astronomical: 0 is 1 BC */
     int month, day; /* from 1 */

@@ -8,11 +8,6 @@
 #define MIN_EVERY_US (US_PER_SECOND / 10)
 #define MAX_EVERY_US (INT64_C(1000) * 366 * US_PER_DAY)
 
-static int64_t floor_div(int64_t a, int64_t b)
-{
-    return a / b - (a % b != 0 && (a < 0) != (b < 0));
-}
-
 static bool is_cron(const struct slot_rule *r)
 {
     return interval_us(&r->every) == 0;

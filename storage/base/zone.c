@@ -25,7 +25,7 @@ struct period { /* of one offset; seconds */
 
 static int64_t floor_seconds(int64_t us)
 {
-    return us / US_PER_SECOND - (us % US_PER_SECOND < 0);
+    return floor_div(us, US_PER_SECOND);
 }
 
 static struct period period_at(const struct zone *z, int64_t t)

@@ -97,6 +97,11 @@ def transactions(count, a, b):
     a.execute("BEGIN; NOTIFY news, 'a'; SAVEPOINT s; NOTIFY news, 'b'; SAVEPOINT t; NOTIFY news, 'c'; RELEASE t; ROLLBACK TO s; "
               "NOTIFY news, 'd'; SAVEPOINT s; NOTIFY news, 'e'; RELEASE s; NOTIFY news, 'f'; COMMIT")
     count.equal(texts(hear(b, 4)), [("news", x) for x in "adef"], "ROLLBACK TO takes back, RELEASE keeps")
+    a.execute("BEGIN; SAVEPOINT s")
+    for i in range(30):  # what is taken back is not counted towards the limit
+        a.execute("; ".join(f"NOTIFY news, '{i}.{k}.{'x' * 7900}'" for k in range(100)) + "; ROLLBACK TO s")
+    a.execute("NOTIFY news, 'kept'; COMMIT")
+    count.equal(texts(hear(b, 1)), [("news", "kept")], "much taken back")
     try:
         a.execute("NOTIFY news, 'lost'; SELECT 1 // 0")
     except psycopg.Error:
