@@ -81,3 +81,18 @@ void blas_add_product(enum type t, const struct matrix *a, const struct matrix *
         cblas_dgemm(CblasRowMajor, x.trans, y.trans, m, n, k, 1, a->values, x.stride, b->values,
                     y.stride, 1, c, (blasint)c_stride);
 }
+
+void blas_add_gram(enum type t, const struct matrix *b, void *c, int64_t c_stride)
+{
+    blas_on_one_thread();
+    if (b->rows == 0 || b->cols == 0) return;
+    struct told a = tell(b);
+    CBLAS_TRANSPOSE trans = a.trans == CblasNoTrans ? CblasTrans : CblasNoTrans;
+    blasint n = (blasint)b->cols, k = (blasint)b->rows;
+    if (t == T_FLOAT32)
+        cblas_ssyrk(CblasRowMajor, CblasUpper, trans, n, k, 1, b->values, a.stride, 1, c,
+                    (blasint)c_stride);
+    else
+        cblas_dsyrk(CblasRowMajor, CblasUpper, trans, n, k, 1, b->values, a.stride, 1, c,
+                    (blasint)c_stride);
+}

@@ -21,5 +21,7 @@ bool blas_kernel_is_slow(void);
  */
 void blas_add_product(enum type t, const struct matrix *a, const struct matrix *b, bool vector,
                       void *c, int64_t c_stride);
+/* The diagonal and what is above it of c += bᵀ b. */
+void blas_add_gram(enum type t, const struct matrix *b, void *c, int64_t c_stride);
 
 #endif

@@ -1,4 +1,5 @@
 /* How is a plan shown? One node a line, inputs below and further in. */
+#include "query/matmul_routine.h"
 #include "query/rewrite_internal.h"
 #include <stdlib.h>
 
@@ -471,6 +472,9 @@ static void format_node(const struct plan *p, struct strbuf *out)
         format_region(&p->rel, out);
         break;
     case P_MATMUL:
+        strbuf_addf(out, " %s", matmul_routine_name(matmul_routine(p)));
+        format_region(&p->rel, out);
+        break;
     case P_GRID:
     case P_REBASE:
     case P_TRANSPOSE:

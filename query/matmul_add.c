@@ -100,7 +100,7 @@ static double value_at(enum type t, const void *values, int64_t i)
 static void add_by_rows(const struct product *p, const struct operand *l, const struct matrix *a,
                         const struct matrix *b, const uint64_t *good, char *to)
 {
-    int64_t width = p->cols * (int64_t)type_bytes(p->type), dense = 0;
+    int64_t width = p->stride * (int64_t)type_bytes(p->type), dense = 0;
     for (int64_t i = 0; i <= a->rows; i++) {
         const uint64_t *bits = good + i * l->row_words;
         bool sparse = i < a->rows && bits_count(bits, 0, a->cols) * SPARSE < a->cols;
@@ -109,7 +109,7 @@ static void add_by_rows(const struct product *p, const struct operand *l, const 
             struct matrix run = *a;
             run.values = cell_at(p->type, a->values, dense * a->row_stride);
             run.rows = i - dense;
-            blas_add_product(p->type, &run, b, p->vector, to + dense * width, p->cols);
+            blas_add_product(p->type, &run, b, p->vector, to + dense * width, p->stride);
         }
         dense = i + 1;
         if (i == a->rows) break;
@@ -122,7 +122,7 @@ static void add_by_rows(const struct product *p, const struct operand *l, const 
 
 static void add_to(const struct product *p, int64_t batch, int64_t row, int64_t col, double v)
 {
-    int64_t at = (batch * p->rows + row) * p->cols + col;
+    int64_t at = batch * p->batch_step + row * p->stride + col;
     if (p->type == T_FLOAT32)
         ((float *)p->values)[at] += (float)v;
     else
@@ -175,13 +175,15 @@ static void add_floats(const struct product *p, const struct operand *l, const s
     int64_t bytes = (int64_t)type_bytes(p->type);
     for (int64_t k = 0; k < p->n_batch; k++) {
         struct matrix a = l->m, b = r->m;
-        char *to = (char *)p->values + k * p->rows * p->cols * bytes;
+        char *to = (char *)p->values + k * p->batch_step * bytes;
         a.values = cell_at(p->type, a.values, k * l->batch_step);
         b.values = cell_at(p->type, b.values, k * r->batch_step);
         if (l->good)
             add_by_rows(p, l, &a, &b, l->good + k * p->rows * l->row_words, to);
+        else if (p->diagonal)
+            blas_add_gram(p->type, &b, to, p->stride);
         else
-            blas_add_product(p->type, &a, &b, p->vector, to, p->cols);
+            blas_add_product(p->type, &a, &b, p->vector, to, p->stride);
     }
     add_odd(p, l, r);
 }

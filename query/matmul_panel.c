@@ -5,11 +5,24 @@
 #include <math.h>
 #include <string.h>
 
-bool chunk_is_masked(const struct matmul_side *s, const struct chunk *ch)
+bool part_is_masked(const struct plan *pairs, const struct matmul_side *s, const struct chunk *ch,
+                    const struct box *part)
 {
-    if (ch->n_present < ch->n || ch->cols[0].valid) return true;
+    struct box box;
+    int64_t at[MAX_DIMS];
     for (int i = 0; i < s->n; i++)
         if (s->pair[i] && s->pair[i]->map) return true;
+    join_side_box(pairs, s->input, part, &box);
+    if (!box_contains(&ch->box, &box)) return true;
+    if (!ch->present && !ch->cols[0].valid) return false;
+    int last = box.n_dims - 1;
+    int64_t cells = box_cells(&box), row = box.n_dims ? box_extent(&box, last) : 1;
+    for (int64_t i = 0; i < cells; i += row) {
+        box_position(&box, i, at);
+        int64_t from = box_index(&ch->box, at);
+        if (ch->present && !bits_all(ch->present, from, row)) return true;
+        if (ch->cols[0].valid && !bits_all(ch->cols[0].valid, from, row)) return true;
+    }
     return false;
 }
 

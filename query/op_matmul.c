@@ -1,264 +1,91 @@
 /* Sums of products over dimensions that two arrays share: matrix products, of matrices of any size.
  *
- * The result is made block by block, each from panels: boxes of both inputs that go through the
+ * The result is made unit by unit, each from panels: boxes of both inputs that go through the
  * summed dimensions in fixed steps, in order. OpenBLAS gives a cell other bits in another place of
- * another matrix, so blocks and steps hang on the shapes alone, and a part of a block is made with
- * the whole: a cell has the same bits whatever the boxes, the workers and the memory. A panel is
- * multiplied where the input's chunk has it when it lies there as a matrix, else it is gathered
- * into one (K. Goto and R. van de Geijn, "Anatomy of high-performance matrix multiplication", ACM
- * TOMS 34, 2008, is what OpenBLAS does with it). */
+ * another matrix, so units and steps hang on the shapes alone (matmul_shape.c), and a part of a
+ * unit is made with the whole: a cell has the same bits whatever the boxes, the workers and the
+ * memory. Of a Gram matrix the units above and on the diagonal are made, the others are those
+ * turned round: it is symmetric to the bit. A panel is multiplied where the input's chunk has it
+ * when it lies there as a matrix, else it is gathered into one (K. Goto and R. van de Geijn,
+ * "Anatomy of high-performance matrix multiplication", ACM TOMS 34, 2008, is what OpenBLAS does
+ * with it). */
+#include "query/gather.h"
 #include "query/matmul.h"
 #include "query/op_classes.h"
 #include "query/reach.h"
-#include "storage/base/pool.h"
 #include <string.h>
 
-#define GOOD_ROWS                                                                                  \
-    512 /* of a block: with 512 steps of the sum it multiplies at nine tenths of full speed */
-#define GOOD_COLS 1024
-#define LEAST_SIDE 128
-#define LEAST_BLOCKS 8
-#define LEAST_INNER 512
-#define GOOD_PANEL (512 * 1024) /* cells */
-
-struct matmul {
-    const struct plan *pairs;
-    struct matmul_side side[2];
-    enum matmul_part part[MAX_DIMS]; /* of the pair's dimensions */
-    struct box all;                  /* of the pair's dimensions: where both sides are */
-    int64_t step[MAX_DIMS];          /* of summed dimensions: a panel's extent */
-    int64_t block[MAX_DIMS];         /* of the result's dimensions; blocks begin at multiples */
-    enum type type;
-    bool vector;
-};
-
-/* ---- shape ---- */
-
-static void note_parts(const struct op *op, struct matmul *m)
-{
-    const struct plan *p = op->plan;
-    for (int side = 0; side < 2; side++)
-        join_sources(m->pairs, side, m->side[side].from, m->side[side].pair);
-    for (int d = 0; d < m->pairs->rel.n_dims; d++)
-        m->part[d] = PART_INNER;
-    bool left[MAX_DIMS] = {false}, right[MAX_DIMS] = {false};
-    for (int r = 0; r < p->in[0]->rel.n_dims; r++)
-        left[m->side[0].from[r]] = true;
-    for (int r = 0; r < p->in[1]->rel.n_dims; r++)
-        right[m->side[1].from[r]] = true;
-    for (int i = p->split > 0; i < p->rel.n_dims; i++) {
-        int d = p->dim_of[i];
-        m->part[d] = left[d] && right[d] ? PART_BATCH : left[d] ? PART_ROWS : PART_COLS;
-    }
-}
-
-/* The input's dimensions by part; inside a part those of the result in its order, summed ones in
- * the pair's. */
-static void order_side(const struct op *op, struct matmul *m, int side)
-{
-    static const enum matmul_part parts[2][3] = {{PART_BATCH, PART_ROWS, PART_INNER},
-                                                 {PART_BATCH, PART_INNER, PART_COLS}};
-    struct matmul_side *s = &m->side[side];
-    int n = op->plan->in[side]->rel.n_dims;
-    s->n = 0;
-    for (int k = 0; k < 3; k++) {
-        for (int d = 0; d < m->pairs->rel.n_dims; d++) {
-            if (m->part[d] != parts[side][k]) continue;
-            for (int r = 0; r < n; r++)
-                if (s->from[r] == d) {
-                    s->dim[s->n++] = r;
-                    s->n_part[k]++;
-                }
-        }
-    }
-}
-
-/* Where both sides have positions; labelled pairs: all that the left has. */
-static void common_box(const struct op *op, struct matmul *m)
-{
-    m->all.n_dims = m->pairs->rel.n_dims;
-    for (int r = 0; r < op->in[0]->box.n_dims; r++) {
-        int d = m->side[0].from[r];
-        m->all.lo[d] = op->in[0]->box.lo[r];
-        m->all.hi[d] = op->in[0]->box.hi[r];
-    }
-    for (int r = 0; r < op->in[1]->box.n_dims; r++) {
-        int d = m->side[1].from[r];
-        const struct join_dim *pair = m->side[1].pair[r];
-        const struct box *b = &op->in[1]->box;
-        if (pair && pair->map) continue;
-        int64_t lo = b->lo[r] - (pair ? pair->shift : 0), hi = b->hi[r] - (pair ? pair->shift : 0);
-        if (!pair || m->all.lo[d] < lo) m->all.lo[d] = lo;
-        if (!pair || m->all.hi[d] > hi) m->all.hi[d] = hi;
-        if (m->all.hi[d] < m->all.lo[d]) m->all.hi[d] = m->all.lo[d];
-    }
-}
-
-static int64_t part_cells(const struct matmul *m, enum matmul_part part)
-{
-    int64_t n = 1;
-    for (int d = 0; d < m->all.n_dims; d++)
-        if (m->part[d] == part && __builtin_mul_overflow(n, box_extent(&m->all, d), &n))
-            return INT64_MAX;
-    return n;
-}
-
-/* A panel's extents, from the whole's alone: so many cells of the summed dimensions that both
- * panels together have a good size. */
-static void choose_steps(struct matmul *m)
-{
-    int64_t rows = part_cells(m, PART_ROWS), cols = part_cells(m, PART_COLS);
-    rows = rows < GOOD_ROWS ? rows : GOOD_ROWS;
-    cols = cols < GOOD_COLS ? cols : GOOD_COLS;
-    int64_t cells = LEAST_INNER;
-    while (cells * (rows + cols) < GOOD_PANEL)
-        cells *= 2;
-    for (int d = m->all.n_dims - 1; d >= 0; d--) {
-        int64_t extent = box_extent(&m->all, d);
-        if (m->part[d] != PART_INNER) continue;
-        m->step[d] = extent <= cells ? (extent > 1 ? extent : 1) : cells;
-        cells /= m->step[d];
-        if (cells < 1) cells = 1;
-    }
-}
-
-/* Blocks of GOOD_ROWS × GOOD_COLS, smaller ones where they would be too few for workers. */
-static void choose_blocks(struct op *op, struct matmul *m)
-{
-    int64_t left[2] = {GOOD_ROWS, GOOD_COLS}, n = 1;
-    int n_dims = op->plan->rel.n_dims;
-    for (int i = n_dims - 1; i >= 0; i--) {
-        int d = op->plan->dim_of[i];
-        int64_t extent = box_extent(&op->box, i);
-        m->block[i] = 1;
-        if (d >= 0 && m->part[d] != PART_BATCH) {
-            int64_t *of = &left[m->part[d] == PART_COLS];
-            m->block[i] = extent < *of ? grid_whole(&op->box, i) : *of;
-            *of = *of / (extent > 1 ? extent : 1) > 1 ? *of / extent : 1;
-        }
-        if (__builtin_mul_overflow(n, (extent + m->block[i] - 1) / m->block[i], &n)) n = INT64_MAX;
-    }
-    for (int i = 0; i < n_dims; i++) {
-        while (n < LEAST_BLOCKS && m->block[i] >= 2 * LEAST_SIDE) {
-            m->block[i] = (m->block[i] + 1) / 2;
-            n *= 2;
-        }
-        op->grid[i] = m->block[i];
-    }
-}
+#define MASKED_INNER 4 /* parts of a panel that are gathered one by one where cells are missing */
 
 static enum status matmul_open(struct ctx *c, struct op *op)
 {
-    const struct plan *p = op->plan;
     struct matmul *m = arena_new_of(c->arena, struct matmul);
     op->state = m;
-    m->pairs = p->pairs;
-    m->type = p->in[0]->rel.cols[0].type;
-    note_parts(op, m);
-    order_side(op, m, 0);
-    order_side(op, m, 1);
-    common_box(op, m);
-    for (int i = p->split > 0; i < p->rel.n_dims; i++) {
-        op->box.lo[i] = m->all.lo[p->dim_of[i]];
-        op->box.hi[i] = m->all.hi[p->dim_of[i]];
-    }
-    box_in_region(op);
-    m->vector = part_cells(m, PART_ROWS) == 1 || part_cells(m, PART_COLS) == 1;
-    choose_steps(m);
-    choose_blocks(op, m);
+    matmul_shape(c, op, m);
     return OK;
 }
 
 /* ---- panels ---- */
 
-/* The pair's box of a box of the result; the summed dimensions whole, but for the parts wanted. */
-static void pair_box(const struct op *op, const struct box *want, struct box *out)
+/* What is made at once for a box: itself or, of those that aren't whole, the first unit. */
+static void made_at_once(const struct op *op, const struct box *want, struct box *out)
+{
+    if (matmul_is_whole(op, want))
+        *out = *want;
+    else
+        matmul_unit(op, want->lo, out);
+}
+
+/* The input's box that a side has its cells of the panel from. */
+static bool side_box(const struct op *op, int side, const struct box *panel, struct box *out)
 {
     const struct matmul *m = op->state;
-    const struct plan *p = op->plan;
-    *out = m->all;
-    if (p->split) {
-        int d = p->split_dim;
-        int64_t first = p->pairs->rel.dims[d].lo;
-        int64_t lo = first + want->lo[0] * p->split, hi = first + want->hi[0] * p->split;
-        if (out->lo[d] < lo) out->lo[d] = lo;
-        if (out->hi[d] > hi) out->hi[d] = hi;
-        if (out->hi[d] < out->lo[d]) out->hi[d] = out->lo[d];
-    }
-    for (int i = p->split > 0; i < want->n_dims; i++) {
-        out->lo[op->plan->dim_of[i]] = want->lo[i];
-        out->hi[op->plan->dim_of[i]] = want->hi[i];
-    }
+    int input = m->side[side].input;
+    struct box of;
+    matmul_side_panel(op, side, panel, &of);
+    join_side_box(m->pairs, input, &of, out);
+    return box_intersect(out, &op->in[input]->box, out);
 }
 
-/* The block that a position of the result is in. */
-static void block_around(const struct op *op, const int64_t *pos, struct box *out)
+/* Of a square on the diagonal both sides are the same. */
+static bool sides_are_one(const struct op *op, const struct box *made)
 {
-    const struct matmul *m = op->state;
-    *out = op->box;
-    for (int i = 0; i < out->n_dims; i++) {
-        int64_t lo = tile_of(pos[i], m->block[i]) * m->block[i];
-        if (lo > out->lo[i]) out->lo[i] = lo;
-        if (lo + m->block[i] < out->hi[i]) out->hi[i] = lo + m->block[i];
-    }
-}
-
-/* The next panel's range of the summed dimensions, in row-major order; false after the last. The
- * first: `whole` cut to a step each. */
-static bool first_panel(const struct matmul *m, const struct box *whole, struct box *out)
-{
-    *out = *whole;
-    for (int d = 0; d < m->all.n_dims; d++)
-        if (m->part[d] == PART_INNER && box_extent(whole, d) > m->step[d])
-            out->hi[d] = out->lo[d] + m->step[d];
-    return !box_empty(whole);
-}
-
-static bool next_panel(const struct matmul *m, const struct box *whole, struct box *at)
-{
-    for (int d = m->all.n_dims - 1; d >= 0; d--) {
-        if (m->part[d] != PART_INNER) continue;
-        bool more = at->hi[d] < whole->hi[d];
-        at->lo[d] = more ? at->hi[d] : whole->lo[d];
-        at->hi[d] = at->lo[d] + m->step[d];
-        if (at->hi[d] > whole->hi[d]) at->hi[d] = whole->hi[d];
-        if (more) return true;
-    }
-    return false;
+    return ((const struct matmul *)op->state)->symmetric && matmul_triangle(op, made) == 0;
 }
 
 int matmul_reaches(const struct op *op, const struct box *want, struct reach *out)
 {
     const struct matmul *m = op->state;
-    struct box block, whole, panel;
+    struct box made, whole, panel;
     int n = 0;
-    block_around(op, want->lo, &block);
-    pair_box(op, &block, &whole);
-    if (!first_panel(m, &whole, &panel)) return 0;
-    for (int side = 0; side < 2; side++) {
-        out[n].input = side;
-        join_side_box(m->pairs, side, &panel, &out[n].box);
-        if (box_intersect(&out[n].box, &op->in[side]->box, &out[n].box)) n++;
+    made_at_once(op, want, &made);
+    matmul_pair_box(op, &made, &whole);
+    if (!matmul_first_panel(m, &whole, &panel)) return 0;
+    for (int side = sides_are_one(op, &made); side < 2; side++) {
+        out[n].input = m->side[side].input;
+        if (side_box(op, side, &panel, &out[n].box)) n++;
     }
     return n;
 }
 
-/* Cells and bits of both panels as operands; sums of integers; a block that more than a part is
- * wanted of. */
+/* Cells and bits of both panels of a unit as operands, in parts; sums of integers; a box that is
+ * turned round, or of which a part is wanted. */
 double matmul_bytes(const struct op *op, const struct box *want)
 {
     const struct matmul *m = op->state;
-    struct box block, whole, panel;
-    block_around(op, want->lo, &block);
-    pair_box(op, &block, &whole);
-    if (!first_panel(m, &whole, &panel)) return 0;
-    double cells[4] = {1, 1, 1, 1};
+    struct box made, unit, whole, panel;
+    made_at_once(op, want, &made);
+    matmul_unit(op, want->lo, &unit);
+    matmul_pair_box(op, &unit, &whole);
+    if (!matmul_first_panel(m, &whole, &panel)) return 0;
+    double cells[4] = {1, 1, 1, 1}, result = (double)box_cells(&made);
     for (int d = 0; d < panel.n_dims; d++)
         cells[m->part[d]] *= (double)box_extent(&panel, d);
     double inner = cells[PART_BATCH] * cells[PART_INNER], each = m->type == T_INT64 ? 17 : 9;
-    double result = cells[PART_BATCH] * cells[PART_ROWS] * cells[PART_COLS];
-    return inner * (cells[PART_ROWS] + cells[PART_COLS]) * each +
-           result * (m->type == T_INT64 ? 25 : 1) + (box_equal(&block, want) ? 0 : result * 8.25);
+    double operands = inner * (cells[PART_ROWS] + cells[PART_COLS]) * each;
+    if (m->type != T_INT64) operands /= MASKED_INNER;
+    bool copied = matmul_triangle(op, &made) < 0 || !box_equal(&made, want);
+    return operands + result * (m->type == T_INT64 ? 25 : 1) + (copied ? result * 8.25 : 0);
 }
 
 static enum status read_panel(struct ctx *c, struct op *op, int side, const struct box *panel,
@@ -267,45 +94,54 @@ static enum status read_panel(struct ctx *c, struct op *op, int side, const stru
     const struct matmul *m = op->state;
     struct box want;
     *out = (struct chunk){.n_present = 0};
-    join_side_box(m->pairs, side, panel, &want);
-    if (!box_intersect(&want, &op->in[side]->box, &want)) return OK;
-    return op_produce(c, op->in[side], &want, out);
+    if (!side_box(op, side, panel, &want)) return OK;
+    return op_produce(c, op->in[m->side[side].input], &want, out);
 }
 
-static enum status add_panel(struct ctx *c, struct op *op, const struct box *panel,
-                             struct product *p)
+static void read_ahead(struct ctx *c, const struct op *op, const struct box *panel)
 {
     const struct matmul *m = op->state;
-    struct chunk ch[2];
-    struct operand o[2];
-    for (int side = 0; side < 2; side++) {
-        TRY(read_panel(c, op, side, panel, &ch[side]));
-        if (ch[side].n_present == 0) return OK;
-    }
-    bool masked = chunk_is_masked(&m->side[0], &ch[0]) || chunk_is_masked(&m->side[1], &ch[1]);
+    struct box ahead;
     for (int side = 0; side < 2; side++)
-        TRY(operand_of(c, m->pairs, &m->side[side], &ch[side], panel, masked, &o[side]));
-    return product_add(c, p, &o[0], &o[1], op->plan->pos);
+        if (side_box(op, side, panel, &ahead))
+            op_read_ahead(c, op->in[m->side[side].input], &ahead);
 }
 
-/* ---- the result ---- */
+/* ---- a unit ---- */
 
-static enum status product_make(struct ctx *c, const struct op *op, const struct box *whole,
-                                const struct chunk *ch, struct product *p)
+/* A unit of the box that is being made. */
+struct unit {
+    struct box box;
+    struct product p;
+};
+
+static enum status unit_make(struct ctx *c, const struct op *op, const struct chunk *ch,
+                             struct unit *u)
 {
     const struct matmul *m = op->state;
-    int64_t n[4] = {1, 1, 1, 1};
+    int64_t n[4] = {1, 1, 1, 1}, cols = 1, cells;
+    struct product *p = &u->p;
+    struct box whole;
     void *memory;
-    for (int d = 0; d < whole->n_dims; d++)
-        n[m->part[d]] *= box_extent(whole, d);
+    matmul_pair_box(op, &u->box, &whole);
+    for (int d = 0; d < whole.n_dims; d++)
+        n[m->part[d]] *= box_extent(&whole, d);
+    for (int i = 0; i < ch->box.n_dims; i++)
+        if (op->plan->dim_of[i] >= 0 && m->part[op->plan->dim_of[i]] == PART_COLS)
+            cols *= box_extent(&ch->box, i);
+    char *values = ch->cols[0].values;
     *p = (struct product){.type = m->type,
                           .nulls_spread = op->plan->nulls_spread,
                           .vector = m->vector,
+                          .diagonal = sides_are_one(op, &u->box),
                           .n_batch = n[PART_BATCH],
                           .rows = n[PART_ROWS],
                           .cols = n[PART_COLS],
                           .row_words = bits_words(n[PART_COLS]),
-                          .values = ch->cols[0].values};
+                          .values = values +
+                                    box_index(&ch->box, u->box.lo) * (int64_t)type_bytes(m->type),
+                          .stride = cols,
+                          .batch_step = n[PART_BATCH] > 1 ? n[PART_ROWS] * cols : 0};
     size_t words = (size_t)(p->n_batch * p->rows * p->row_words) * 8 + 8;
     TRY(scratch_zeroed(c, words, &memory));
     p->met = memory;
@@ -313,13 +149,62 @@ static enum status product_make(struct ctx *c, const struct op *op, const struct
     p->told = memory;
     TRY(scratch_zeroed(c, (size_t)p->n_batch + 1, &memory));
     p->full = memory;
-    int64_t cells = p->n_batch * p->rows * p->cols;
-    memset(p->values, 0, type_bytes(m->type) * (size_t)cells);
     if (m->type != T_INT64) return OK;
+    cells = p->n_batch * p->rows * p->cols;
     TRY(scratch_zeroed(c, sizeof(i128) * (size_t)cells + 16, &memory));
     p->wide = memory;
     return OK;
 }
+
+/* Adds a box of the pairs to a unit. */
+static enum status add_cells(struct ctx *c, struct op *op, const struct box *part,
+                             const struct chunk *ch[2], bool masked, struct unit *u)
+{
+    const struct matmul *m = op->state;
+    struct operand o[2];
+    struct box of;
+    for (int side = 0; side < 2; side++) {
+        matmul_side_panel(op, side, part, &of);
+        TRY(operand_of(c, m->pairs, &m->side[side], ch[side], &of, masked, &o[side]));
+    }
+    return product_add(c, &u->p, &o[0], &o[1], op->plan->pos);
+}
+
+/* A unit's part of a panel. Whether cells are missing is asked of that part alone: what lies beside
+ * it in a larger box must not change how it is multiplied. */
+static enum status add_unit(struct ctx *c, struct op *op, const struct box *panel,
+                            const struct chunk *ch[2], struct unit *u)
+{
+    const struct matmul *m = op->state;
+    struct box part, of;
+    bool masked = false;
+    matmul_pair_box(op, &u->box, &part);
+    box_intersect(&part, panel, &part);
+    for (int side = 0; side < 2; side++) {
+        matmul_side_panel(op, side, &part, &of);
+        masked = masked || part_is_masked(m->pairs, &m->side[side], ch[side], &of);
+    }
+    int d = 0, longest = 0;
+    for (; d < part.n_dims; d++)
+        if (m->part[d] == PART_INNER && box_extent(&part, d) > box_extent(&part, longest))
+            longest = d;
+    struct scratch_mark mark = scratch_mark(c->scratch);
+    if (!masked || m->part[longest] != PART_INNER || m->type == T_INT64) {
+        TRY(add_cells(c, op, &part, ch, masked, u));
+        scratch_release(c->scratch, mark);
+        return OK;
+    }
+    int64_t end = part.hi[longest];
+    int64_t step = (box_extent(&part, longest) + MASKED_INNER - 1) / MASKED_INNER;
+    for (; part.lo[longest] < end; part.lo[longest] += step) {
+        part.hi[longest] = part.lo[longest] + step < end ? part.lo[longest] + step : end;
+        TRY(add_cells(c, op, &part, ch, true, u));
+        scratch_release(c->scratch, mark);
+    }
+    return OK;
+}
+
+/* ---- the result ---- */
 
 static bool all_full(const struct product *p)
 {
@@ -328,111 +213,212 @@ static bool all_full(const struct product *p)
     return true;
 }
 
-/* Presence and validity from the rows of bits. */
-static enum status set_masks(struct ctx *c, const struct product *p, struct chunk *ch)
-{
-    int64_t rows = p->n_batch * p->rows, words = rows * p->row_words;
-    bool nulls = p->nulls_spread && !bits_none(p->told, 0, words * 64);
-    if (all_full(p) && !nulls) return OK;
-    TRY(chunk_need_present(c, ch));
-    TRY(column_need_valid(c, &ch->cols[0], ch->n));
-    for (int64_t w = 0; w < words && p->nulls_spread; w++)
-        p->told[w] = ~p->told[w];
-    for (int64_t i = 0; i < rows; i++) {
-        bits_copy(ch->present, i * p->cols, p->met, i * p->row_words * 64, p->cols);
-        bits_copy(ch->cols[0].valid, i * p->cols, p->told, i * p->row_words * 64, p->cols);
-    }
-    ch->n_present = bits_count(ch->present, 0, ch->n);
-    return OK;
-}
-
 static enum status take_wide(struct ctx *c, const struct op *op, const struct product *p)
 {
-    int64_t *to = p->values;
-    for (int64_t i = 0; i < p->n_batch * p->rows * p->cols; i++) {
-        to[i] = (int64_t)p->wide[i];
-        if ((i128)to[i] != p->wide[i])
-            return fail_at(c, ERR_OVERFLOW, op->plan->pos, "bigint out of range");
+    for (int64_t i = 0; i < p->n_batch * p->rows; i++) {
+        int64_t *to = (int64_t *)p->values + i * p->stride;
+        const i128 *from = p->wide + i * p->cols;
+        for (int64_t k = 0; k < p->cols; k++) {
+            to[k] = (int64_t)from[k];
+            if ((i128)to[k] != from[k])
+                return fail_at(c, ERR_OVERFLOW, op->plan->pos, "bigint out of range");
+        }
     }
     return OK;
 }
 
-static void read_ahead(struct ctx *c, const struct op *op, const struct box *panel)
+/* Presence and validity from the rows of bits. */
+static void set_unit_masks(const struct unit *u, struct chunk *ch)
 {
-    const struct matmul *m = op->state;
-    struct box ahead;
-    for (int side = 0; side < 2; side++) {
-        join_side_box(m->pairs, side, panel, &ahead);
-        if (box_intersect(&ahead, &op->in[side]->box, &ahead))
-            op_read_ahead(c, op->in[side], &ahead);
+    const struct product *p = &u->p;
+    int64_t words = p->n_batch * p->rows * p->row_words, at = box_index(&ch->box, u->box.lo);
+    for (int64_t w = 0; w < words && p->nulls_spread; w++)
+        p->told[w] = ~p->told[w];
+    for (int64_t i = 0; i < p->n_batch * p->rows; i++) {
+        int64_t from = i * p->row_words * 64, to = at + i * p->stride;
+        bits_copy(ch->present, to, p->met, from, p->cols);
+        bits_copy(ch->cols[0].valid, to, p->told, from, p->cols);
     }
 }
 
-/* A whole block. */
-static enum status make_block(struct ctx *c, struct op *op, const struct box *block,
-                              struct chunk *ch)
+static enum status set_masks(struct ctx *c, const struct unit *units, int64_t n, struct chunk *ch)
+{
+    bool plain = true;
+    for (int64_t i = 0; i < n && plain; i++) {
+        const struct product *p = &units[i].p;
+        int64_t bits = p->n_batch * p->rows * p->row_words * 64;
+        plain = all_full(p) && !(p->nulls_spread && !bits_none(p->told, 0, bits));
+    }
+    if (plain) return OK;
+    TRY(chunk_need_present(c, ch));
+    TRY(column_need_valid(c, &ch->cols[0], ch->n));
+    for (int64_t i = 0; i < n; i++)
+        set_unit_masks(&units[i], ch);
+    return OK;
+}
+
+/* The units of a box, without those below the diagonal of a square. */
+static enum status make_units(struct ctx *c, const struct op *op, const struct chunk *ch,
+                              struct unit **out, int64_t *n)
+{
+    const struct box *want = &ch->box;
+    int64_t pos[MAX_DIMS], room = 0;
+    struct box unit;
+    void *memory;
+    memcpy(pos, want->lo, sizeof pos);
+    do {
+        matmul_unit(op, pos, &unit);
+        room++;
+    } while (matmul_next_unit(want, &unit, pos));
+    TRY(scratch_alloc(c, sizeof(struct unit) * (size_t)room, &memory));
+    *out = memory;
+    *n = 0;
+    memcpy(pos, want->lo, sizeof pos);
+    do {
+        matmul_unit(op, pos, &unit);
+        if (matmul_triangle(op, &unit) < 0) continue;
+        (*out)[*n].box = unit;
+        TRY(unit_make(c, op, ch, &(*out)[(*n)++]));
+    } while (matmul_next_unit(want, &unit, pos));
+    return OK;
+}
+
+/* ---- Gram matrices ---- */
+
+/* The square's cells below its diagonal are those above it. */
+static void mirror(const struct matmul *m, struct chunk *ch)
+{
+    int64_t n = 1;
+    while (n * n < ch->n)
+        n++;
+    struct column *col = &ch->cols[0];
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < i; k++) {
+            int64_t to = i * n + k, from = k * n + i;
+            if (m->type == T_FLOAT32)
+                ((float *)col->values)[to] = ((const float *)col->values)[from];
+            else
+                ((double *)col->values)[to] = ((const double *)col->values)[from];
+            if (ch->present) bit_put(ch->present, to, bit_get(ch->present, from));
+            if (col->valid) bit_put(col->valid, to, bit_get(col->valid, from));
+        }
+}
+
+/* A box below the diagonal from the one above it. */
+static enum status turn_round(struct ctx *c, const struct op *op, const struct chunk *from,
+                              struct chunk *to)
+{
+    const struct matmul *m = op->state;
+    struct gather g = {.n = to->box.n_dims};
+    int64_t src[MAX_DIMS];
+    box_strides(&from->box, src);
+    box_strides(&to->box, g.dst_stride);
+    for (int i = 0; i < g.n; i++) {
+        bool batch = op->plan->dim_of[i] < 0 || m->part[op->plan->dim_of[i]] == PART_BATCH;
+        g.extent[i] = box_extent(&to->box, i);
+        g.src_stride[i] = src[batch ? i : m->mate[i]];
+    }
+    gather_simplify(&g);
+    gather_values(&g, to->cols[0].values, from->cols[0].values, type_bytes(m->type));
+    if (from->present) {
+        TRY(chunk_need_present(c, to));
+        gather_bits(&g, to->present, from->present);
+    }
+    if (from->cols[0].valid) {
+        TRY(column_need_valid(c, &to->cols[0], to->n));
+        gather_bits(&g, to->cols[0].valid, from->cols[0].valid);
+    }
+    return OK;
+}
+
+/* ---- boxes ---- */
+
+static enum status add_panel(struct ctx *c, struct op *op, const struct box *panel, bool one_side,
+                             struct unit *units, int64_t n)
+{
+    struct chunk ch[2];
+    const struct chunk *of[2] = {&ch[one_side], &ch[1]};
+    for (int side = one_side; side < 2; side++) {
+        TRY(read_panel(c, op, side, panel, &ch[side]));
+        if (ch[side].n_present == 0) return OK;
+    }
+    for (int64_t i = 0; i < n; i++)
+        TRY(add_unit(c, op, panel, of, &units[i]));
+    return OK;
+}
+
+/* A box of whole units. */
+static enum status make_box(struct ctx *c, struct op *op, const struct box *want, struct chunk *ch)
 {
     const struct matmul *m = op->state;
     struct box whole, panel;
-    struct product p;
-    pair_box(op, block, &whole);
-    TRY(chunk_alloc(c, &op->plan->rel, block, ch));
-    TRY(product_make(c, op, &whole, ch, &p));
-    bool more = first_panel(m, &whole, &panel);
+    struct unit *units;
+    int64_t n;
+    TRY(chunk_alloc(c, &op->plan->rel, want, ch));
+    memset(ch->cols[0].values, 0, type_bytes(m->type) * (size_t)ch->n);
+    TRY(make_units(c, op, ch, &units, &n));
+    matmul_pair_box(op, want, &whole);
+    bool more = matmul_first_panel(m, &whole, &panel), one_side = sides_are_one(op, want);
     while (more) {
         struct scratch_mark mark = scratch_mark(c->scratch);
         struct box now = panel;
-        more = next_panel(m, &whole, &panel);
+        more = matmul_next_panel(m, &whole, &panel);
         if (more) read_ahead(c, op, &panel);
-        TRY(add_panel(c, op, &now, &p));
+        TRY(add_panel(c, op, &now, one_side, units, n));
         scratch_release(c->scratch, mark);
         TRY(check_cancel(c));
     }
-    TRY(set_masks(c, &p, ch));
-    return m->type == T_INT64 ? take_wide(c, op, &p) : OK;
+    for (int64_t i = 0; i < n && m->type == T_INT64; i++)
+        TRY(take_wide(c, op, &units[i].p));
+    TRY(set_masks(c, units, n, ch));
+    if (one_side) mirror(m, ch);
+    if (ch->present) ch->n_present = bits_count(ch->present, 0, ch->n);
+    return OK;
 }
 
-static void copy_part(const struct chunk *block, struct chunk *out)
+static enum status make_whole(struct ctx *c, struct op *op, const struct box *want,
+                              struct chunk *out)
+{
+    struct box above;
+    struct chunk ch;
+    if (matmul_triangle(op, want) >= 0) return make_box(c, op, want, out);
+    TRY(chunk_alloc(c, &op->plan->rel, want, out));
+    matmul_turned(op, want, &above);
+    TRY(make_box(c, op, &above, &ch));
+    TRY(turn_round(c, op, &ch, out));
+    out->n_present = ch.n_present;
+    return OK;
+}
+
+static void copy_part(const struct chunk *unit, struct chunk *out)
 {
     struct box part;
-    const struct column *from = &block->cols[0];
+    const struct column *from = &unit->cols[0];
     struct column *to = &out->cols[0];
-    box_intersect(&block->box, &out->box, &part);
-    box_copy(to->values, &out->box, from->values, &block->box, &part, type_bytes(from->type));
-    box_copy_bits(out->present, &out->box, block->present, &block->box, &part);
-    box_copy_bits(to->valid, &out->box, from->valid, &block->box, &part);
-}
-
-/* The first position of the next block that the box has a part of, in row-major order. */
-static bool next_block(const struct box *want, const struct box *block, int64_t *pos)
-{
-    for (int i = want->n_dims - 1; i >= 0; i--) {
-        pos[i] = block->hi[i];
-        if (pos[i] < want->hi[i]) return true;
-        pos[i] = want->lo[i];
-    }
-    return false;
+    box_intersect(&unit->box, &out->box, &part);
+    box_copy(to->values, &out->box, from->values, &unit->box, &part, type_bytes(from->type));
+    box_copy_bits(out->present, &out->box, unit->present, &unit->box, &part);
+    box_copy_bits(to->valid, &out->box, from->valid, &unit->box, &part);
 }
 
 static enum status matmul_produce(struct ctx *c, struct op *op, const struct box *want,
                                   struct chunk *out)
 {
     int64_t pos[MAX_DIMS];
-    struct box block;
-    memcpy(pos, want->lo, sizeof pos);
-    block_around(op, pos, &block);
-    if (box_equal(&block, want)) return make_block(c, op, want, out);
+    struct box unit;
+    if (matmul_is_whole(op, want)) return make_whole(c, op, want, out);
     struct chunk ch, one;
+    memcpy(pos, want->lo, sizeof pos);
     TRY(chunk_alloc(c, &op->plan->rel, want, &ch));
     TRY(chunk_need_present(c, &ch));
     TRY(column_need_valid(c, &ch.cols[0], ch.n));
     do {
         struct scratch_mark mark = scratch_mark(c->scratch);
-        block_around(op, pos, &block);
-        TRY(make_block(c, op, &block, &one));
+        matmul_unit(op, pos, &unit);
+        TRY(make_whole(c, op, &unit, &one));
         copy_part(&one, &ch);
         scratch_release(c->scratch, mark);
-    } while (next_block(want, &block, pos));
+    } while (matmul_next_unit(want, &unit, pos));
     ch.n_present = bits_count(ch.present, 0, ch.n);
     if (ch.n_present == ch.n) ch.present = NULL;
     if (bits_all(ch.cols[0].valid, 0, ch.n)) ch.cols[0].valid = NULL;
