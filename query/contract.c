@@ -238,7 +238,8 @@ static enum status times(struct ctx *c, struct expr **to, struct expr *e)
     return OK;
 }
 
-/* *found false: it is no such product. */
+/* *found false: it is no such product. Of floats a negative and a quotient by a constant are one:
+ * the left takes the factor. */
 static enum status split_product(struct ctx *c, const struct plan *join, struct expr *e,
                                  struct factors *f, bool *found)
 {
@@ -249,10 +250,19 @@ static enum status split_product(struct ctx *c, const struct plan *join, struct 
     }
     if (!s.left || !s.right) return times(c, s.right ? &f->right : &f->left, e);
     const struct expr *u = uncast(e);
-    *found = u->kind == E_CALL && u->n_args == 2 && !strcmp(func_name(u->func), "*");
-    for (int i = 0; i < 2 && *found; i++)
-        TRY(split_product(c, join, u->args[i], f, found));
-    return OK;
+    *found = u->kind == E_CALL;
+    if (!*found) return OK;
+    const char *name = func_name(u->func);
+    bool negative = u->n_args == 1 && !strcmp(name, "-"), quotient = !strcmp(name, "/");
+    if (!strcmp(name, "*") || (negative && type_is_float(u->type))) {
+        for (int i = 0; i < u->n_args && *found; i++)
+            TRY(split_product(c, join, u->args[i], f, found));
+        return negative && *found ? expr_make_call(c, "-", &f->left, 1, e->pos, &f->left) : OK;
+    }
+    *found = quotient && type_is_float(u->type) && expr_is_const(u->args[1]);
+    if (*found) TRY(split_product(c, join, u->args[0], f, found));
+    struct expr *both[2] = {f->left, u->args[quotient]};
+    return *found ? expr_make_call(c, "/", both, 2, e->pos, &f->left) : OK;
 }
 
 static struct expr *to_right(struct ctx *c, const struct expr *e, void *self)

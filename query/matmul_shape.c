@@ -8,8 +8,8 @@
 #include "storage/base/pool.h"
 #include <string.h>
 
-#define GOOD_ROWS 512 /* of a unit */
-#define GOOD_COLS 1024
+#define GOOD_ROWS 1024 /* of a unit */
+#define GOOD_COLS 512
 #define GOOD_GRAM 512 /* a unit on the diagonal is square */
 #define LEAST_SIDE 128
 #define LEAST_UNITS 8
