@@ -63,7 +63,9 @@ struct matmul {
     int64_t unit[MAX_DIMS];          /* of the result's dimensions; units begin at multiples */
     enum type type;
     bool vector;
+    struct kept *kept; /* NULL: nothing is */
 };
+int64_t matmul_sum(const struct matmul *m); /* positions of the summed dimensions */
 void matmul_shape(struct ctx *c, struct op *op, struct matmul *m);
 /* The unit that a position of the result is in, and the next that a box has a part of, row-major:
  * its position. */
@@ -84,6 +86,20 @@ bool matmul_first_panel(const struct matmul *m, const struct box *whole, struct 
 bool matmul_next_panel(const struct matmul *m, const struct box *whole, struct box *at);
 /* What a side has its cells of a panel from: the same box, but where both sides are the right. */
 void matmul_side_panel(const struct op *op, int side, const struct box *panel, struct box *out);
+
+/* ---- matmul_kept.c: units that were made once ---- */
+
+/* sum: how many products a cell is the sum of. */
+enum status kept_new(struct ctx *c, const struct op *op, int64_t sum, struct kept **out);
+void kept_free(struct kept *k); /* NULL allowed */
+/* Is the unit the caller's to make, and then to kept_store() or kept_forget()? Else it is there. */
+enum status kept_claim(struct ctx *c, const struct op *op, const struct box *unit, bool *mine);
+enum status kept_store(struct ctx *c, const struct op *op, const struct chunk *unit);
+void kept_forget(const struct op *op, const struct box *unit);
+bool kept_has(const struct op *op, const struct box *unit);
+/* The unit's chunk, with the values of the part. */
+enum status kept_read(struct ctx *c, const struct op *op, const struct box *unit,
+                      const struct box *part, struct chunk *out);
 
 /* ---- matmul_panel.c ---- */
 

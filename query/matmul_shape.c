@@ -136,6 +136,11 @@ static int64_t part_cells(const struct matmul *m, enum matmul_part part)
     return n;
 }
 
+int64_t matmul_sum(const struct matmul *m)
+{
+    return part_cells(m, PART_INNER);
+}
+
 /* A panel's extents, from the whole's alone: so many cells of the summed dimensions that both
  * panels together have a good size: large enough for a call, and near enough to stay in the
  * processor's cache until they are multiplied. */

@@ -22,7 +22,13 @@ static enum status matmul_open(struct ctx *c, struct op *op)
     struct matmul *m = arena_new_of(c->arena, struct matmul);
     op->state = m;
     matmul_shape(c, op, m);
-    return OK;
+    return kept_new(c, op, matmul_sum(m), &m->kept);
+}
+
+static void matmul_close(struct op *op)
+{
+    const struct matmul *m = op->state;
+    if (m) kept_free(m->kept);
 }
 
 /* ---- panels ---- */
@@ -376,20 +382,6 @@ static enum status make_box(struct ctx *c, struct op *op, const struct box *want
     return OK;
 }
 
-static enum status make_whole(struct ctx *c, struct op *op, const struct box *want,
-                              struct chunk *out)
-{
-    struct box above;
-    struct chunk ch;
-    if (matmul_triangle(op, want) >= 0) return make_box(c, op, want, out);
-    TRY(chunk_alloc(c, &op->plan->rel, want, out));
-    matmul_turned(op, want, &above);
-    TRY(make_box(c, op, &above, &ch));
-    TRY(turn_round(c, op, &ch, out));
-    out->n_present = ch.n_present;
-    return OK;
-}
-
 static void copy_part(const struct chunk *unit, struct chunk *out)
 {
     struct box part;
@@ -401,12 +393,103 @@ static void copy_part(const struct chunk *unit, struct chunk *out)
     box_copy_bits(to->valid, &out->box, from->valid, &unit->box, &part);
 }
 
+/* The units above the diagonal that a box below it is made of, if all are kept. */
+static enum status read_kept(struct ctx *c, const struct op *op, const struct box *above,
+                             struct chunk *out, bool *found)
+{
+    int64_t pos[MAX_DIMS];
+    struct box unit;
+    struct chunk one;
+    memcpy(pos, above->lo, sizeof pos);
+    *found = false;
+    do {
+        matmul_unit(op, pos, &unit);
+        if (!kept_has(op, &unit)) return OK;
+    } while (matmul_next_unit(above, &unit, pos));
+    TRY(chunk_alloc(c, &op->plan->rel, above, out));
+    TRY(chunk_need_present(c, out));
+    TRY(column_need_valid(c, &out->cols[0], out->n));
+    memcpy(pos, above->lo, sizeof pos);
+    do {
+        struct scratch_mark mark = scratch_mark(c->scratch);
+        matmul_unit(op, pos, &unit);
+        TRY(kept_read(c, op, &unit, &unit, &one));
+        copy_part(&one, out);
+        scratch_release(c->scratch, mark);
+    } while (matmul_next_unit(above, &unit, pos));
+    *found = true;
+    return OK;
+}
+
+/* Keeps the units of a box above the diagonal. */
+static enum status keep_units(struct ctx *c, const struct op *op, const struct chunk *ch)
+{
+    int64_t pos[MAX_DIMS];
+    struct box unit;
+    struct chunk one;
+    memcpy(pos, ch->box.lo, sizeof pos);
+    do {
+        struct scratch_mark mark = scratch_mark(c->scratch);
+        bool mine;
+        matmul_unit(op, pos, &unit);
+        TRY(kept_claim(c, op, &unit, &mine));
+        if (!mine) continue;
+        enum status st = chunk_cut(c, ch, &unit, &one);
+        if (st != OK) {
+            kept_forget(op, &unit);
+            return st;
+        }
+        TRY(kept_store(c, op, &one));
+        scratch_release(c->scratch, mark);
+    } while (matmul_next_unit(&ch->box, &unit, pos));
+    return OK;
+}
+
+/* A box of whole units on one side of the diagonal, or on it. */
+static enum status make_whole(struct ctx *c, struct op *op, const struct box *want,
+                              struct chunk *out)
+{
+    struct box above;
+    struct chunk ch;
+    bool kept = false;
+    if (matmul_triangle(op, want) >= 0) return make_box(c, op, want, out);
+    TRY(chunk_alloc(c, &op->plan->rel, want, out));
+    matmul_turned(op, want, &above);
+    if (((const struct matmul *)op->state)->kept) TRY(read_kept(c, op, &above, &ch, &kept));
+    if (!kept) TRY(make_box(c, op, &above, &ch));
+    TRY(turn_round(c, op, &ch, out));
+    out->n_present = out->present ? bits_count(out->present, 0, out->n) : out->n;
+    return OK;
+}
+
+/* A unit of which a part is wanted. */
+static enum status make_part(struct ctx *c, struct op *op, const struct box *unit,
+                             const struct box *want, struct chunk *out)
+{
+    struct box part;
+    bool mine;
+    box_intersect(unit, want, &part);
+    TRY(kept_claim(c, op, unit, &mine));
+    if (!mine) return kept_read(c, op, unit, &part, out);
+    enum status st = make_whole(c, op, unit, out);
+    if (st != OK) {
+        kept_forget(op, unit);
+        return st;
+    }
+    return kept_store(c, op, out);
+}
+
 static enum status matmul_produce(struct ctx *c, struct op *op, const struct box *want,
                                   struct chunk *out)
 {
     int64_t pos[MAX_DIMS];
     struct box unit;
-    if (matmul_is_whole(op, want)) return make_whole(c, op, want, out);
+    const struct matmul *m = op->state;
+    if (matmul_is_whole(op, want)) {
+        TRY(make_whole(c, op, want, out));
+        bool turned_too = m->symmetric && m->kept && matmul_triangle(op, want) > 0;
+        return turned_too ? keep_units(c, op, out) : OK;
+    }
     struct chunk ch, one;
     memcpy(pos, want->lo, sizeof pos);
     TRY(chunk_alloc(c, &op->plan->rel, want, &ch));
@@ -415,7 +498,7 @@ static enum status matmul_produce(struct ctx *c, struct op *op, const struct box
     do {
         struct scratch_mark mark = scratch_mark(c->scratch);
         matmul_unit(op, pos, &unit);
-        TRY(make_whole(c, op, &unit, &one));
+        TRY(make_part(c, op, &unit, want, &one));
         copy_part(&one, &ch);
         scratch_release(c->scratch, mark);
     } while (matmul_next_unit(want, &unit, pos));
@@ -426,4 +509,4 @@ static enum status matmul_produce(struct ctx *c, struct op *op, const struct box
     return OK;
 }
 
-const struct op_class op_matmul_class = {"matmul", matmul_open, matmul_produce, NULL};
+const struct op_class op_matmul_class = {"matmul", matmul_open, matmul_produce, matmul_close};

@@ -2,11 +2,16 @@
 """Matrix products of random arrays against products cell by cell: a @ b with batches and vectors, and sums of products over joins
 in many spellings; EMPTY, NULL, NaN and infinities, integers and both floats, axes of labels and axes that overlap in part.
 
+Then large ones, of several units each, against NumPy, the same to the bit whatever the workers, the cache and the memory.
+
     matrix_test.py [ROUNDS]"""
+import hashlib
 import math
 import os
 import random
 import sys
+
+import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import Count, Server, seed  # noqa: E402
@@ -195,6 +200,97 @@ def sums(rng, count, conns):
     check(count, conns, sql, 2, product(a, b, place, False), "int" if kind_of(ka, kb) == "int" else kind_of(ka, kb))
 
 
+# What a cell is made of: dense, some missing, nearly all missing; %s is the type.
+CELLS = ["SELECT [i], [j], random_normal({0})::{1} AS v FROM GRID [i => 0 : {2}, j => 0 : {3}]",
+         "SELECT [i], [j], CASE WHEN random({0} + 7) > 0.1 THEN random_normal({0})::{1} END AS v FROM GRID [i => 0 : {2}, j => 0 : {3}] "
+         "WHERE random({0} + 8) > 0.2",
+         "SELECT [i], [j], random_normal({0})::{1} AS v FROM GRID [i => 0 : {2}, j => 0 : {3}] WHERE random({0} + 9) < 0.002",
+         "SELECT [i], [j], random_normal({0})::{1} AS v FROM GRID [i => 0 : {2}, j => 0 : {3}] WHERE i // 300 % 2 = 0 OR j // 300 % 2 = 0",
+         "SELECT [i], [j], CASE WHEN i = j THEN 'Infinity' WHEN i = j + 1 THEN 'NaN' ELSE random_normal({0}) END::{1} AS v "
+         "FROM GRID [i => 0 : {2}, j => 0 : {3}] WHERE i < 500 OR j < 300"]
+SIZES = [(0, 5, 3), (5, 0, 3), (1, 1, 1), (1, 4000, 1), (7, 3, 1), (1, 900, 700), (1100, 385, 600), (1030, 1000, 520), (300, 2000, 1300), (513, 769, 1025)]
+
+
+def fill(conn, name, n, m, k, kind, cells):
+    conn.execute(f"DROP ARRAY IF EXISTS {name}")
+    last = [x - 1 if x else "*" for x in (n, m)]
+    conn.execute(f"CREATE ARRAY {name} (i BIGINT DIMENSION [0 : {last[0]}] TILE 200, j BIGINT DIMENSION [0 : {last[1]}] TILE 150, v {kind})")
+    if n and m:
+        conn.execute(f"INSERT INTO {name} " + cells.format(k, kind, n - 1, m - 1))
+
+
+def taken(conn, name, shape):
+    """Its values with 0 for EMPTY, which cells exist, and which are NULL."""
+    v, there, null = np.zeros(shape), np.zeros(shape, bool), np.zeros(shape, bool)
+    rows = conn.execute(f"SELECT i, j, v FROM {name}").fetchall()
+    if rows:
+        i, j = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
+        there[i, j] = True
+        null[i, j] = [r[2] is None for r in rows]
+        v[i, j] = [0 if r[2] is None else r[2] for r in rows]
+    return v, there, null
+
+
+def right(rows, a, b, rtol):
+    """Are the rows of a product those of NumPy's? What is not finite is multiplied cell by cell."""
+    (x, xt, xn), (y, yt, yn) = a, b
+    met = xt.astype(np.float32) @ yt.astype(np.float32) > 0
+    told = (xn.astype(np.float32) @ yt.astype(np.float32) + xt.astype(np.float32) @ yn.astype(np.float32)) > 0
+    xf, yf = np.where(np.isfinite(x), x, 0), np.where(np.isfinite(y), y, 0)
+    want, size = xf @ yf, np.abs(xf) @ np.abs(yf)
+    with np.errstate(invalid="ignore"):
+        for i, j in zip(*np.nonzero(~np.isfinite(x))):
+            want[i] += np.where(yt[j], x[i, j] * y[j], 0)
+        for j, k in zip(*np.nonzero(~np.isfinite(y))):
+            want[:, k] += np.where(xt[:, j], x[:, j] * y[j, k], 0)
+    want[told], size[told] = math.nan, 0
+    if len(rows) != met.sum():
+        return f"{len(rows)} cells, wanted {met.sum()}"
+    if not len(rows):
+        return None
+    i, k = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
+    got = np.array([math.nan if r[2] is None else r[2] for r in rows])
+    w, null = want[i, k], np.array([r[2] is None for r in rows])
+    with np.errstate(invalid="ignore"):
+        near = (np.abs(got - w) <= rtol * size[i, k]) | (got == w) | (np.isnan(got) & np.isnan(w))
+    near &= met[i, k] & (null == told[i, k])
+    bad = np.nonzero(~near)[0]
+    return f"{len(bad)} of {len(rows)} cells, first {rows[bad[0]]}, wanted {w[bad[0]]}" if len(bad) else None
+
+
+def same_bits(rows):
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+def large(rng, count, conns, size, kind):
+    """a @ b and Gram matrices in each spelling; those are symmetric to the bit."""
+    n, inner, m = size
+    conn = conns[0][0]
+    fill(conn, "p", n, inner, rng.randint(1, 99), kind, rng.choice(CELLS))
+    fill(conn, "q", inner, m, rng.randint(1, 99), kind, rng.choice(CELLS))
+    p, q = taken(conn, "p", (n, inner)), taken(conn, "q", (inner, m))
+    turned = tuple(x.T for x in p)
+    cases = [("SELECT * FROM p @ transpose(p)", p, turned), ("SELECT * FROM transpose(p) @ p", turned, p),
+             ("SELECT [x.j], [y.j AS k], sum(x.v * y.v) AS v FROM p x JOIN p y ON x.i = y.i GROUP BY x.j, y.j", None, None)]
+    if inner and n and m:
+        cases.append(("SELECT * FROM p @ q", p, q))
+        cases.append(("SELECT [p.i], [q.j], sum(p.v * q.v) AS v FROM p JOIN q ON p.j = q.i GROUP BY p.i, q.j", None, None))
+    for sql, a, b in cases:
+        first = None
+        for c, name in conns:
+            rows = c.execute(sql).fetchall()
+            bits = same_bits(rows)
+            if first is None:
+                first = bits
+                wrong = right(rows, a, b, 1e-4 if kind == "REAL" else 1e-12) if a else None
+                count.check(wrong is None, f"{size} {kind} {sql}: {wrong}")
+                if "q" not in sql:
+                    cells = {r[:2]: r[2] for r in rows}
+                    odd = [at for at, v in cells.items() if repr(cells.get(at[::-1], "EMPTY")) != repr(v)]
+                    count.check(not odd, f"{size} {kind} {sql}: not symmetric at {odd[:3]}")
+            count.check(bits == first, f"{size} {kind} {name}: {sql}: other bits")
+
+
 def main():
     first = seed()
     count = Count()
@@ -208,6 +304,8 @@ def main():
         for k in range(ROUNDS):
             rng = random.Random(first + k)
             (products if rng.random() < 0.6 else sums)(rng, count, conns)
+        for k, size in enumerate(SIZES if ROUNDS >= 20 else SIZES[:ROUNDS]):
+            large(random.Random(first + k), count, conns, size, ("DOUBLE", "REAL")[(first + k) % 2])
         for conn, _ in conns:
             conn.close()
     return count.finish()
