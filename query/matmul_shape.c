@@ -150,7 +150,7 @@ static void choose_steps(struct matmul *m)
     rows = rows < GOOD_ROWS ? rows : GOOD_ROWS;
     cols = cols < GOOD_COLS ? cols : GOOD_COLS;
     int64_t cells = LEAST_INNER;
-    while (cells * (rows + cols) < GOOD_PANEL)
+    while (cells * (rows + cols + 1) < GOOD_PANEL)
         cells *= 2;
     for (int d = m->all.n_dims - 1; d >= 0; d--) {
         int64_t extent = box_extent(&m->all, d);
@@ -182,7 +182,7 @@ static void choose_units(const struct op *op, struct matmul *m)
         m->unit[i] = 1;
         if (part != PART_BATCH) {
             m->unit[i] = extent < *of ? grid_whole(&op->box, i) : *of;
-            *of = *of / (extent > 1 ? extent : 1) > 1 ? *of / extent : 1;
+            *of = extent > 0 && *of / extent > 1 ? *of / extent : 1;
             cells *= m->unit[i];
         } else if (op->plan->dim_of[i] >= 0 && (batch = GOOD_BATCH / (cells ? cells : 1)) > 1) {
             m->unit[i] = extent < batch ? grid_whole(&op->box, i) : batch;
