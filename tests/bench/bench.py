@@ -20,6 +20,7 @@ import costs  # noqa: E402
 import expressions  # noqa: E402
 import growth  # noqa: E402
 import large  # noqa: E402
+import matrices  # noqa: E402
 import report  # noqa: E402
 import small  # noqa: E402
 import sorting  # noqa: E402
@@ -28,7 +29,7 @@ import windows  # noqa: E402
 import workload  # noqa: E402
 from harness import BUILD, Server  # noqa: E402
 
-FAMILIES = [expressions, aggregates, windows, sorting, storage, small, large]
+FAMILIES = [expressions, aggregates, windows, sorting, storage, matrices, small, large]
 OUT = "build/bench"
 
 
@@ -61,7 +62,8 @@ def run(bench, n, families=FAMILIES, after=None):
         results = bench.measure(row)
         done.append((row, results))
         times = "  ".join(f"{report.NAMES[who]} {report.took(r)} ({r.cpu_s * 1e3:.0f})" for who, r in results.items())
-        print(f"{row.name:40} {times}  ratio {report.number(report.ratio(results))} (goal {row.goal:g})", flush=True)
+        print(f"{row.name:40} {times}  ratio {report.number(report.ratio(results))} (goal {row.goal:g})"
+              + (f"  {report.number(report.fraction(row, results, {}))} of the plain call" if "plain" in results else ""), flush=True)
         if after:
             after(done)
     return done
@@ -79,7 +81,7 @@ def profiles(bench, n):
 
 def grow(bench, millions, done):
     """Tessera at smaller sizes; the rows at the full size are there already. Rows of their own size are left out."""
-    families = [f for f in FAMILIES if f not in (small, large)]
+    families = [f for f in FAMILIES if f not in (matrices, small, large)]
     grown = {growth.STEPS[-1]: done}
     for step in growth.STEPS[:-1]:
         print(f"\nat {step}/8:")

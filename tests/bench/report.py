@@ -4,9 +4,9 @@ The chart is written from the table's numbers as text: a bar a workload, best pe
 import math
 import os
 
-ORDER = ["tessera", "numpy", "numexpr", "dask", "xarray", "duckdb", "blosc2", "zarr", "tiledb", "h5py", "postgres"]
+ORDER = ["tessera", "numpy", "numexpr", "dask", "xarray", "duckdb", "blosc2", "zarr", "tiledb", "h5py", "postgres", "plain"]
 NAMES = dict(zip(ORDER, ["Tessera", "NumPy", "NumExpr", "Dask", "xarray", "DuckDB", "Blosc2", "Zarr (+Dask)", "TileDB", "HDF5 (h5py)",
-                         "PostgreSQL"]))
+                         "PostgreSQL", "plain call"]))
 
 
 def number(x):
@@ -27,7 +27,7 @@ def took(result):
 
 
 def best_peer(results):
-    times = {who: r.median for who, r in results.items() if who != "tessera" and not r.failure and r.median}
+    times = {who: r.median for who, r in results.items() if who not in ("tessera", "plain") and not r.failure and r.median}
     return min(times, key=times.get) if times else None
 
 
@@ -37,8 +37,10 @@ def ratio(results):
 
 
 def fraction(row, results, limits):
-    """Of the machine's limit: the time at that limit over the time taken."""
-    ours = results.get("tessera")
+    """Of the machine's limit: the time at that limit, or of the plain call in the same turns, over the time taken."""
+    ours, plain = results.get("tessera"), results.get("plain")
+    if plain and plain.median and ours and ours.median and not ours.failure:
+        return plain.median / ours.median
     if not row.limit or not ours or not ours.median or row.limit[0] not in limits:
         return None
     return row.limit[1] / (limits[row.limit[0]] * 1e9) / ours.median
@@ -57,9 +59,9 @@ def table(done, limits):
     lines = ["| workload | " + " | ".join(NAMES[s] for s in sides) + " | best peer / Tessera | goal | fraction of limit | wanted | reached |",
              "|---|" + "--:|" * (len(sides) + 4) + "---|"]
     for row, results in done:
-        f = fraction(row, results, limits)
+        f, limit = fraction(row, results, limits), row.limit[0] if row.limit else "the plain call"
         lines.append(f"| {row.name} | " + " | ".join(took(results.get(s)) for s in sides)
-                     + f" | {number(ratio(results))} | {row.goal:g} | {f'{f:.2f} of {row.limit[0]}' if f else '–'} | {row.wanted or '–'} | "
+                     + f" | {number(ratio(results))} | {row.goal:g} | {f'{f:.2f} of {limit}' if f else '–'} | {row.wanted or '–'} | "
                      f"{verdict(row, results, limits)} |")
     return "\n".join(lines)
 

@@ -334,4 +334,4 @@ class Bench:
         return ", ".join(line for line in lines if line.startswith("tiles"))
 
 
-IN_MEMORY = ("numpy", "numexpr", "dask", "xarray")
+IN_MEMORY = ("numpy", "numexpr", "dask", "xarray", "plain")
