@@ -321,13 +321,39 @@ static void coords_of(const struct writer *w, int64_t *const *pos, int64_t i, in
         coords[d] = tile_of(pos[d][i], w->base->extents[d]);
 }
 
+/* In order of the tiles, each tile's cells as they came: by counting, where tiles are fewer. */
+static enum status sort_places(struct ctx *c, int64_t n, int64_t n_tiles, struct place **places)
+{
+    struct place *from = *places;
+    void *starts, *to;
+    if (n_tiles > n) {
+        qsort(from, (size_t)n, sizeof(*from), order_of_places);
+        return OK;
+    }
+    TRY(scratch_alloc(c, sizeof(int64_t) * (size_t)(n_tiles + 1), &starts));
+    TRY(scratch_alloc(c, sizeof(*from) * (size_t)n, &to));
+    int64_t *at = starts;
+    memset(at, 0, sizeof(*at) * (size_t)(n_tiles + 1));
+    for (int64_t i = 0; i < n; i++)
+        at[from[i].tile + 1]++;
+    for (int64_t t = 0; t < n_tiles; t++)
+        at[t + 1] += at[t];
+    for (int64_t i = 0; i < n; i++)
+        ((struct place *)to)[at[from[i].tile]++] = from[i];
+    *places = to;
+    return OK;
+}
+
 /* Each cell's tile and place in it; sorted by tile. Tiles too far apart to be numbered in one box
  * go by a hash. */
-static void place_cells(const struct writer *w, int64_t n, int64_t *const *pos,
-                        const struct box *tiles, struct place *places)
+static enum status place_cells(struct ctx *c, const struct writer *w, int64_t n,
+                               int64_t *const *pos, const struct box *tiles, struct place **out)
 {
     bool sorted = true, far = box_cells(tiles) == INT64_MAX;
     int64_t coords[MAX_DIMS];
+    void *mem;
+    TRY(scratch_alloc(c, sizeof(struct place) * (size_t)n, &mem));
+    struct place *places = mem;
     for (int64_t i = 0; i < n; i++) {
         int64_t tile = 0, cell = 0;
         coords_of(w, pos, i, coords);
@@ -340,7 +366,8 @@ static void place_cells(const struct writer *w, int64_t n, int64_t *const *pos,
         places[i] = (struct place){tile, (uint32_t)cell, (uint32_t)i};
         if (i && tile < places[i - 1].tile) sorted = false;
     }
-    if (!sorted) qsort(places, (size_t)n, sizeof(*places), order_of_places);
+    *out = places;
+    return sorted ? OK : sort_places(c, n, box_cells(tiles), out);
 }
 
 /* hashed: cells of several tiles may have the same number. */
@@ -375,15 +402,15 @@ static enum status put_groups(struct ctx *c, struct writer *w, const struct plac
 static enum status put_cells(struct ctx *c, struct writer *w, int64_t n, int64_t *const *pos,
                              const struct column *cols, int64_t *written)
 {
-    void *p, *places;
+    void *p;
+    struct place *places;
     struct box bound, tiles;
     bound_cells(w, n, pos, &bound);
     TRY(out_of_limits(c, w, &bound));
     box_tiles(&bound, w->base->extents, &tiles);
     TRY(scratch_alloc(c, sizeof(struct cells) * (size_t)(w->n_given + 1), &p));
     TRY(writer_encode_columns(c, w, cols, NULL, n, p));
-    TRY(scratch_alloc(c, sizeof(struct place) * (size_t)n, &places));
-    place_cells(w, n, pos, &tiles, places);
+    TRY(place_cells(c, w, n, pos, &tiles, &places));
     TRY(put_groups(c, w, places, n, box_cells(&tiles) == INT64_MAX, pos, p, written));
     if (writer_inserts(w)) writer_grow(w, &bound);
     return OK;
