@@ -2,6 +2,7 @@
  *
  * A file is scanned once for where its rows start; then any range of rows is read and parsed by
  * itself, so that many workers parse one file. */
+#include "storage/base/pool.h"
 #include "storage/files/csv_index.h"
 #include "storage/files/csv_infer.h"
 #include "storage/files/source_parts.h"
@@ -10,6 +11,8 @@
 #include <strings.h>
 
 #define BLOCK_BYTES (4 << 20)
+#define LEAST_BLOCK_BYTES (128 << 10)
+#define GOOD_BLOCKS 16 /* so many at least, for the workers */
 #define SAMPLE_BYTES (1 << 20)
 #define SAMPLE_ROWS 1000
 
@@ -26,7 +29,7 @@ struct csv_source {
     int n_cols;
     const char **names;
     enum type *types;
-    int n_files;
+    int n_files, n_indexed; /* opened so far; all */
     struct csv_file *files;
 };
 
@@ -153,7 +156,7 @@ static struct source_span csv_span(const struct source *base, int file)
 static void csv_close(struct source *base)
 {
     struct csv_source *s = (struct csv_source *)base;
-    for (int i = 0; i < s->n_files; i++)
+    for (int i = 0; i < s->n_indexed; i++)
         csv_index_release(s->files[i].index);
     free(s->files);
     free(s);
@@ -293,21 +296,30 @@ static enum status make_schema(struct ctx *c, struct csv_source *s)
     for (int i = 0; i < s->n_cols; i++)
         s->names[i] = schema->attrs[i].name;
     s->base.schema = schema;
-    int64_t block_rows = BLOCK_BYTES / (n_bytes / (n_rows + 1) + 1);
+    int64_t block_bytes = n_bytes / GOOD_BLOCKS;
+    if (block_bytes < LEAST_BLOCK_BYTES) block_bytes = LEAST_BLOCK_BYTES;
+    if (block_bytes > BLOCK_BYTES) block_bytes = BLOCK_BYTES;
+    int64_t block_rows = block_bytes / (n_bytes / (n_rows + 1) + 1);
     source_set_grid(&s->base, block_rows > 0 ? block_rows : 1, false);
     return OK;
 }
 
-static enum status open_one(struct ctx *c, struct csv_source *s, const char *path,
-                            const struct source_options *o)
+/* Where the rows of one file start: files are gone through side by side. */
+static enum status index_one(struct ctx *c, void *self, int worker, int64_t i)
+{
+    struct csv_source *s = self;
+    struct csv_file *f = &s->files[i];
+    (void)worker;
+    enum status st = csv_index_get(c, f->path, &s->dialect, &f->index);
+    return st == ERR_BAD_COPY_FORMAT && !c->err.detail[0] ? detail(c, "%s", f->path) : st;
+}
+
+static enum status open_one(struct ctx *c, struct csv_source *s, const struct source_options *o)
 {
     struct csv_file *f = &s->files[s->n_files];
     const char **first = NULL;
     int n;
-    enum status st = csv_index_get(c, path, &s->dialect, &f->index);
-    if (st < 0) return st == ERR_BAD_COPY_FORMAT && !c->err.detail[0] ? detail(c, "%s", path) : st;
     s->n_files++;
-    f->path = path;
     f->start = s->n_files == 1 ? 0 : f[-1].start + f[-1].length;
     f->length = f->index->n_rows - s->header;
     if (f->length < 0) f->length = 0;
@@ -333,8 +345,12 @@ enum status csv_open(struct ctx *c, const struct paths *paths, const struct sour
     s->header = o->header_given ? o->header : true;
     csv_dialect_init(&s->dialect, o);
     s->dialect.null_text = arena_strdup(c->arena, s->dialect.null_text);
+    s->n_indexed = paths->n;
+    for (int i = 0; i < paths->n; i++)
+        files[i].path = paths->v[i];
+    st = pool_run(c, paths->n, pool_width(c), index_one, s);
     for (int i = 0; i < paths->n && st == OK; i++)
-        st = open_one(c, s, paths->v[i], o);
+        st = open_one(c, s, o);
     if (st == OK) st = infer_types(c, s);
     if (st == OK) st = make_schema(c, s);
     scratch_release(c->scratch, mark);
