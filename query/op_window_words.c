@@ -450,12 +450,14 @@ static void put_extremes(const struct words *w, const int64_t *v, int64_t n, voi
     switch (w->out->type) {
     case T_FLOAT64:
         w->kernels->values(v, n, w->flip, to);
+        for (int64_t i = 0; i < n; i++)
+            ((double *)to)[i] += 0.0; /* of both zeros, the positive one */
         break;
     case T_FLOAT32:
         for (int64_t i = 0; i < n; i++) {
             double x;
             w->kernels->values(v + i, 1, w->flip, &x);
-            ((float *)to)[i] = (float)x;
+            ((float *)to)[i] = (float)(x + 0.0);
         }
         break;
     case T_BOOL:

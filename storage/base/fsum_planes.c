@@ -102,11 +102,11 @@ static struct extent extent_of(const struct fsum_block *b)
 
 /* A window that takes the block's numbers, and p->cut: the unit of their high part, NO_CUT where
  * they are of too many sizes for two parts. */
-static bool fit(struct fsum_planes *p, const struct extent *e)
+static bool fit(struct fsum_planes *p, const struct extent *e, bool f32)
 {
     if (e->most > DBL_MAX) return false;
     int highest = exponent_of_bits(abs_bits(e->most));
-    int lowest = exponent_of_bits(abs_bits(e->least)) - 52;
+    int lowest = exponent_of_bits(abs_bits(e->least)) - (f32 ? FLT_MANT_DIG : DBL_MANT_DIG) + 1;
     int smallest = DIGIT_BITS * (LOWEST_TOP - FSUM_BINS + 1); /* below all denormals */
     if (lowest < smallest) lowest = smallest;
     if (!reach(p, bin_of(abs_bits(e->most)), bin_of_exponent(lowest))) return false;
@@ -240,7 +240,7 @@ static bool add_block(struct fsum_planes *p, const struct fsum_block *b, const i
     if (add_quickly(p, b, g, by_rows)) return true;
     struct extent e = extent_of(b);
     bool zeros = e.most == 0; /* and NaNs: no window is needed */
-    if (!zeros && !fit(p, &e)) return false;
+    if (!zeros && !fit(p, &e, b->f32)) return false;
     if (!zeros && add_quickly(p, b, g, by_rows)) return true;
     p->n_folds++;
     (by_rows ? add_rows : add_columns)(p, b, g);
