@@ -75,7 +75,7 @@ int matmul_reaches(const struct op *op, const struct box *want, struct reach *ou
 }
 
 /* Cells and bits of both panels of a unit as operands, in parts; sums of integers; a box that is
- * turned round, or of which a part is wanted. */
+ * turned round or kept, or of which a part is wanted. */
 double matmul_bytes(const struct op *op, const struct box *want)
 {
     const struct matmul *m = op->state;
@@ -90,7 +90,7 @@ double matmul_bytes(const struct op *op, const struct box *want)
     double inner = cells[PART_BATCH] * cells[PART_INNER], each = m->type == T_INT64 ? 17 : 9;
     double operands = inner * (cells[PART_ROWS] + cells[PART_COLS]) * each;
     if (m->type != T_INT64) operands /= MASKED_INNER;
-    bool copied = matmul_triangle(op, &made) < 0 || !box_equal(&made, want);
+    bool copied = m->symmetric || !box_equal(&made, want); /* any box may be one below */
     return operands + result * (m->type == T_INT64 ? 25 : 1) + (copied ? result * 8.25 : 0);
 }
 
@@ -190,12 +190,13 @@ static enum status add_unit(struct ctx *c, struct op *op, const struct box *pane
         matmul_side_panel(op, side, &part, &of);
         masked = masked || part_is_masked(m->pairs, &m->side[side], ch[side], &of);
     }
-    int d = 0, longest = 0;
-    for (; d < part.n_dims; d++)
-        if (m->part[d] == PART_INNER && box_extent(&part, d) > box_extent(&part, longest))
+    int longest = -1; /* of the summed dimensions */
+    for (int d = 0; d < part.n_dims; d++)
+        if (m->part[d] == PART_INNER &&
+            (longest < 0 || box_extent(&part, d) > box_extent(&part, longest)))
             longest = d;
     struct scratch_mark mark = scratch_mark(c->scratch);
-    if (!masked || m->part[longest] != PART_INNER || m->type == T_INT64) {
+    if (!masked || longest < 0 || m->type == T_INT64) {
         TRY(add_cells(c, op, &part, ch, masked, u));
         scratch_release(c->scratch, mark);
         return OK;
