@@ -10,7 +10,7 @@ struct view {
 
 struct dependents {
     struct view *views;
-    int n, cap;
+    int n;
 };
 
 enum status columns_of(struct ctx *c, struct run *r, const char *name, struct query *out)
@@ -45,12 +45,7 @@ static bool holds(struct ctx *c, struct run *r, const struct view *v)
 static void note(struct ctx *c, struct dependents *d, const char *name, const char *text,
                  bool materialized)
 {
-    if (d->n == d->cap) {
-        d->cap = d->cap ? 2 * d->cap : 16;
-        struct view *more = arena_array(c->arena, struct view, d->cap);
-        if (d->n) memcpy(more, d->views, sizeof *more * (size_t)d->n);
-        d->views = more;
-    }
+    d->views = arena_room(c->arena, d->views, d->n, sizeof *d->views);
     d->views[d->n++] = (struct view){.name = arena_strdup(c->arena, name),
                                      .text = arena_strdup(c->arena, text),
                                      .materialized = materialized};

@@ -25,12 +25,10 @@ static void read_options(struct materialized *m)
     m->incremental = option(m->def, "incremental") != NULL;
 }
 
-static enum status parse_definition(struct ctx *c, const char *name, const char *kept,
-                                    struct materialized *m)
+static enum status parse_definition(struct ctx *c, const char *kept, struct materialized *m)
 {
     struct ast_script script;
-    m->text = arena_printf(c->arena, "CREATE MATERIALIZED ARRAY %s %s", quoted_name(c->arena, name),
-                           kept);
+    m->text = arena_printf(c->arena, "CREATE MATERIALIZED ARRAY this %s", kept);
     TRY(parse_script(c, m->text, strlen(m->text), &script));
     m->def = script.v[0];
     read_options(m);
@@ -47,7 +45,7 @@ enum status materialized_get(struct ctx *c, struct session *s, const char *name,
     TRY(array_open(c, s->txn, &ref, &out->array));
     TRY(array_object(c, s->txn, OBJECT_MATERIALIZED, array_schema(out->array), &kept));
     *found = kept != NULL;
-    return kept ? parse_definition(c, name, kept, out) : OK;
+    return kept ? parse_definition(c, kept, out) : OK;
 }
 
 struct each {
@@ -153,7 +151,7 @@ enum status materialized_keep(struct ctx *c, struct run *r)
     struct query q;
     struct sources of;
     TRY(array_open(c, r->s->txn, &ref, &m.array));
-    TRY(parse_definition(c, name, text, &m));
+    TRY(parse_definition(c, text, &m));
     struct run inner = {.s = r->s, .stmt = m.def, .text = m.text};
     struct bind_env env = session_bind_env(&inner);
     env.stored = true;
@@ -240,11 +238,7 @@ static enum status note_follower(struct ctx *c, void *self, struct array *a, con
     const char *on_commit = "REFRESH ON COMMIT", *seen;
     if (strncmp(text, on_commit, strlen(on_commit)) != 0) return OK;
     TRY(array_object(c, f->s->txn, OBJECT_SEEN, array_schema(a), &seen));
-    if (!(f->n & (f->n - 1))) { /* a power of two: it is full */
-        struct follower *more = arena_array(c->arena, struct follower, f->n ? 2 * f->n : 1);
-        if (f->n) memcpy(more, f->list, sizeof *more * (size_t)f->n);
-        f->list = more;
-    }
+    f->list = arena_room(c->arena, f->list, f->n, sizeof *f->list);
     f->list[f->n++] =
         (struct follower){.id = array_schema(a)->id, .name = array_schema(a)->name, .seen = seen};
     return OK;

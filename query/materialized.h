@@ -89,6 +89,7 @@ struct refresh {
     struct run run; /* of its definition */
     struct query q;
     struct sources sources;
+    bool counts;         /* counts_positions() */
     const char *why;     /* all is computed anew: the reason; NULL: boxes are */
     struct schema shape; /* of the result; !why */
     struct box *boxes;   /* of the array's positions */

@@ -118,11 +118,7 @@ static enum status is_reached(struct search *s, const struct box *box, bool *rea
 static void take(struct search *s, const struct box *box)
 {
     struct refresh *rf = s->rf;
-    if (!(rf->n_boxes & (rf->n_boxes - 1))) { /* a power of two: it is full */
-        struct box *more = arena_array(s->c->arena, struct box, rf->n_boxes ? 2 * rf->n_boxes : 1);
-        if (rf->n_boxes) memcpy(more, rf->boxes, sizeof *more * (size_t)rf->n_boxes);
-        rf->boxes = more;
-    }
+    rf->boxes = arena_room(s->c->arena, rf->boxes, rf->n_boxes, sizeof *rf->boxes);
     rf->boxes[rf->n_boxes++] = *box;
 }
 
@@ -235,7 +231,7 @@ static bool begins_as(const struct schema *now, const struct schema *shape)
     return true;
 }
 
-static enum status compare(struct ctx *c, struct refresh *rf, const struct bind_env *env)
+static enum status compare(struct ctx *c, struct refresh *rf)
 {
     const struct schema *now = array_schema(rf->m->array);
     const char *seen;
@@ -253,7 +249,7 @@ static enum status compare(struct ctx *c, struct refresh *rf, const struct bind_
         grown = grown || rf->sources.list[i].grown;
     if (!begins_as(now, &rf->shape))
         rf->why = "the axes of its result do not begin as they did";
-    else if (grown && counts_positions(env, &rf->q))
+    else if (grown && rf->counts)
         rf->why = "axes have grown, and it counts positions";
     return rf->why ? OK : find_boxes(c, rf, now);
 }
@@ -286,10 +282,9 @@ enum status refresh_plan(struct ctx *c, struct session *s, struct materialized *
 {
     struct bind_env env;
     TRY(bind_definition(c, s, m, out, &env));
-    bool counts = m->incremental && counts_positions(&env, &out->q);
-    env.by_position = env.by_position || counts;
+    out->counts = counts_positions(&env, &out->q);
     TRY(plan_rewrite(c, &out->q, !s->settings.optimizer.n));
-    return compare(c, out, &env);
+    return compare(c, out);
 }
 
 /* ---- running ---- */

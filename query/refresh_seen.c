@@ -115,15 +115,8 @@ struct texts {
 static enum status note_text(struct ctx *c, void *self, const char *name, const char *text)
 {
     struct texts *t = self;
-    if (!(t->n & (t->n - 1))) { /* a power of two: it is full */
-        int room = t->n ? 2 * t->n : 1;
-        const char **names = arena_array(c->arena, const char *, room);
-        const char **texts = arena_array(c->arena, const char *, room);
-        if (t->n) memcpy(names, t->names, sizeof *names * (size_t)t->n);
-        if (t->n) memcpy(texts, t->texts, sizeof *texts * (size_t)t->n);
-        t->names = names;
-        t->texts = texts;
-    }
+    t->names = arena_room(c->arena, t->names, t->n, sizeof *t->names);
+    t->texts = arena_room(c->arena, t->texts, t->n, sizeof *t->texts);
     t->names[t->n] = arena_strdup(c->arena, name);
     t->texts[t->n++] = arena_strdup(c->arena, text);
     return OK;

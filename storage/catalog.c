@@ -204,15 +204,6 @@ const char *catalog_text(struct catalog *cat, enum query q, int i, struct arena 
     return t ? arena_strdup(a, t) : NULL;
 }
 
-/* An array in the arena that doubles as rows come; n is how many it has. */
-void *catalog_room(struct arena *a, void *rows, int64_t n, size_t bytes)
-{
-    if (n & (n - 1)) return rows;
-    void *more = arena_alloc(a, bytes * (size_t)(n ? 2 * n : 1));
-    if (n) memcpy(more, rows, bytes * (size_t)n);
-    return more;
-}
-
 /* ---- open and close ---- */
 
 static enum status exec_text(struct ctx *c, struct catalog *cat, const char *sql)
@@ -353,7 +344,7 @@ enum status catalog_arrays(struct ctx *c, struct catalog *cat, struct arena *a,
     pthread_mutex_lock(&cat->mu);
     enum status s = catalog_start(c, cat, Q_ARRAYS, "");
     for (; catalog_next(c, cat, Q_ARRAYS, &s); ++*n) {
-        *rows = catalog_room(a, *rows, *n, sizeof(**rows));
+        *rows = arena_room(a, *rows, *n, sizeof(**rows));
         (*rows)[*n] = (struct array_row){.id = (uint32_t)catalog_int(cat, Q_ARRAYS, 0),
                                          .name = catalog_text(cat, Q_ARRAYS, 1, a),
                                          .version = catalog_int(cat, Q_ARRAYS, 2)};
@@ -391,7 +382,7 @@ enum status catalog_versions(struct ctx *c, struct catalog *cat, uint32_t array,
     pthread_mutex_lock(&cat->mu);
     enum status s = catalog_start(c, cat, Q_VERSIONS, "i", (int64_t)array);
     for (; catalog_next(c, cat, Q_VERSIONS, &s); ++*n) {
-        *rows = catalog_room(a, *rows, *n, sizeof(**rows));
+        *rows = arena_room(a, *rows, *n, sizeof(**rows));
         read_version(cat, Q_VERSIONS, &(*rows)[*n]);
     }
     pthread_mutex_unlock(&cat->mu);
@@ -420,7 +411,7 @@ enum status catalog_gone_attrs(struct ctx *c, struct catalog *cat, uint32_t arra
     pthread_mutex_lock(&cat->mu);
     enum status s = catalog_start(c, cat, Q_GONE_ATTRS, "ii", (int64_t)array, oldest);
     for (; catalog_next(c, cat, Q_GONE_ATTRS, &s); ++*n) {
-        *ids = catalog_room(a, *ids, *n, sizeof(**ids));
+        *ids = arena_room(a, *ids, *n, sizeof(**ids));
         (*ids)[*n] = (uint16_t)catalog_int(cat, Q_GONE_ATTRS, 0);
     }
     pthread_mutex_unlock(&cat->mu);
@@ -446,7 +437,7 @@ enum status catalog_counters(struct ctx *c, struct catalog *cat, struct arena *a
     pthread_mutex_lock(&cat->mu);
     enum status s = catalog_start(c, cat, Q_COUNTERS, "");
     for (; catalog_next(c, cat, Q_COUNTERS, &s); ++*n) {
-        *rows = catalog_room(a, *rows, *n, sizeof(**rows));
+        *rows = arena_room(a, *rows, *n, sizeof(**rows));
         (*rows)[*n] = (struct counter_row){.array = (uint32_t)catalog_int(cat, Q_COUNTERS, 0),
                                            .next_version = catalog_int(cat, Q_COUNTERS, 1)};
     }
@@ -465,7 +456,7 @@ enum status catalog_objects(struct ctx *c, struct catalog *cat, struct arena *a,
     pthread_mutex_lock(&cat->mu);
     enum status s = catalog_start(c, cat, Q_OBJECTS, "");
     for (; catalog_next(c, cat, Q_OBJECTS, &s); ++*n) {
-        *rows = catalog_room(a, *rows, *n, sizeof(**rows));
+        *rows = arena_room(a, *rows, *n, sizeof(**rows));
         (*rows)[*n] = (struct object_row){.kind = (enum object_kind)catalog_int(cat, Q_OBJECTS, 0),
                                           .name = catalog_text(cat, Q_OBJECTS, 1, a),
                                           .text = catalog_text(cat, Q_OBJECTS, 2, a)};

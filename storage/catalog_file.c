@@ -35,7 +35,7 @@ enum status catalog_files(struct ctx *c, struct catalog *cat, uint32_t array, st
     pthread_mutex_lock(&cat->mu);
     enum status s = catalog_start(c, cat, Q_FILES, "i", (int64_t)array);
     for (; catalog_next(c, cat, Q_FILES, &s); ++*n) {
-        *files = catalog_room(a, *files, *n, sizeof(**files));
+        *files = arena_room(a, *files, *n, sizeof(**files));
         read_file(cat, Q_FILES, a, &(*files)[*n]);
     }
     pthread_mutex_unlock(&cat->mu);

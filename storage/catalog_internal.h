@@ -135,7 +135,5 @@ enum status catalog_finish(struct ctx *c, struct catalog *cat, enum status s);
 bool catalog_next(struct ctx *c, struct catalog *cat, enum query q, enum status *s);
 int64_t catalog_int(struct catalog *cat, enum query q, int i);
 const char *catalog_text(struct catalog *cat, enum query q, int i, struct arena *a);
-/* Room for one row more in an array of n rows that lives in the arena. */
-void *catalog_room(struct arena *a, void *rows, int64_t n, size_t bytes);
 
 #endif

@@ -55,7 +55,7 @@ enum status catalog_runs(struct ctx *c, struct catalog *cat, enum runs_which whi
                                                                    : "";
     enum status s = catalog_start(c, cat, q, takes, id, slot_us);
     for (; catalog_next(c, cat, q, &s); ++*n) {
-        *rows = catalog_room(a, *rows, *n, sizeof(**rows));
+        *rows = arena_room(a, *rows, *n, sizeof(**rows));
         read_run(cat, q, a, &(*rows)[*n]);
     }
     pthread_mutex_unlock(&cat->mu);

@@ -91,7 +91,7 @@ static enum status read_attrs(struct ctx *c, struct catalog *cat, int64_t versio
     const enum query q = Q_ATTRS_AT;
     enum status s = catalog_start(c, cat, q, "ii", (int64_t)sc->id, version);
     for (; catalog_next(c, cat, q, &s); sc->n_attrs++) {
-        sc->attrs = catalog_room(a, sc->attrs, sc->n_attrs, sizeof(*sc->attrs));
+        sc->attrs = arena_room(a, sc->attrs, sc->n_attrs, sizeof(*sc->attrs));
         enum type type = (enum type)catalog_int(cat, q, 2);
         sc->attrs[sc->n_attrs] = (struct attr){.id = (uint16_t)catalog_int(cat, q, 0),
                                                .name = catalog_text(cat, q, 1, a),
@@ -138,7 +138,7 @@ static enum status read_strings(struct ctx *c, struct catalog *cat, int64_t vers
     struct text *list = NULL;
     int64_t n = 0;
     while (catalog_next(c, cat, q, &s)) {
-        list = catalog_room(a, list, n, sizeof(*list));
+        list = arena_room(a, list, n, sizeof(*list));
         if (catalog_int(cat, q, 0) != n)
             s = fail(c, ERR_CORRUPT, "the catalog lacks string %lld of attribute \"%s\"",
                      (long long)n, out->schema->attrs[k].name);

@@ -90,6 +90,14 @@ char *arena_strndup(struct arena *a, const char *s, size_t n)
     return p;
 }
 
+void *arena_room(struct arena *a, void *list, int64_t n, size_t bytes)
+{
+    if (n & (n - 1)) return list; /* it doubled at the last power of two */
+    void *more = arena_alloc(a, bytes * (size_t)(n ? 2 * n : 1));
+    if (n) memcpy(more, list, bytes * (size_t)n);
+    return more;
+}
+
 char *arena_strdup(struct arena *a, const char *s)
 {
     return arena_strndup(a, s, strlen(s));

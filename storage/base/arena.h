@@ -6,6 +6,7 @@
 #define TESSERA_ARENA_H
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 struct arena;
@@ -17,6 +18,8 @@ void arena_reset(struct arena *a);
 /* Zeroed, aligned to 16 bytes. */
 void *arena_alloc(struct arena *a, size_t bytes);
 void *arena_dup(struct arena *a, const void *src, size_t bytes);
+/* Room for one element more in a list of n that lives in the arena, NULL while it has none. */
+void *arena_room(struct arena *a, void *list, int64_t n, size_t bytes);
 char *arena_strdup(struct arena *a, const char *s);
 char *arena_strndup(struct arena *a, const char *s, size_t n);
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
