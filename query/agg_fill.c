@@ -49,12 +49,10 @@ static enum status find_groups(struct ctx *c, struct group_table *t, int64_t max
         TRY(table_reserve(c, t, step, max_bytes, &ok));
     if (!ok) return OK;
     uint64_t hashes[AGG_BLOCK];
-    for (int64_t i = 0; i < step; i++) {
-        hashes[i] = key_hash(l, keys + i * l->n_words);
-        table_prefetch(t, hashes[i]);
-    }
+    key_hashes(l, keys, step, hashes);
     for (int64_t i = 0; i < step; i++)
-        TRY(table_group(c, t, keys + i * l->n_words, hashes[i], &g[sel[i]]));
+        table_prefetch(t, hashes[i]);
+    TRY(table_groups(c, t, keys, hashes, sel, step, g));
     *done = step;
     return OK;
 }

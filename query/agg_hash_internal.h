@@ -38,7 +38,10 @@ static inline void table_prefetch(const struct group_table *t, uint64_t hash)
 {
     __builtin_prefetch(&t->slots[hash & ((uint64_t)t->n_slots - 1)]);
 }
-uint64_t key_hash(const struct key_layout *l, const uint64_t *key);
+/* The groups of n keys, one after the other, into g[sel[i]]; room for all was made. */
+enum status table_groups(struct ctx *c, struct group_table *t, const uint64_t *keys,
+                         const uint64_t *hashes, const int32_t *sel, int64_t n, int32_t *g);
+void key_hashes(const struct key_layout *l, const uint64_t *keys, int64_t n, uint64_t *hashes);
 /* Forgets all groups but keeps the memory of arrays. */
 void table_clear(struct group_table *t);
 

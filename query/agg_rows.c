@@ -151,6 +151,7 @@ static enum status apart(struct ctx *c, const struct row_parts *r, const struct 
 {
     void *mem;
     int32_t sel[AGG_BLOCK];
+    uint64_t hashes[AGG_BLOCK];
     int64_t width = r->layout->n_words, starts[ROW_PARTS + 1] = {0};
     TRY(scratch_alloc(c, (size_t)n * sizeof(int64_t) + 8, &mem));
     *out = mem;
@@ -161,8 +162,9 @@ static enum status apart(struct ctx *c, const struct row_parts *r, const struct 
     for (int64_t at = 0; at < n; at += AGG_BLOCK) {
         int64_t m = mask_select(mask, at, n - at < AGG_BLOCK ? n - at : AGG_BLOCK, NULL, sel);
         if (m) keys_make(r->layout, keys, at, sel, m, words);
+        key_hashes(r->layout, words, m, hashes);
         for (int64_t i = 0; i < m; i++) {
-            int part = row_part_of(key_hash(r->layout, words + i * width));
+            int part = row_part_of(hashes[i]);
             of[at + sel[i]] = (uint8_t)part;
             starts[part + 1]++;
         }
@@ -200,7 +202,7 @@ enum status row_parts_read(struct ctx *c, const struct row_parts *r, int part, i
     int64_t n = hi - lo;
     TRY(scratch_alloc(c, sizeof(struct column) * (size_t)(r->n_cols + 1), &mem));
     struct column *cols = mem;
-    TRY(rowset_read(c, r->parts[part], lo, hi, NULL, 0, cols));
+    TRY(rowset_look(c, r->parts[part], lo, hi, cols));
     TRY(scratch_alloc(c, sizeof(struct call_input) * (size_t)(r->set->n + 1), &mem));
     struct call_input *calls = mem;
     for (int i = 0; i < r->set->n; i++) {

@@ -129,7 +129,7 @@ static bool is_null(const uint64_t *key, int k)
     return (key[k / 64] >> (k % 64)) & 1;
 }
 
-uint64_t key_hash(const struct key_layout *l, const uint64_t *key)
+static uint64_t key_hash(const struct key_layout *l, const uint64_t *key)
 {
     uint64_t h = 0;
     for (int w = 0; w < l->n_null_words; w++)
@@ -140,6 +140,23 @@ uint64_t key_hash(const struct key_layout *l, const uint64_t *key)
                                                                         : w[0]);
     }
     return h;
+}
+
+/* One key that is no text: a word that says whether it is NULL, and its own. */
+static bool is_plain(const struct key_layout *l)
+{
+    return l->n_keys == 1 && !l->n_texts;
+}
+
+void key_hashes(const struct key_layout *l, const uint64_t *keys, int64_t n, uint64_t *hashes)
+{
+    if (is_plain(l)) {
+        for (int64_t i = 0; i < n; i++)
+            hashes[i] = hash_mix(hash_mix(0, keys[2 * i]), keys[2 * i + 1]);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++)
+        hashes[i] = key_hash(l, keys + i * l->n_words);
 }
 
 static bool key_equal(const struct key_layout *l, const uint64_t *a, const uint64_t *b)
@@ -181,19 +198,42 @@ static enum status add_group(struct ctx *c, struct group_table *t, const uint64_
     return OK;
 }
 
-enum status table_group(struct ctx *c, struct group_table *t, const uint64_t *key, uint64_t hash,
-                        int32_t *out)
+/* `plain`: as is_plain() says. */
+static inline __attribute__((always_inline)) enum status
+find_or_add(struct ctx *c, struct group_table *t, const uint64_t *key, uint64_t hash, bool plain,
+            int32_t *out)
 {
+    const struct key_layout *l = t->layout;
     uint64_t mask = (uint64_t)t->n_slots - 1, s = hash & mask;
     for (; t->slots[s]; s = (s + 1) & mask) {
         if ((t->slots[s] ^ hash) >> 32) continue;
         int64_t g = (int64_t)(t->slots[s] & UINT32_MAX) - 1;
-        if (!key_equal(t->layout, t->keys + g * t->layout->n_words, key)) continue;
+        const uint64_t *own = t->keys + g * (plain ? 2 : l->n_words);
+        if (plain ? own[1] != key[1] || own[0] != key[0] : !key_equal(l, own, key)) continue;
         *out = (int32_t)g;
         return OK;
     }
     TRY(add_group(c, t, key, hash));
     *out = (int32_t)(t->acc.n - 1);
     t->slots[s] = slot_of(*out, hash);
+    return OK;
+}
+
+enum status table_group(struct ctx *c, struct group_table *t, const uint64_t *key, uint64_t hash,
+                        int32_t *out)
+{
+    return find_or_add(c, t, key, hash, false, out);
+}
+
+enum status table_groups(struct ctx *c, struct group_table *t, const uint64_t *keys,
+                         const uint64_t *hashes, const int32_t *sel, int64_t n, int32_t *g)
+{
+    if (is_plain(t->layout)) {
+        for (int64_t i = 0; i < n; i++)
+            TRY(find_or_add(c, t, keys + 2 * i, hashes[i], true, &g[sel[i]]));
+        return OK;
+    }
+    for (int64_t i = 0; i < n; i++)
+        TRY(find_or_add(c, t, keys + i * t->layout->n_words, hashes[i], false, &g[sel[i]]));
     return OK;
 }

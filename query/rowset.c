@@ -662,6 +662,27 @@ enum status rowset_read(struct ctx *c, const struct rowset *r, int64_t lo, int64
     return OK;
 }
 
+enum status rowset_look(struct ctx *c, const struct rowset *r, int64_t lo, int64_t hi,
+                        struct column *out)
+{
+    assert(lo >= 0 && lo < hi && hi <= r->n_rows);
+    const struct segment *s = segment_of(r, lo);
+    int64_t from = lo - s->first;
+    bool here = !s->file && hi <= s->first + s->n;
+    for (int k = 0; k < r->n_cols; k++) {
+        const struct part *p = &s->parts[k];
+        bool lent = here && !type_is_varlen(r->types[k]) && (!p->valid || from % 64 == 0);
+        if (lent)
+            out[k] = (struct column){.type = r->types[k],
+                                     .values =
+                                         (char *)p->values + (size_t)from * type_bytes(r->types[k]),
+                                     .valid = p->valid ? p->valid + from / 64 : NULL};
+        else
+            TRY(read_column(c, r, k, lo, hi, &out[k]));
+    }
+    return OK;
+}
+
 enum status rowset_lower_bound(struct ctx *c, const struct rowset *r, int column, int64_t value,
                                int64_t *row)
 {

@@ -24,6 +24,10 @@ enum status rowset_append(struct ctx *c, struct rowset *r, const struct column *
  * cols: which columns (NULL: all). */
 enum status rowset_read(struct ctx *c, const struct rowset *r, int64_t lo, int64_t hi,
                         const int *which, int n_which, struct column *out);
+/* The same, but columns may lie in the rowset's own memory: not to be changed, and there until rows
+ * are added or it is freed. */
+enum status rowset_look(struct ctx *c, const struct rowset *r, int64_t lo, int64_t hi,
+                        struct column *out);
 /* The first row whose BIGINT in the column, by which rows are sorted, is not below `value`. */
 enum status rowset_lower_bound(struct ctx *c, const struct rowset *r, int column, int64_t value,
                                int64_t *row);

@@ -40,7 +40,7 @@ enum status batch_read(struct ctx *c, const struct sorter *s, const struct rowse
     void *cols, *words;
     TRY(scratch_alloc(c, sizeof(struct column) * (size_t)rowset_columns(from), &cols));
     b.cols = cols;
-    TRY(rowset_read(c, from, lo, hi, NULL, 0, b.cols));
+    TRY(rowset_look(c, from, lo, hi, b.cols));
     TRY(scratch_alloc(c, (size_t)s->n_words * (size_t)b.n * 8, &words));
     b.words = words;
     for (int k = 0; k < s->n_keys; k++)

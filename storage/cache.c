@@ -281,8 +281,11 @@ enum status cache_alloc(struct ctx *c, struct cache_slot *slot, size_t bytes, vo
         slot->kept = slot->memory != NULL;
     }
     if (!slot->memory) slot->memory = buf_try(k->server, bytes);
-    if (!slot->memory)
-        return fail(c, ERR_MEMORY, "out of memory: no room for a tile of %zu bytes", bytes);
+    if (!slot->memory) {
+        fail(c, ERR_MEMORY, "out of memory: memory_limit leaves no room for a tile of %zu bytes",
+             bytes);
+        return hint(c, "Raise memory_limit, or make the arrays' tiles smaller.");
+    }
     *out = slot->memory;
     return OK;
 }
