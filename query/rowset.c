@@ -504,6 +504,16 @@ enum status rowset_append(struct ctx *c, struct rowset *r, const struct column *
     return s;
 }
 
+enum status rowset_make_room(struct ctx *c, struct rowset *r)
+{
+    enum status s = OK;
+    pthread_mutex_lock(&r->lock);
+    if (r->mem_used > r->mem_limit && budget_left(c->budget) / 2 < r->mem_used)
+        s = spill_sealed(c, r, r->n_segments - 1);
+    pthread_mutex_unlock(&r->lock);
+    return s;
+}
+
 /* ---- putting together ---- */
 
 enum status rowset_adopt(struct ctx *c, struct rowset *r, struct rowset *from)

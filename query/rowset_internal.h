@@ -15,6 +15,9 @@ enum status rowset_new_beside(struct ctx *c, const struct rowset *first, int64_t
                               struct rowset **out);
 /* Puts all rows of `from` after those of r; they are not copied, and `from` is empty then. */
 enum status rowset_adopt(struct ctx *c, struct rowset *r, struct rowset *from);
+/* Before its rows are copied: to the file with them, if it holds more than its allowance and there
+ * is no room for two copies. */
+enum status rowset_make_room(struct ctx *c, struct rowset *r);
 /* Forgets all but the first n rows. */
 void rowset_cut(struct rowset *r, int64_t n);
 enum type rowset_type(const struct rowset *r, int column);

@@ -258,8 +258,9 @@ enum status rowset_sort(struct ctx *c, struct rowset *r, const struct rowset_key
         s.n_words += 1 + s.nullable[k];
         s.texts |= type_is_varlen(rowset_type(r, keys[k].column));
     }
+    enum status st = rowset_make_room(c, r);
     s.batch_bytes = memory_share(c, 4) / pool_width(c);
-    enum status st = sort_all(c, &s, r, out);
+    if (st == OK) st = sort_all(c, &s, r, out);
     scratch_release(c->scratch, mark);
     return st;
 }

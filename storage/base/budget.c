@@ -82,7 +82,7 @@ bool budget_is_tight(const struct budget *b)
     int64_t least = INT64_MAX;
     for (const struct budget *at = b; at; at = at->parent)
         if (at->limit_bytes && at->limit_bytes < least) least = at->limit_bytes;
-    return least == INT64_MAX || budget_left(b) < least / 3;
+    return least == INT64_MAX || budget_left(b) < least / 2;
 }
 
 const char *memory_limit_name(const struct ctx *c)

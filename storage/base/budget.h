@@ -31,7 +31,7 @@ bool budget_take(struct budget *b, int64_t bytes);
 void budget_give(struct budget *b, int64_t bytes);
 /* What could still be granted now: the least over the chain of parents. */
 int64_t budget_left(const struct budget *b);
-/* Less than a third of what could be granted at all is left: who holds more than a fair share gives
+/* Less than half of what could be granted at all is left: who holds more than a fair share gives
  * some back (spills). So it is where there is no limit to tell by. */
 bool budget_is_tight(const struct budget *b);
 
