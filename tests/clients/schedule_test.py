@@ -207,7 +207,7 @@ def missed():
             if round == 0:
                 d.server.process.kill()
                 d.clock.set(to)
-                d.restart()
+                d.restart(kill=True)
             d.clock.set(to)
             slots = [at(f"2026-01-01 {h:02}:00") for h in hours]
             d.settled("SKIP", 2 + round)
@@ -271,8 +271,8 @@ def limits():
         d.sql(f"CREATE SCHEDULE slow EVERY '1 hour' TIMEOUT '200 ms' AS {busy(60)}")
         d.sql("CREATE ARRAY here (i BIGINT DIMENSION [0 : 9], v BIGINT)")
         d.sql("CREATE SCHEDULE orphan EVERY '1 hour' AS INSERT INTO here VALUES (1, 1)")
-        d.sql("CREATE SCHEDULE hungry EVERY '1 hour' AS $$ SET query_memory_limit = '1MB'; "
-              "SELECT string_agg(i::text, ',') FROM GRID [i => 0 : 9999999] $$")
+        d.sql("CREATE SCHEDULE hungry EVERY '1 hour' AS $$ SET query_memory_limit = '16MB'; "
+              "SELECT length(string_agg(repeat('x', 1000000), '')) FROM GRID [i => 0 : 99] $$")
         d.sql(f"CREATE SCHEDULE long EVERY '1 hour' RETRY 3 AS {busy(60)}")
         d.sql("DROP ARRAY here")
         d.clock.set("2026-01-01 01:00:00")
