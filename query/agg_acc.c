@@ -268,7 +268,8 @@ enum status acc_reserve(struct ctx *c, struct acc *a, int64_t n, bool *ok)
 
 void acc_make_states(struct acc *a)
 {
-    for (int i = 0; i < a->set->n && a->n_made < a->n; i++) {
+    if (a->n_made == a->n) return; /* written once: workers merge groups at once */
+    for (int i = 0; i < a->set->n; i++) {
         const struct agg_bound *k = &a->set->calls[i];
         if (k->ops->empty_is_zero)
             memset(acc_state(a, i, a->n_made), 0, (size_t)(a->n - a->n_made) * k->state_bytes);
