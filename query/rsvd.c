@@ -243,7 +243,8 @@ static enum status iterate(struct ctx *c, struct overflow *o, struct rsvd *r)
 
 static enum status make_room(struct ctx *c, struct overflow *o, struct rsvd *r)
 {
-    int64_t rows = tsqr_rows(r->l), n = rows;
+    int64_t rows = tsqr_rows(r->l), few = (r->a->cols + 63) / 64 * 64;
+    int64_t n = least(rows, few); /* x and z are often less than a leaf */
     if (rows < r->a->block_rows) rows = r->a->block_rows;
     TRY(blocked_new(c, o, r->a->cols, r->l, n, r->l, PLACE_MEMORY, &r->x));
     TRY(blocked_new(c, o, r->a->cols, r->l, n, r->l, PLACE_MEMORY, &r->z));
