@@ -65,6 +65,13 @@ static int64_t work_cells(const struct work *w, int64_t n_blocks)
     return cells;
 }
 
+/* What the workers take beside it: sides and a triangle each, of scratches that grow by a MiB. */
+static int64_t workers_bytes(struct ctx *c, const struct factor *f, const struct blocked *b)
+{
+    int64_t side = (int64_t)panel_side(f->a->block_cols, b->block_cols);
+    return pool_width(c) * (2 * side + (1 << 20));
+}
+
 /* As many blocks as the budget has room for, leaving some to others. */
 static enum status work_make(struct ctx *c, const struct factor *f, enum sweep sweep,
                              struct blocked *b, struct work *w)
@@ -73,7 +80,8 @@ static enum status work_make(struct ctx *c, const struct factor *f, enum sweep s
     int64_t n = (b->cols + b->block_cols - 1) / b->block_cols;
     w->piece_rows = least(PIECE_ROWS, f->a->rows);
     w->side_cells = f->a->block_cols * b->block_cols;
-    int64_t room = c->budget ? budget_left(c->budget) / 8 * 7 / (int64_t)sizeof(double) : INT64_MAX;
+    int64_t left = c->budget ? budget_left(c->budget) : INT64_MAX;
+    int64_t room = least(left / 8 * 7, left - workers_bytes(c, f, b)) / (int64_t)sizeof(double);
     while (n > 1 && !b->v && work_cells(w, n) > room)
         n = least(n - 1, n * 7 / 8);
     TRY(buf_alloc(c, (size_t)work_cells(w, n) * sizeof(double), &w->memory));

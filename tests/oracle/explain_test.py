@@ -72,10 +72,10 @@ tiles read: 82"""),
   -> window (sum(v) over [#j => (#j - 1) : #j])
     -> scan a [i 3:4, j 0:100] attributes (v)
 tiles read: 4"""),
-    ("and on a window's own dimension it stays above", "SELECT * FROM (SELECT [i], [j], sum(v) OVER [#j - 1 : #j] AS s FROM a) AS q WHERE j = 3", """
+    ("and on a window's own dimension it goes below with the window's reach", "SELECT * FROM (SELECT [i], [j], sum(v) OVER [#j - 1 : #j] AS s FROM a) AS q WHERE j = 3", """
 -> map (s = sum)
   -> window [i 0:100, j 3:4] (sum(v) over [#j => (#j - 1) : #j])
-    -> scan a [i 0:100, j 0:100] attributes (v)
+    -> scan a [i 0:100, j 2:4] attributes (v)
 tiles read: 10"""),
     ("top-k knows its limit", "SELECT v FROM a ORDER BY v DESC LIMIT 3", """
 -> limit (3)
