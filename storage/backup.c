@@ -102,7 +102,7 @@ static enum status copy_all(struct ctx *c, struct db *db, struct backup *b)
     TRY(store_copy(c, db->store, b->tiles));
     TRY(finish_catalog(c, db, b));
     TRY(sync_directory(c, b->dir));
-    TRY(db_write_format(c, b->format, true));
+    TRY(db_write_format(c, b->dir, true));
     return sync_directory(c, b->dir);
 }
 

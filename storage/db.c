@@ -81,7 +81,7 @@ static enum status take_lock(struct ctx *c, struct db *db)
     return s;
 }
 
-enum status db_write_format(struct ctx *c, const char *path, bool sync)
+static enum status write_text(struct ctx *c, const char *path, bool sync)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0) return io_failed(c, "create", path);
@@ -90,6 +90,18 @@ enum status db_write_format(struct ctx *c, const char *path, bool sync)
         (sync && fsync(fd) != 0))
         s = io_failed(c, "write", path);
     close(fd);
+    return s;
+}
+
+/* Whole or not at all: it has another name until it is written. */
+enum status db_write_format(struct ctx *c, const char *dir, bool sync)
+{
+    char *fresh = path_in(dir, ".VERSION"), *path = path_in(dir, "VERSION");
+    enum status s = write_text(c, fresh, sync);
+    if (s == OK && rename(fresh, path) != 0) s = io_failed(c, "create", path);
+    if (s < 0) unlink(fresh);
+    free(fresh);
+    free(path);
     return s;
 }
 
@@ -111,7 +123,7 @@ static enum status check_format(struct ctx *c, struct db *db)
             hint(c, "This program reads \"tessera 1\".");
         }
     } else if (errno == ENOENT && is_empty(db->dir) && db->options.create) {
-        s = db_write_format(c, p, db->options.sync);
+        s = db_write_format(c, db->dir, db->options.sync);
     } else if (errno == ENOENT) {
         s = fail(c, ERR_FORMAT_VERSION, "\"%s\" is not a data directory of Tessera", db->dir);
     } else {

@@ -124,7 +124,7 @@ struct db {
 
 /* ---- db.c ---- */
 /* The file that says which format the directory has. */
-enum status db_write_format(struct ctx *c, const char *path, bool sync);
+enum status db_write_format(struct ctx *c, const char *dir, bool sync);
 
 /* ---- state.c ---- */
 struct slot *slot_get(struct db *db, uint32_t id);                       /* under mu; NULL: none */

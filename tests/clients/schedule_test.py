@@ -223,6 +223,7 @@ def missed():
         # A slot that is in time makes up for those before it.
         d.clock.set("2026-01-01 13:00:02")
         d.settled("ONCE", 7)
+        d.settled("SKIP", 5)
         count.equal(d.slots("ONCE")[-1], at("2026-01-01 13:00"), "in time")
         count.equal(d.runs("SKIP")[-2:], [(at("2026-01-01 12:00"), 1, "skipped"), (at("2026-01-01 13:00"), 1, "succeeded")], "in time, SKIP")
 
@@ -391,6 +392,9 @@ def disk():
                 d.sql("INSERT INTO log VALUES (NULL, NULL, NULL, 'client')")
             except psycopg.Error as e:
                 return e.sqlstate == "58030"
+        count.check(until(lambda: d.state("s") == "running"), "the run begins")
+        time.sleep(0.5)                      # it is the third, not what the client inserts
+        count.check(until(lambda: not d.rows("SELECT pid FROM sys.sessions WHERE application LIKE 'schedule%'")), "the run ends")
         count.check(until(stopped), "writing stops")
         d.clock.set("2026-01-01 02:00:00")
         time.sleep(0.3)
