@@ -9,12 +9,12 @@
 #include "storage/base/pool.h"
 #include "storage/base/settings.h"
 #include "storage/base/tokens.h"
-#include <errno.h>
+#include "storage/base/wait.h"
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 
 #define SMALL_BOX (32 * 1024)       /* cells: smaller boxes cost more time than they save memory */
+#define LOOK_MS 50                  /* between looks for cancellation, while waiting */
 #define LEAST_BOX 1024              /* cells: a block of the step machine */
 #define GOOD_SLAB (64 * 1024)       /* cells */
 #define GOOD_STORED (2 << 20)       /* bytes of tiles under a slab that is made of more than one */
@@ -289,15 +289,7 @@ static bool wait_turn(struct ctx *c, struct run *r, int64_t seq, enum status *st
     if (waits) token_pause(c);
     pthread_mutex_lock(&r->lock);
     while (r->next != seq && !r->aborted && !is_done(r) && *status == OK) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += 50 * 1000 * 1000;
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_nsec -= 1000000000;
-            until.tv_sec++;
-        }
-        if (pthread_cond_timedwait(&r->turn, &r->lock, &until) == ETIMEDOUT)
-            *status = check_cancel(c);
+        if (wait_for_ms(&r->turn, &r->lock, LOOK_MS)) *status = check_cancel(c);
     }
     bool mine = r->next == seq && !r->aborted && *status == OK;
     pthread_mutex_unlock(&r->lock);

@@ -6,10 +6,11 @@
  * meanwhile wait. */
 #include "query/matmul.h"
 #include "query/spill.h"
-#include <errno.h>
+#include "storage/base/wait.h"
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
+
+#define LOOK_MS 50 /* between looks for cancellation, while waiting */
 
 #define MOST_UNITS (1 << 20)
 #define LEAST_SUM 256 /* shorter sums are done faster than written and read */
@@ -83,15 +84,7 @@ enum status kept_claim(struct ctx *c, const struct op *op, const struct box *uni
     struct kept_unit *u = unit_at(op, unit);
     pthread_mutex_lock(&k->lock);
     while (u->state == BEING_MADE && st == OK) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += 50 * 1000 * 1000;
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_nsec -= 1000000000;
-            until.tv_sec++;
-        }
-        if (pthread_cond_timedwait(&k->changed, &k->lock, &until) == ETIMEDOUT)
-            st = check_cancel(c);
+        if (wait_for_ms(&k->changed, &k->lock, LOOK_MS)) st = check_cancel(c);
     }
     *mine = u->state == NOT_KEPT;
     if (*mine && st == OK) u->state = BEING_MADE;

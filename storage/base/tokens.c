@@ -1,7 +1,6 @@
 /* Who may work now? */
 #include "storage/base/tokens.h"
-#include <errno.h>
-#include <time.h>
+#include "storage/base/wait.h"
 
 #define LOOK_MS 20 /* between looks at cancellation */
 
@@ -97,14 +96,7 @@ static bool await(struct ctx *c, struct tokens *all, struct usage *u)
     *end = &w;
     atomic_fetch_add_explicit(&all->n_waiting, 1, memory_order_relaxed);
     while (!w.given) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += LOOK_MS * 1000000;
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_nsec -= 1000000000;
-            until.tv_sec++;
-        }
-        if (pthread_cond_timedwait(&w.cond, &all->lock, &until) != ETIMEDOUT || w.given) continue;
+        if (!wait_for_ms(&w.cond, &all->lock, LOOK_MS) || w.given) continue;
         if (!must_stop(c)) continue;
         remove_waiter(all, &w);
         break;
